@@ -1,0 +1,30 @@
+"""bptt list"""
+
+from typing import Annotated
+
+import typer
+
+from cli.errors import one_line
+from cli.options import ConfigDir
+
+
+@one_line
+def list_choices(
+    group: Annotated[
+        str | None,
+        typer.Argument(help="cell, init, task, clip, optimizer, record, study or figure.", show_default=False),
+    ] = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Print what can be chosen, with a line of what each is."""
+    from experiments.catalogue import catalogue
+    from experiments.errors import UsageError
+
+    groups = catalogue(config_dir)
+    if group is not None and group not in groups:
+        raise UsageError(f"{group}: there is no such group; choose from {', '.join(groups)}")
+    for name in [group] if group else groups:
+        typer.echo(name)
+        width = max(map(len, groups[name]))
+        for choice, line in groups[name].items():
+            typer.echo(f"  {choice:<{width}}  {line}")

@@ -1,0 +1,43 @@
+"""The `bptt` command."""
+
+from typing import Annotated
+
+import typer
+
+from cli.list import list_choices
+from cli.plot import plot
+from cli.run import run
+from cli.show import show
+from cli.sweep import sweep
+
+app = typer.Typer(
+    name="bptt",
+    help="See how gradients flow back through time: train recurrent networks, measure, compare, draw.",
+    epilog="First: bptt sweep study=quickstart, then bptt plot quickstart.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run)
+app.command("sweep")(sweep)
+app.command("plot")(plot)
+app.command("show")(show)
+app.command("list")(list_choices)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"bptt {version('bptt')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """See how gradients flow back through time."""

@@ -1,0 +1,20 @@
+"""bptt show"""
+
+import typer
+
+from cli.errors import one_line
+from cli.options import ConfigDir, Overrides
+
+
+@one_line
+def show(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
+    """Print the composed and checked configuration of a run, with every key that can be set."""
+    import yaml
+
+    from experiments.config import compose
+    from experiments.sweep import extend_path
+
+    extend_path(config_dir)
+    typer.echo(
+        yaml.safe_dump(compose(overrides or [], config_dir).model_dump(), sort_keys=False, allow_unicode=True), nl=False
+    )

@@ -1,0 +1,47 @@
+"""bptt sweep"""
+
+import os
+from typing import Annotated
+
+import typer
+
+from cli.errors import FAILED, one_line
+from cli.options import ConfigDir, Fresh, Overrides
+
+
+@one_line
+def sweep(
+    overrides: Overrides = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs at a time.  [default: the number of processors]", show_default=False)
+    ] = None,
+    config_dir: ConfigDir = None,
+    fresh: Fresh = False,
+) -> None:
+    """Train a grid of networks: lists (cell=rnn,lstm), range(5), or a study with axes of its own (study=quickstart).
+
+    All combinations are checked before the first one starts. One that fails does not stop the others. The study's
+    folder, RESULTS_DIR/STUDY, with summary.csv and runs/, is the last line on stdout.
+
+    Example: bptt sweep cell=rnn,lstm,gru task.length=50,100,200 'seed=range(5)' study=lengths
+    """
+    from cli.progress import Lines
+    from cli.table import print_runs
+    from experiments.analysis import summarize
+    from experiments.sweep import extend_path, plan
+    from experiments.sweep import sweep as sweep_all
+
+    extend_path(config_dir)
+    planned = plan(overrides or [], config_dir)
+    runs = len(planned.configs)
+    lines = Lines(runs)
+    results = sweep_all(
+        planned, jobs=min(jobs or os.cpu_count() or 1, runs), fresh=fresh, watch=lines.watch, ended=lines.ended
+    )
+    print_runs(summarize(planned.study_folder), [config.run_id for config in planned.configs])
+    failed = [result for result in results if result.status == "failed"]
+    for result in failed:
+        typer.echo(f"{result.folder.name} failed: {result.error}", err=True)
+    typer.echo(planned.study_folder)
+    if failed:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,32 @@
+"""What there is to choose from, read from the files' first lines without importing any of them."""
+
+import ast
+from pathlib import Path
+
+from experiments.composition import CONF, choices
+
+FIGURES = Path(__file__).parent / "figures"
+
+
+def catalogue(config_dir: Path | None = None) -> dict[str, dict[str, str]]:
+    """Each group's choices with a line of what they are: a YAML's first comment, a figure's docstring."""
+    groups = [folder.name for folder in sorted(CONF.iterdir()) if folder.is_dir() and any(folder.glob("*.yaml"))]
+    described = {group: {name: _comment(path) for name, path in choices(group, config_dir).items()} for group in groups}
+    return described | {"figure": {name: _docstring(path) for name, path in figures().items()}}
+
+
+def figures() -> dict[str, Path]:
+    """The module of each figure, by name."""
+    return {path.stem: path for path in sorted(FIGURES.glob("*.py")) if not path.stem.startswith("_")}
+
+
+def _comment(path: Path) -> str:
+    lines = (
+        line.removeprefix("#").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
+    )
+    return next((line for line in lines if line and not line.startswith("@package")), "")
+
+
+def _docstring(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0]

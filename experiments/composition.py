@@ -1,0 +1,145 @@
+"""From KEY=VALUE overrides to what Hydra composes of them, and from Hydra's errors to one line."""
+
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+import conf
+from experiments.errors import UsageError
+
+CONF = Path(conf.__path__[0])
+
+
+class Composer:
+    """Composes overrides within `composing`.
+
+    Args:
+        config_dir: a folder with the user's own groups and choices.
+    """
+
+    def __init__(self, config_dir: Path | None) -> None:
+        self._config_dir = config_dir
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Hydra's configuration, its own node `hydra` included.
+
+        Raises:
+            UsageError: what Hydra does not accept.
+        """
+        overrides = [*search_path(self._config_dir), *name_study(overrides, self._config_dir)]
+        with _explained(overrides):
+            return compose("config", overrides, return_hydra_config=True)
+
+    def parse(self, overrides: Sequence[str]) -> list[Override]:
+        """The overrides as Hydra's grammar reads them, lists and ranges not yet expanded.
+
+        Raises:
+            UsageError: one that is not of the grammar.
+        """
+        overrides = name_study(overrides, self._config_dir)
+        with _explained(overrides):
+            return OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(overrides)
+
+
+@contextmanager
+def composing(config_dir: Path | None = None) -> Iterator[Composer]:
+    """Keep Hydra set up to compose, which costs more than composing once."""
+    with initialize_config_module("conf", version_base="1.3"):
+        yield Composer(config_dir)
+
+
+def search_path(config_dir: Path | None) -> list[str]:
+    """The override that lets Hydra find the user's own choices."""
+    return [] if config_dir is None else [f"hydra.searchpath=['file://{config_dir.resolve()}']"]
+
+
+def name_study(overrides: Sequence[str], config_dir: Path | None) -> list[str]:
+    """Let `study=NAME` name a study of the user's own: where it is no choice of the group, it becomes `study.name`.
+
+    Raises:
+        UsageError: a name that is nearly one of the choices, or several names.
+    """
+    studies = choices("study", config_dir)
+    named = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        name = value.strip("'\"")
+        if key not in ("study", "study.name") or (key == "study" and name in studies):
+            named.append(override)
+            continue
+        if "," in name:
+            raise UsageError(f"{override}: a study has one name")
+        if key == "study" and (near := difflib.get_close_matches(name, studies, n=1, cutoff=0.75)):
+            raise UsageError(f"{override}: did you mean study={near[0]}? To call your own study so: study.name={name}")
+        named.append("study.name='" + name.replace("'", r"\'") + "'")
+    return named
+
+
+def choices(group: str, config_dir: Path | None = None) -> dict[str, Path]:
+    """The YAML file of each choice in a group, by name; the user's own come after ours."""
+    folders = [CONF / group] + ([] if config_dir is None else [config_dir / group])
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
+
+@contextmanager
+def _explained(overrides: Sequence[str]) -> Iterator[None]:
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise UsageError(_explain(error, overrides)) from None
+
+
+def _explain(error: Exception, overrides: Sequence[str]) -> str:
+    """One line: key=value, and what would do."""
+    message = str(error)
+    if found := re.search(r"Could not find '(\w+)/(.*)'\n\nAvailable options in '\w+':\n((?:\t.*\n)*)", message):
+        group, choice, options = found.groups()
+        return f"{group}={choice}: there is no such {group}; choose from {', '.join(options.split())}"
+    if found := re.search(r"Could not override '([^']*)'", message):
+        key = found[1]
+        override = next((o for o in overrides if re.match(rf"\+*{re.escape(key)}=", o)), key)
+        return f"{override}: there is no such key{_suggestion(key, [o for o in overrides if o != override])}"
+    if found := re.search(r"Ambiguous value for argument '(.*)'\n|Sweep parameters '(.*)' requires", message):
+        return f"{found[1] or found[2]}: several values are a sweep; `bptt sweep` runs them all"
+    if found := re.search(r"Error parsing override '(.*)'", message):
+        return f"{found[1]}: is not of the form KEY=VALUE"
+    lines = message.splitlines() or [type(error).__name__]
+    return " ".join(line.strip() for line in lines if line.strip(" ^") and not line.startswith("See http"))
+
+
+def _suggestion(key: str, others: Sequence[str]) -> str:
+    """What may have been meant by a key that does not exist."""
+    try:
+        cfg = compose("config", list(others))
+    except (HydraException, OmegaConfBaseException, ValueError):
+        return ""
+    keys = _flat_keys(cfg)
+    if near := difflib.get_close_matches(key, keys, n=1, cutoff=0.75):
+        return f"; did you mean {near[0]}?"
+    group = key.rpartition(".")[0]
+    if group not in cfg:
+        return ""
+    options = [k for k in keys if k.startswith(f"{group}.")]
+    chosen = next((o for o in others if o.startswith(f"{group}=")), f"the default {group}")
+    return f"; {chosen} has {', '.join(options)}" if options else f"; {chosen} takes no options"
+
+
+def _flat_keys(cfg: DictConfig, prefix: str = "") -> list[str]:
+    keys = []
+    for name, value in cfg.items_ex(resolve=False):
+        key = str(name)
+        if isinstance(value, DictConfig):
+            keys += _flat_keys(value, f"{prefix}{key}.")
+        elif not key.startswith("_"):
+            keys.append(f"{prefix}{key}")
+    return keys

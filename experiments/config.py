@@ -1,0 +1,250 @@
+"""The configuration: composed by Hydra, checked whole, built into the parts of a run.
+
+Hydra's DictConfig stops here: a `Config` is plain typed values, and everything after takes plain arguments.
+"""
+
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from pydoc import ErrorDuringImport, locate
+from typing import Annotated, Any, Literal, get_type_hints
+
+import torch
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, create_model, field_validator
+
+from experiments.composition import composing
+from experiments.errors import UsageError
+from experiments.tasks.task import Task
+from models.network import RecurrentNetwork
+
+CHOICES = ("cell", "init", "task", "clip", "optimizer")
+"""The groups whose choice is a Python object; the choice's name becomes the group's `name`."""
+
+
+class Section(BaseModel):
+    """Typed values, taken as they are: '5' is no number, 5.0 no whole one, and no key is unknown."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ModelConfig(Section):
+    """`model`: the network's size."""
+
+    hidden_size: PositiveInt
+    num_layers: PositiveInt
+
+
+class RecordConfig(Section):
+    """`record`: what is measured, how often, and how finely."""
+
+    every: PositiveInt
+    windows: PositiveInt | Literal["all"]
+    gradients: bool
+    contributions: bool
+    parameters: bool
+    evaluate_every: PositiveInt
+    evaluate_samples: PositiveInt
+
+
+class StudyConfig(Section):
+    """`study`: the folder in results_dir that collects the runs."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_folder_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[^/\\\0-\x1f]{1,80}", name) or name.startswith(".") or name != name.strip():
+            raise ValueError("the name of a folder: 1 to 80 characters, no slash, no dot or blank in front")
+        return name
+
+
+class Config(Section):
+    """One run, as it was asked for. The choices are dicts of `name`, `_target_` and the target's arguments."""
+
+    cell: dict[str, Any]
+    init: dict[str, Any]
+    task: dict[str, Any]
+    clip: dict[str, Any]
+    optimizer: dict[str, Any]
+    model: ModelConfig
+    record: RecordConfig
+    study: StudyConfig
+    batch_size: PositiveInt
+    steps: PositiveInt
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    dtype: Literal["float32", "float64"]
+    device: str
+    threads: PositiveInt
+    results_dir: Annotated[str, Field(min_length=1)]
+
+    @field_validator("device")
+    @classmethod
+    def _is_here(cls, device: str) -> str:
+        here = ["cpu"] + ["cuda"] * torch.cuda.is_available() + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        here += ["mps"] * torch.backends.mps.is_available()
+        if device not in here:
+            raise ValueError(f"a device of this machine: {', '.join(here)}")
+        return device
+
+    @property
+    def study_folder(self) -> Path:
+        """Where the study's runs are collected."""
+        return Path(self.results_dir) / self.study.name
+
+    @property
+    def run_folder(self) -> Path:
+        """Where this run is written."""
+        return self.study_folder / "runs" / self.run_id
+
+    @property
+    def run_id(self) -> str:
+        """A readable name, and the hash of all that the results depend on: the same for the same run, in any study."""
+        identity = self.model_dump(exclude={"study", "results_dir"})
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+        return f"{self.cell['name']}-{self.task['name']}-{self.clip['name']}-seed{self.seed}-{digest}"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run is made of."""
+
+    network: RecurrentNetwork
+    task: Task
+    clip: Callable[..., float]
+    make_optimizer: Callable[..., torch.optim.Optimizer]
+
+
+def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Config:
+    """The checked configuration of one run.
+
+    Raises:
+        UsageError: the first thing that is wrong with it.
+    """
+    with composing(config_dir) as composer:
+        cfg = composer.compose(overrides)
+    return check(cfg, cfg.hydra.runtime.choices)
+
+
+def check(cfg: DictConfig, choices: Mapping[str, str]) -> Config:
+    """Resolve what Hydra composed, and hold every value against the type of what it is for.
+
+    Args:
+        cfg: the composed configuration, with or without its node `hydra`.
+        choices: the name that was chosen in each group.
+
+    Raises:
+        UsageError: the first value that does not fit.
+    """
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    try:
+        values: Any = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UsageError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
+    for group in CHOICES:
+        if group in values:
+            values[group] = {"name": choices[group], **_check_target(group, values[group])}
+    with _one_line("", values):
+        return Config(**values)
+
+
+def from_saved(values: Mapping[str, Any]) -> Config:
+    """A run's configuration from its own saved `.hydra/config.yaml`."""
+    return Config(**values)
+
+
+def build(config: Config) -> Parts:
+    """The objects of a run; the network's parameters are drawn from the run's seed.
+
+    Raises:
+        UsageError: what a constructor refuses.
+    """
+    chosen = {group: {k: v for k, v in getattr(config, group).items() if k != "name"} for group in CHOICES}
+    try:
+        parts = instantiate(chosen, _convert_="all")
+    except HydraException as error:
+        raise UsageError(f"{str(error).splitlines()[0]}: {error.__cause__}") from error
+    task: Task = parts["task"]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        network = RecurrentNetwork(
+            parts["cell"],
+            parts["init"],
+            input_size=task.input_size,
+            hidden_size=config.model.hidden_size,
+            num_layers=config.model.num_layers,
+            output_size=task.output_size,
+            readout_steps=task.readout_steps,
+            dtype=getattr(torch, config.dtype),
+        )
+    return Parts(network.to(config.device), task, parts["clip"], parts["optimizer"])
+
+
+def _check_target(key: str, node: Any) -> dict[str, Any]:
+    """Hold the arguments in a `_target_` node against the types in the target's signature; 1 for a float becomes 1.0.
+
+    Arguments without an annotation pass. An argument may be missing where the node is `_partial_`.
+    """
+    if not isinstance(node, dict) or "_target_" not in node:
+        raise UsageError(f"{key}={node}: is a choice with a _target_; `bptt list {key}` shows them")
+    try:
+        target = locate(node["_target_"])
+    except ErrorDuringImport as error:
+        raise UsageError(f"{key}._target_={node['_target_']}: {error}") from error
+    if not callable(target):
+        raise UsageError(f"{key}._target_={node['_target_']}: cannot be found; is its module on the path?")
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
+    given = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(target).parameters.items():
+        needed = parameter.default is parameter.empty and not node.get("_partial_")
+        if name in given or (needed and parameter.kind is parameter.POSITIONAL_OR_KEYWORD):
+            fields[name] = (hints.get(name, Any), ...)
+    with _one_line(f"{key}.", given):
+        checked = create_model(key, __base__=Section, **fields)(**given)
+    return {**node, **{name: getattr(checked, name) for name in given}}
+
+
+@contextmanager
+def _one_line(prefix: str, values: dict[str, Any]) -> Iterator[None]:
+    """Turn pydantic's complaint about the first wrong value into a line: key=value: what would do."""
+    try:
+        yield
+    except ValidationError as error:
+        first, *others = error.errors()
+        key = prefix + _key(first["loc"], values)
+        if first["type"] == "missing":
+            raise UsageError(f"{key}: needs a value") from None
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"{key}: there is no such key") from None
+        same = [first] + [other for other in others if prefix + _key(other["loc"], values) == key]
+        wanted = dict.fromkeys(_wanted(part["msg"]) for part in same)
+        raise UsageError(f"{key}={first['input']}: must be {' or '.join(wanted)}") from None
+
+
+def _key(location: tuple[int | str, ...], values: Any) -> str:
+    """The key that pydantic means, without the member of a union that it tried."""
+    names = [str(location[0])]
+    for value, name in zip([values.get(location[0])], location[1:], strict=False):
+        if isinstance(value, dict):
+            names.append(str(name))
+    return ".".join(names)
+
+
+def _wanted(message: str) -> str:
+    """What pydantic wanted, in words for a config file."""
+    message = message.removeprefix("Value error, ").removeprefix("Input should be ")
+    return (
+        message.replace("valid integer", "whole number")
+        .replace("valid number", "number")
+        .replace("valid string", "text")
+    )

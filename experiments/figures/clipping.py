@@ -1,0 +1,50 @@
+"""The norm of the whole gradient before and after clipping, with the threshold and how often it cut."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.style import Colours, bin_width, binned, draw_line, mark_extremes
+
+TABLES = ("metrics",)
+
+
+def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
+    """The largest norm in each stretch of steps, before clipping (solid) and after it (dashed)."""
+    ax.set_yscale("log")
+    metrics = data["metrics"]
+    before = binned(metrics, "grad_norm", "max", by=compare)
+    after = binned(metrics, "clipped_grad_norm", "max", by=compare)
+    for value, (colour, _) in colours.items():
+        steps = metrics[metrics[compare] == value]
+        if steps.empty:
+            continue
+        line = before[before[compare] == value]
+        draw_line(ax, line, "step", "grad_norm", label=value, colour=colour)
+        mark_extremes(ax, steps, "step", "grad_norm", colour)
+        if (steps["clip_scale"] < 1).any():
+            line = after[after[compare] == value]
+            draw_line(ax, line, "step", "clipped_grad_norm", label=f"{value}, clipped", colour=colour, linestyle="--")
+    if "clip.threshold" in metrics:
+        for i, threshold in enumerate(sorted(metrics.loc[metrics["clip"] == "norm", "clip.threshold"].unique())):
+            ax.axhline(threshold, color="0.2", linestyle=":", linewidth=1, label=None if i else "threshold")
+    ax.set(xlabel="step", ylabel=f"gradient norm, largest in {bin_width(metrics)} steps")
+    return ax
+
+
+def draw_share(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
+    """The share of the steps whose gradient was cut, over the same stretches."""
+    metrics = data["metrics"].dropna(subset="clip_scale")
+    shares = binned(metrics.assign(clipped=metrics["clip_scale"] < 1), "clipped", "mean", by=compare)
+    for value, (colour, _) in colours.items():
+        line = shares[shares[compare] == value]
+        if len(line):
+            draw_line(ax, line, "step", "clipped", label=value, colour=colour)
+    ax.set(ylim=(-0.03, 1.03), xlabel="step", ylabel="share of steps clipped")
+    ax.yaxis.set_major_formatter("{x:.0%}")
+    return ax
+
+
+PANELS = (draw, draw_share)
+READING = (
+    "Solid: the norm before clipping, dashed: after it. Where every step is clipped, the threshold is the step size."
+)

@@ -1,0 +1,37 @@
+"""Which timesteps the gradient of the recurrent weights comes from, as shares that add up to 1."""
+
+from functools import partial
+from typing import Literal
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.style import Colours, draw_line
+
+TABLES = ("contributions",)
+
+
+def draw(
+    data: dict[str, pd.DataFrame],
+    *,
+    compare: str,
+    colours: Colours,
+    ax: Axes,
+    which: Literal["min", "max"] = "max",
+    title: str = "",
+) -> Axes:
+    """One step of each run: the first recorded one (`which` is min) or the last (max)."""
+    frame = data["contributions"]
+    frame = frame[frame["parameter"] == "layers.0.weight_hh"]
+    frame = frame[frame["step"] == frame.groupby("run_id")["step"].transform(which)]
+    for value, (colour, marker) in colours.items():
+        line = frame[frame[compare] == value]
+        if len(line):
+            draw_line(ax, line, "last_timestep", "share", label=value, colour=colour, marker=marker)
+    ax.axhline(0, color="0.4", linewidth=0.6)
+    ax.set(xlabel="timestep at the end of the window", ylabel="share of $dL/dW_{hh}$", title=title)
+    return ax
+
+
+PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
+READING = "A share near 0 is a stretch of the sequence that does not train the weights; below 0, one against the rest."

@@ -1,0 +1,40 @@
+"""The gradient of the loss with respect to the state, by how far back in time: does it reach step 1?"""
+
+from functools import partial
+from typing import Literal
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.style import Colours, draw_line, mark_extremes
+
+TABLES = ("gradients",)
+
+
+def draw(
+    data: dict[str, pd.DataFrame],
+    *,
+    compare: str,
+    colours: Colours,
+    ax: Axes,
+    which: Literal["min", "max"] = "max",
+    title: str = "",
+) -> Axes:
+    """One step of each run: the first recorded one (`which` is min) or the last (max)."""
+    ax.set_yscale("log")
+    frame = data["gradients"]
+    frame = frame[frame["layer"] == 0]
+    frame = frame[frame["step"] == frame.groupby("run_id")["step"].transform(which)]
+    for value, (colour, marker) in colours.items():
+        for state, look in (("h", {}), ("c", {"linestyle": "--", "markerfacecolor": "white"})):
+            line = frame[(frame[compare] == value) & (frame["state"] == state)]
+            if len(line):
+                label = value if state == "h" else f"{value}, state {state}"
+                draw_line(ax, line, "lag", "grad_norm", label=label, colour=colour, marker=marker, **look)
+                mark_extremes(ax, line, "lag", "grad_norm", colour)
+    ax.set(xlabel="lag: timesteps before the end", ylabel="gradient norm $\\|dL/ds_t\\|$", title=title)
+    return ax
+
+
+PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
+READING = "A straight line falling to the right is a gradient that vanishes exponentially; a rising one explodes."

@@ -1,0 +1,33 @@
+"""gradients.csv: the size of the gradient with respect to the state, timestep by timestep."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import torch
+
+from experiments.measures.measure import Measure, Row
+from models.network import RecurrentNetwork, Window
+
+
+class Gradients(Measure):
+    """grad_norm of dL/ds at the end of each window, for every layer and state.
+
+    L is the mean over the batch of the losses l_b, and grad_norm = sqrt(mean over b of ||dl_b/ds_b||^2)
+    = sqrt(batch) ||dL/ds||_F: it does not depend on the batch size. Norms are taken in float64, so that squares do not
+    underflow before the gradient itself does.
+    """
+
+    columns = ("step", "layer", "state", "timestep", "lag", "grad_norm")
+
+    def before_update(self, step: int, network: RecurrentNetwork, trace: list[Window]) -> Iterable[Row]:
+        length = max(window.last for window in trace)
+        lines = defaultdict(list)
+        for window in trace:
+            for state in window.states:
+                lines[window.layer, state].append((window.last, window.state_gradient(state)))
+        for (layer, state), line in lines.items():
+            timesteps, gradients = zip(*line, strict=True)
+            stacked = torch.stack(gradients).flatten(1)
+            norms = torch.linalg.vector_norm(stacked, dim=1, dtype=torch.float64) * gradients[0].shape[0] ** 0.5
+            for timestep, norm in zip(timesteps, norms.tolist(), strict=True):
+                yield step, layer, state, timestep, length - timestep, norm

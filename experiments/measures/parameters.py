@@ -1,0 +1,80 @@
+"""parameters.csv: the size of each parameter, of its gradient and of its update; the spectrum of recurrent matrices."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from experiments.measures.measure import Measure, Row
+from models.network import DetachedState, RecurrentNetwork, Window
+
+
+class Parameters(Measure):
+    """A row for each parameter, and one for each gate's block of a recurrent matrix, named `parameter[gate]`.
+
+    All but update_norm is as before the update, and grad_norm as before clipping. spectral_radius and sigma_max are
+    those of a square matrix that h is multiplied with: two things, and both matter (one of radius 0.95 may stretch by
+    1.8).
+    """
+
+    columns = ("step", "parameter", "grad_norm", "weight_norm", "update_norm", "spectral_radius", "sigma_max")
+
+    def __init__(self) -> None:
+        self._before: dict[str, tuple[Tensor, float]] = {}
+
+    def before_update(self, step: int, network: RecurrentNetwork, trace: list[Window]) -> Iterable[Row]:
+        self._before = {part.name: (part.weight.clone(), _norm(part.gradient)) for part in _parts(network)}
+        return ()
+
+    def after_update(self, step: int, network: RecurrentNetwork) -> Iterable[Row]:
+        for part in _parts(network):
+            before, grad_norm = self._before[part.name]
+            spectrum = _spectrum(before) if part.recurrent else (None, None)
+            yield step, part.name, grad_norm, _norm(before), _norm(part.weight - before), *spectrum
+
+
+class Part(NamedTuple):
+    """Rows of a parameter: all of them, or a gate's."""
+
+    name: str
+    parameter: Parameter
+    rows: slice
+    recurrent: bool
+
+    @property
+    def weight(self) -> Tensor:
+        return self.parameter.detach()[self.rows]
+
+    @property
+    def gradient(self) -> Tensor:
+        if self.parameter.grad is None:
+            raise DetachedState(f"{self.name}: the loss does not depend on it")
+        return self.parameter.grad[self.rows]
+
+
+def _parts(network: RecurrentNetwork) -> list[Part]:
+    """Every parameter, and every gate's block of those that have several."""
+    blocks = {
+        f"layers.{layer}.{block.name}": Part(
+            f"layers.{layer}.{block.name}", block.parameter, block.rows, recurrent=True
+        )
+        for layer, cell in enumerate(network.cells)
+        for block in cell.recurrent_blocks()
+    }
+    whole = {
+        name: Part(name, parameter, slice(None), recurrent=False) for name, parameter in network.named_parameters()
+    }
+    return list((whole | blocks).values())
+
+
+def _spectrum(weight: Tensor) -> tuple[float | None, float | None]:
+    """The largest modulus of an eigenvalue, and the largest singular value."""
+    if not weight.isfinite().all():
+        return None, None
+    return float(torch.linalg.eigvals(weight).abs().max()), float(torch.linalg.matrix_norm(weight, 2))
+
+
+def _norm(tensor: Tensor) -> float:
+    return float(torch.linalg.vector_norm(tensor, dtype=torch.float64))

@@ -1,0 +1,129 @@
+"""The CSV and JSON files: written so that whatever is on the disk is whole and true, read without torch."""
+
+import io
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+
+Value = int | float | str | None
+
+
+class Table:
+    """A CSV file that grows while a run goes on.
+
+    Rows are kept back for up to `flush_seconds`, then appended in one write. Where the disk takes only a part of it,
+    the file is cut back to its last whole row before the error is raised. None is written as an empty field, floats
+    as their shortest exact decimal, non-finite ones as inf, -inf and nan.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], flush_seconds: float = 1.0) -> None:
+        self.path = path
+        self.columns = list(columns)
+        self._flush_seconds = flush_seconds
+        self._rows: list[tuple[Value, ...]] = []
+        self._flushed = time.monotonic()
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115
+        self._write(",".join(self.columns) + "\n")
+
+    def append(self, rows: Iterable[tuple[Value, ...]]) -> None:
+        """Add rows, in the order of the columns."""
+        self._rows.extend(rows)
+        if time.monotonic() - self._flushed > self._flush_seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was kept back."""
+        if self._rows:
+            rows, self._rows = self._rows, []
+            self._write(to_csv(pd.DataFrame(rows, columns=self.columns, dtype=object), header=False))
+        self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Write what was kept back, and let go of the file."""
+        try:
+            self.flush()
+        finally:
+            self._file.close()
+
+    def _write(self, text: str) -> None:
+        data, whole = text.encode(), self._file.tell()
+        try:
+            written = self._file.write(data)
+            if written < len(data):
+                raise OSError(f"{self.path}: only {written} of {len(data)} bytes could be written")
+        except OSError:
+            self._file.truncate(whole)
+            raise
+
+
+class RunFolder:
+    """The folder of one run, and the tables in it. Leaving it as a context writes and closes them all."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._tables: list[Table] = []
+
+    def table(self, name: str, columns: Sequence[str]) -> Table:
+        """Begin NAME.csv."""
+        table = Table(self.path / f"{name}.csv", columns)
+        self._tables.append(table)
+        return table
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        errors = []
+        for table in self._tables:
+            try:
+                table.close()
+            except OSError as failed:
+                errors.append(failed)
+        if errors and error is None:
+            raise errors[0]
+
+
+def to_csv(frame: pd.DataFrame, header: bool = True) -> str:
+    """A table in the format of the results folder: None is an empty field, nan is nan."""
+    text = frame.astype(object).map(lambda value: "nan" if isinstance(value, float) and math.isnan(value) else value)
+    return text.to_csv(index=False, header=header, lineterminator="\n")
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a table, also while it is written: a last line without its end is left out."""
+    text = path.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1].decode()
+    return pd.read_csv(io.StringIO(whole), float_precision="round_trip")
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Put a file in place in one go: a reader sees the old one or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Put a JSON file in place in one go."""
+    write_whole(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file; empty where there is none."""
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return content

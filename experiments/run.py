@@ -1,0 +1,181 @@
+"""One run: from a checked configuration to a folder of CSV files."""
+
+import hashlib
+import os
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from omegaconf import OmegaConf
+from torch import Generator
+
+from experiments.config import Config, Parts, build
+from experiments.errors import UsageError
+from experiments.measures.contributions import Contributions
+from experiments.measures.gradients import Gradients
+from experiments.measures.measure import Measure
+from experiments.measures.parameters import Parameters
+from experiments.provenance import provenance
+from experiments.results import RunFolder, read_json, write_json, write_whole
+from experiments.training import EVALUATION, METRICS, Step, evaluate, is_due, train
+
+MEASURES: dict[str, type[Measure]] = {"gradients": Gradients, "contributions": Contributions, "parameters": Parameters}
+"""By the name of its CSV file, which is also its switch in `record`."""
+
+Status = Literal["running", "completed", "diverged", "failed", "interrupted"]
+FINISHED: tuple[Status, ...] = ("completed", "diverged")
+
+
+class Result(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        folder: where its files are.
+        status: as in run.json.
+        error: of a failed run, in one line.
+        seconds: what it took; 0 if it was finished before.
+        skipped: whether it was finished before, and nothing was done.
+    """
+
+    folder: Path
+    status: Status
+    error: str | None
+    seconds: float
+    skipped: bool
+
+
+class Report(NamedTuple):
+    """What is told of a run while it goes on."""
+
+    step: int
+    steps: int
+    loss: float
+    grad_norm: float
+    error: float | None
+
+
+def run(config: Config, *, fresh: bool = False, progress: Callable[[Report], None] = lambda report: None) -> Result:
+    """Make one run, unless this very configuration is already finished in its study.
+
+    A run that raises is recorded as failed, with its error, and returns; one that is interrupted is recorded as that,
+    and the interrupt goes on.
+
+    Args:
+        config: of the run.
+        fresh: make it again even if it is finished.
+        progress: told of each step.
+
+    Raises:
+        UsageError: the configuration cannot be built, or its folder not be written.
+    """
+    folder = config.run_folder
+    done = read_json(folder / "run.json")
+    if not fresh and done.get("status") in FINISHED:
+        return Result(folder, done["status"], None, 0.0, skipped=True)
+    torch.set_num_threads(config.threads)
+    parts = build(config)
+    _prepare(folder)
+    write_whole(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config.model_dump())))
+
+    record: dict[str, Any] = {
+        "status": "running",
+        "seed": config.seed,
+        "threads": config.threads,
+        "parameters": sum(parameter.numel() for parameter in parts.network.parameters()),
+        "timesteps": parts.task.timesteps,
+        "pid": os.getpid(),
+        "started": _now(),
+        **provenance(),
+    }
+    write_json(folder / "run.json", record)
+    began = time.perf_counter()
+    status: Status = "interrupted"
+    error = None
+    try:
+        diverged = _train(config, parts, folder, progress)
+        status = "completed" if diverged is None else "diverged"
+        record["diverged_at_step"] = diverged
+    except Exception as raised:
+        status, error = "failed", f"{type(raised).__name__}: {raised}"
+        record |= {"error": error, "traceback": traceback.format_exc()}
+    finally:
+        seconds = time.perf_counter() - began
+        try:
+            write_json(
+                folder / "run.json", {**record, "status": status, "finished": _now(), "seconds": round(seconds, 3)}
+            )
+        except OSError as unwritten:  # a full disk: run.json keeps saying 'running'
+            status, error = "failed", error or f"{type(unwritten).__name__}: {unwritten}"
+    return Result(folder, status, error, seconds, skipped=False)
+
+
+def _train(config: Config, parts: Parts, folder: Path, progress: Callable[[Report], None]) -> int | None:
+    network, task = parts.network, parts.task
+    with RunFolder(folder) as files:
+        metrics = files.table("metrics", METRICS)
+        evaluation = files.table("evaluation", EVALUATION)
+        switched_on = [name for name in MEASURES if getattr(config.record, name)]
+        measures = {MEASURES[name](): files.table(name, MEASURES[name].columns) for name in switched_on}
+        error = None
+
+        def after_step(step: Step) -> None:
+            nonlocal error
+            if step.finite and is_due(step.number, config.record.evaluate_every, config.steps):
+                held_out = generator_of(config.seed, "evaluation")
+                loss, error = evaluate(network, task, config.record.evaluate_samples, held_out)
+                solved = None if task.solved_below is None else int(error < task.solved_below)
+                evaluation.append([(step.number, loss, error, solved, task.chance_loss, task.chance_error)])
+            progress(Report(step.number, config.steps, step.loss, step.grad_norm, error))
+
+        return train(
+            network,
+            task,
+            parts.make_optimizer(network.parameters()),
+            parts.clip,
+            steps=config.steps,
+            batch_size=config.batch_size,
+            generator=generator_of(config.seed, "training"),
+            record_every=config.record.every,
+            windows=task.timesteps if config.record.windows == "all" else config.record.windows,
+            metrics=metrics,
+            measures=measures,
+            after_step=after_step,
+        )
+
+
+def generator_of(seed: int, purpose: str) -> Generator:
+    """A generator for one purpose of a run: what one draws does not shift what another draws."""
+    digest = hashlib.sha256(f"{seed} {purpose}".encode()).digest()
+    return Generator().manual_seed(int.from_bytes(digest[:7]))
+
+
+def check_writable(folder: Path) -> None:
+    """Find out whether a folder can be made and written, leaving nothing behind.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not existing.is_dir():
+        raise UsageError(f"results_dir: {existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UsageError(f"results_dir: {existing} cannot be written")
+
+
+def _prepare(folder: Path) -> None:
+    """Make the run's folder, without the files of an earlier attempt."""
+    check_writable(folder)
+    try:
+        (folder / ".hydra").mkdir(parents=True, exist_ok=True)
+        for table in folder.glob("*.csv"):
+            table.unlink()
+    except OSError as error:
+        raise UsageError(f"results_dir: {folder} cannot be written ({error.strerror})") from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,76 @@
+"""Real data: handwritten digits, read one pixel a timestep."""
+
+from collections.abc import Iterator
+from functools import cache
+from math import log
+from typing import Annotated
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Generator, Tensor
+
+from experiments.tasks.task import Batch, Outputs, PerSequence, Task, classification_errors, classification_losses
+
+PIXELS = 64
+
+
+class Digits(Task):
+    """The 1,797 handwritten 8x8 digits of Alpaydin and Kaynak (1998) that scikit-learn ships, pixel by pixel.
+
+    The answer at T is the digit. A fifth of the images, the same in every run, is kept apart for testing. Guessing
+    costs ln 10 and is wrong in 90 %; nothing is published about when it counts as solved.
+
+    Args:
+        length: T, at least the 64 pixels; the timesteps after them are blank, so that the label must be carried
+        further.
+    """
+
+    input_size = 1
+    output_size = 10
+    readout_steps = 1
+    chance_loss = log(10)
+    chance_error = 0.9
+    solved_below = None
+
+    def __init__(self, length: Annotated[int, Field(ge=PIXELS)] = PIXELS) -> None:
+        self.timesteps = length
+
+    def draw(self, batch_size: int, generator: Generator) -> Batch:
+        images, labels, _, _ = _split()
+        chosen = torch.randint(0, len(images), (batch_size,), generator=generator)
+        return self._read(images[chosen], labels[chosen])
+
+    def held_out(self, samples: int, generator: Generator) -> Iterator[Batch]:
+        """The whole test set, whatever was asked for."""
+        _, _, images, labels = _split()
+        yield self._read(images, labels)
+
+    def _read(self, images: Float[Tensor, "batch pixels"], labels: Tensor) -> Batch:
+        inputs = torch.zeros(self.timesteps, len(images), 1)
+        inputs[:PIXELS, :, 0] = images.T
+        return Batch(inputs, labels[None])
+
+    def losses(self, outputs: Outputs, targets: Tensor) -> PerSequence:
+        return classification_losses(outputs, targets)
+
+    def errors(self, outputs: Outputs, targets: Tensor) -> PerSequence:
+        return classification_errors(outputs, targets)
+
+
+@cache
+def _split() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Training images (from 0 to 1) and labels, test images and labels; each digit in both with the same share."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    images, labels = load_digits(return_X_y=True)
+    train, test, train_labels, test_labels = train_test_split(
+        images, labels, test_size=0.2, random_state=0, stratify=labels
+    )
+    return (
+        torch.tensor(train / 16, dtype=torch.float32),
+        torch.tensor(train_labels),
+        torch.tensor(test / 16, dtype=torch.float32),
+        torch.tensor(test_labels),
+    )

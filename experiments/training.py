@@ -1,0 +1,135 @@
+"""The training loop: what happens at a step, in the order in which it happens."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+from torch.optim import Optimizer
+
+from experiments.clipping import total_norm
+from experiments.measures.measure import Measure
+from experiments.results import Table
+from experiments.tasks.task import Batch, Task
+from models.network import DetachedState, RecurrentNetwork, Window
+
+METRICS = ("step", "loss", "grad_norm", "clipped_grad_norm", "clip_scale", "lr")
+EVALUATION = ("step", "loss", "error", "solved", "chance_loss", "chance_error")
+
+Clip = Callable[[Sequence[Tensor], float], float]
+"""Clips finite gradients in place, knowing their norm; returns the norm afterwards."""
+
+
+class Step(NamedTuple):
+    """What is told of a step when it is over."""
+
+    number: int
+    loss: float
+    grad_norm: float
+    finite: bool
+
+
+def is_due(step: int, every: int, steps: int) -> bool:
+    """Whether `step` is step 1, one of every `every`-th after it, or the last of `steps`."""
+    return (step - 1) % every == 0 or step == steps
+
+
+def train(
+    network: RecurrentNetwork,
+    task: Task,
+    optimizer: Optimizer,
+    clip: Clip,
+    *,
+    steps: int,
+    batch_size: int,
+    generator: Generator,
+    record_every: int,
+    windows: int,
+    metrics: Table,
+    measures: Mapping[Measure, Table],
+    after_step: Callable[[Step], None],
+) -> int | None:
+    """Train on fresh batches; the step at which loss or gradient stopped being finite, else None.
+
+    A recorded step is unrolled in windows, whose gradients the measures see before anything touches them. A step that
+    is not finite is recorded whatever its number, its update is not made, and it is the last.
+
+    Args:
+        steps: how many updates to make.
+        batch_size: sequences drawn from the task for each.
+        generator: of the training sequences, on the CPU.
+        record_every: the recorded steps are 1, 1 + record_every, ..., and the last.
+        windows: into how many windows a recorded step is cut.
+        metrics: takes a row each step.
+        measures: each with the table that takes its rows.
+        after_step: called after each step.
+    """
+    parameters = dict(network.named_parameters())
+    first = next(iter(parameters.values()))
+    for number in range(1, steps + 1):
+        batch = task.draw(batch_size, generator).to(first.device, first.dtype)
+        recorded = bool(measures) and is_due(number, record_every, steps)
+        loss, trace = _backpropagate(network, task, optimizer, batch, windows if recorded else None)
+        gradients = _gradients(parameters)
+        norm = total_norm(gradients)
+        finite = math.isfinite(norm) and math.isfinite(loss)
+        if measures and not finite and not recorded:
+            recorded = True
+            _, trace = _backpropagate(network, task, optimizer, batch, windows)
+
+        if recorded:
+            for measure, table in measures.items():
+                table.append(measure.before_update(number, network, trace))
+        lr = optimizer.param_groups[0]["lr"]
+        if finite:
+            clipped = clip(gradients, norm)
+            optimizer.step()
+            metrics.append([(number, loss, norm, clipped, clipped / norm if norm else 1.0, lr)])
+        else:
+            metrics.append([(number, loss, norm, None, None, lr)])
+        if recorded:
+            for measure, table in measures.items():
+                table.append(measure.after_update(number, network))
+
+        after_step(Step(number, loss, norm, finite))
+        if not finite:
+            return number
+    return None
+
+
+def _backpropagate(
+    network: RecurrentNetwork, task: Task, optimizer: Optimizer, batch: Batch, windows: int | None
+) -> tuple[float, list[Window]]:
+    """The loss, and the windows if it was to be cut into any, with the gradients in place."""
+    optimizer.zero_grad()
+    outputs, trace = (network(batch.inputs), []) if windows is None else network.unroll(batch.inputs, windows)
+    loss = task.losses(outputs, batch.targets).mean()
+    torch.autograd.backward(loss)
+    return loss.item(), trace
+
+
+def _gradients(parameters: Mapping[str, Tensor]) -> list[Tensor]:
+    """The gradients of all parameters: one without is an error, as it is for a state."""
+    for name, parameter in parameters.items():
+        if parameter.grad is None:
+            raise DetachedState(f"parameter {name}: the loss does not depend on it")
+    return [parameter.grad for parameter in parameters.values() if parameter.grad is not None]
+
+
+@torch.no_grad()
+def evaluate(network: RecurrentNetwork, task: Task, samples: int, generator: Generator) -> tuple[float, float]:
+    """Loss and error on held-out sequences, each the mean over them."""
+    first = next(network.parameters())
+    losses: list[Tensor] = []
+    errors: list[Tensor] = []
+    for batch in task.held_out(samples, generator):
+        batch = batch.to(first.device, first.dtype)
+        outputs = network(batch.inputs)
+        losses.append(task.losses(outputs, batch.targets))
+        errors.append(task.errors(outputs, batch.targets))
+    return _mean(losses), _mean(errors)
+
+
+def _mean(values: Iterable[Tensor]) -> float:
+    return torch.cat(list(values)).double().mean().item()

@@ -1,0 +1,42 @@
+"""The gated recurrent unit."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from models.cell import HiddenSequence, Input, InputSequence, State
+from models.fused import TorchCell
+
+
+class GRU(TorchCell):
+    """Gated recurrent unit (Cho et al. 2014), in the variant of cuDNN and torch.
+
+        r_t, z_t = sigmoid(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), each with its own rows
+        n_t      = tanh(W_ih x_t + b_ih + r_t (W_hh h_{t-1} + b_hh)), the candidate's rows
+        h_t      = (1 - z_t) n_t + z_t h_{t-1}
+
+    Args:
+        forget_bias: what the two biases of the update gate z, which keeps the state, add up to at the start. None
+            leaves torch's own, about 0.
+    """
+
+    gates = ("reset", "update", "candidate")
+
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float | None = None) -> None:
+        super().__init__(input_size, hidden_size)
+        if forget_bias is not None:
+            self.set_gate_bias("update", forget_bias)
+
+    def step(self, x: Input, state: State) -> State:
+        (h,) = state
+        reset_x, update_x, candidate_x = linear(x, self.weight_ih, self.bias_ih).chunk(3, dim=-1)
+        reset_h, update_h, candidate_h = linear(h, self.weight_hh, self.bias_hh).chunk(3, dim=-1)
+        reset = torch.sigmoid(reset_x + reset_h)
+        update = torch.sigmoid(update_x + update_h)
+        candidate = torch.tanh(candidate_x + reset * candidate_h)
+        return ((1 - update) * candidate + update * h,)
+
+    def forward(self, x: InputSequence, state: State) -> tuple[HiddenSequence, State]:
+        (h,) = state
+        output, h = self.run_kernel(torch.gru, x, h[None])
+        return output, (h[0],)

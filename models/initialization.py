@@ -1,0 +1,27 @@
+"""Initialisations of the recurrent matrices. Each sets every gate's block in place, with its own draw."""
+
+from torch import nn
+
+from models.cell import Cell
+
+
+def default(cell: Cell) -> None:
+    """Leave the cell as it was constructed: for rnn, lstm and gru that is torch's own U(-k, k), k = 1/sqrt(hidden)."""
+
+
+def orthogonal(cell: Cell, gain: float) -> None:
+    """gain x a random orthogonal matrix: every singular value is `gain` (Saxe, McClelland, Ganguli 2014)."""
+    for block in cell.recurrent_blocks():
+        nn.init.orthogonal_(block.weight, gain)
+
+
+def gaussian(cell: Cell, gain: float) -> None:
+    """Independent N(0, gain^2 / hidden) entries: the spectral radius tends to `gain` as the width grows (Ginibre)."""
+    for block in cell.recurrent_blocks():
+        nn.init.normal_(block.weight, std=gain * cell.hidden_size**-0.5)
+
+
+def identity(cell: Cell, gain: float) -> None:
+    """gain x the identity matrix (Le, Jaitly, Hinton 2015)."""
+    for block in cell.recurrent_blocks():
+        nn.init.eye_(block.weight).mul_(gain)

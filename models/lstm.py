@@ -1,0 +1,63 @@
+"""Long short-term memory."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import linear
+
+from models.cell import Hidden, HiddenSequence, Input, InputSequence, State
+from models.fused import TorchCell
+
+
+class Gates(NamedTuple):
+    """What an LSTM decides at one timestep, each (batch, hidden)."""
+
+    input: Tensor
+    forget: Tensor
+    candidate: Tensor
+    output: Tensor
+
+
+class LSTM(TorchCell):
+    """Long short-term memory with a forget gate (Hochreiter, Schmidhuber 1997; Gers, Schmidhuber, Cummins 2000).
+
+        i_t, f_t, o_t = sigmoid(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), each with its own rows
+        g_t           = tanh(the same with the candidate's rows)
+        c_t           = f_t c_{t-1} + i_t g_t
+        h_t           = o_t tanh(c_t)
+
+    Args:
+        forget_bias: what the forget gate's two biases add up to at the start. The usual 1 (Gers et al.; Jozefowicz et
+            al. 2015) keeps sigmoid(1) = 73 % of the cell state a timestep; None leaves torch's own, about 0: half.
+    """
+
+    state_names = ("h", "c")
+    gates = ("input", "forget", "candidate", "output")
+
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float | None = 1.0) -> None:
+        super().__init__(input_size, hidden_size)
+        if forget_bias is not None:
+            self.set_gate_bias("forget", forget_bias)
+
+    def compute_gates(self, x: Float[Tensor, "... input"], h: Float[Tensor, "... hidden"]) -> Gates:
+        """The gates that read x_t and h_{t-1}."""
+        rows = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
+        input, forget, candidate, output = rows.chunk(4, dim=-1)
+        return Gates(torch.sigmoid(input), torch.sigmoid(forget), torch.tanh(candidate), torch.sigmoid(output))
+
+    def step(self, x: Input, state: State) -> State:
+        h, c = state
+        input, forget, candidate, output = self.compute_gates(x, h)
+        c = forget * c + input * candidate
+        return output * torch.tanh(c), c
+
+    def forward(self, x: InputSequence, state: State) -> tuple[HiddenSequence, State]:
+        h, c = state
+        output, h, c = self.run_kernel(torch.lstm, x, (h[None], c[None]))
+        return output, (h[0], c[0])
+
+    def hidden_slopes(self, x: Input, h_before: Hidden, state: State) -> dict[str, Hidden]:
+        _, c = state
+        return {"c": self.compute_gates(x, h_before).output * (1 - torch.tanh(c) ** 2)}

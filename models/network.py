@@ -1,0 +1,161 @@
+"""The recurrent network: a stack of cells and a linear read-out, unrolled whole or in windows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from models.cell import Cell
+
+Bounds = list[tuple[int, int]]
+"""The first and the last timestep, counted from 1, of each window of a sequence."""
+
+
+def cut(length: int, windows: int) -> Bounds:
+    """Cut timesteps 1..length into `windows` runs of nearly equal length; never into more than there are timesteps."""
+    windows = min(windows, length)
+    ends = [length * k // windows for k in range(windows + 1)]
+    return [(before + 1, last) for before, last in pairwise(ends)]
+
+
+class DetachedState(RuntimeError):
+    """A state was asked for its gradient, but the loss does not depend on it."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """One layer over one window of timesteps, as backpropagation will see it.
+
+    Attributes:
+        layer: the layer's index, from 0.
+        first: the window's first timestep, from 1.
+        last: its last timestep; `states` are the states after it.
+        states: tensors (batch, hidden) of the graph, by the cell's state names.
+        slopes: dh_t/ds_t of the states whose way into h the fused kernel hides (see `Cell.hidden_slopes`).
+        weights: this window's own aliases of the layer's parameters, by name in the network.
+    """
+
+    layer: int
+    first: int
+    last: int
+    states: dict[str, Tensor]
+    slopes: dict[str, Tensor]
+    weights: dict[str, Tensor]
+
+    def state_gradient(self, name: str) -> Float[Tensor, "batch hidden"]:
+        """The total derivative dL/ds at the window's last timestep, once the loss was backpropagated.
+
+        It is the direct part (the loss or the layer above, at this timestep) and all that comes back from later ones.
+
+        Raises:
+            DetachedState: the loss does not depend on this state. That is an error and not a gradient of zero.
+        """
+        through = [self.states[name].grad]
+        if name in self.slopes and (hidden := self.states["h"].grad) is not None:
+            through.append(hidden * self.slopes[name])
+        parts = [part for part in through if part is not None]
+        if not parts:
+            raise DetachedState(
+                f"layer {self.layer}, state {name}, timestep {self.last}: the loss does not depend on it"
+            )
+        return torch.stack(parts).sum(dim=0)
+
+    def weight_gradient(self, name: str) -> Tensor:
+        """This window's part of dL/dW, summed over its timesteps: Pascanu et al.'s temporal components (2013, eq. 4).
+
+        Raises:
+            DetachedState: the loss does not depend on this window.
+        """
+        part = self.weights[name].grad
+        if part is None:
+            raise DetachedState(f"{name}, timesteps {self.first} to {self.last}: the loss does not depend on it")
+        return part
+
+
+class RecurrentNetwork(nn.Module):
+    """Layers of recurrent cells, and a linear read-out of the last one's hidden state.
+
+    Args:
+        make_cell: called with `input_size` and `hidden_size`, once a layer.
+        initialize: sets a cell's recurrent matrices in place.
+        readout_steps: how many timesteps, counted from the end, are read out; None: all of them.
+        dtype: of all parameters. The initialisation draws in it, so that an orthogonal matrix is one to its precision.
+    """
+
+    def __init__(
+        self,
+        make_cell: Callable[..., Cell],
+        initialize: Callable[[Cell], None],
+        *,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        output_size: int,
+        readout_steps: int | None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        sizes = [input_size] + [hidden_size] * (num_layers - 1)
+        self.layers = nn.ModuleList(make_cell(input_size=size, hidden_size=hidden_size) for size in sizes)
+        self.readout = nn.Linear(hidden_size, output_size)
+        self.readout_steps = readout_steps
+        self.to(dtype)
+        with torch.no_grad():
+            for cell in self.cells:
+                initialize(cell)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The layers, the one that reads the input first."""
+        return cast(list[Cell], list(self.layers))
+
+    def forward(self, x: Float[Tensor, "time batch input"]) -> Float[Tensor, "steps batch output"]:
+        """The outputs of the timesteps that are read out."""
+        for cell in self.cells:
+            x, _ = cell(x, cell.initial_state(x.shape[1]))
+        return self._read_out(x)
+
+    def unroll(
+        self, x: Float[Tensor, "time batch input"], windows: int
+    ) -> tuple[Float[Tensor, "steps batch output"], list[Window]]:
+        """`forward`, cut into windows whose states and weights keep their gradients.
+
+        Each window is one call of the (fused) cell, with its own alias of the parameters. Its last h is made the one
+        tensor that the loss, the layer above and the next window all go through, so that its gradient is the total
+        derivative; the parameters' own gradients are those of `forward`.
+        """
+        trace = []
+        for layer, cell in enumerate(self.cells):
+            state = cell.initial_state(x.shape[1])
+            outputs = []
+            for first, last in cut(len(x), windows):
+                aliases = {name: p.view_as(p) for name, p in cell.named_parameters()}
+                x_window, h_before = x[first - 1 : last], state[0]
+                output, state = functional_call(cell, aliases, (x_window, state))
+                state = (output[-1], *state[1:])
+                outputs += [output[:-1], state[0][None]]
+                with torch.no_grad():
+                    slopes = cell.hidden_slopes(x_window[-1], output[-2] if len(output) > 1 else h_before, state)
+                for tensor in (*aliases.values(), *state):
+                    tensor.retain_grad()
+                trace.append(
+                    Window(
+                        layer=layer,
+                        first=first,
+                        last=last,
+                        states=dict(zip(cell.state_names, state, strict=True)),
+                        slopes=slopes,
+                        weights={f"layers.{layer}.{name}": alias for name, alias in aliases.items()},
+                    )
+                )
+            x = torch.cat(outputs)
+        return self._read_out(x), trace
+
+    def _read_out(self, h: Float[Tensor, "time batch hidden"]) -> Float[Tensor, "steps batch output"]:
+        outputs: Tensor = self.readout(h if self.readout_steps is None else h[-self.readout_steps :])
+        return outputs
