@@ -1,7 +1,6 @@
 """The gated recurrent unit."""
 
 import torch
-from torch import Tensor
 from torch.nn.functional import linear
 
 from models.cell import HiddenSequence, Input, InputSequence, State

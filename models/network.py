@@ -118,29 +118,29 @@ class RecurrentNetwork(nn.Module):
         """The outputs of the timesteps that are read out."""
         for cell in self.cells:
             x, _ = cell(x, cell.initial_state(x.shape[1]))
-        return self._read_out(x)
+        return self._read_out([x])
 
     def unroll(
         self, x: Float[Tensor, "time batch input"], windows: int
     ) -> tuple[Float[Tensor, "steps batch output"], list[Window]]:
         """`forward`, cut into windows whose states and weights keep their gradients.
 
-        Each window is one call of the (fused) cell, with its own alias of the parameters. Its last h is made the one
-        tensor that the loss, the layer above and the next window all go through, so that its gradient is the total
-        derivative; the parameters' own gradients are those of `forward`.
+        In each window each layer is one call of the (fused) cell, with its own alias of the parameters. Its last h is
+        made the one tensor that the loss, the layer above and the next window all go through, so that its gradient is
+        the total derivative; the parameters' own gradients are those of `forward`.
         """
         trace = []
-        for layer, cell in enumerate(self.cells):
-            state = cell.initial_state(x.shape[1])
-            outputs = []
-            for first, last in cut(len(x), windows):
-                aliases = {name: p.view_as(p) for name, p in cell.named_parameters()}
-                x_window, h_before = x[first - 1 : last], state[0]
-                output, state = functional_call(cell, aliases, (x_window, state))
-                state = (output[-1], *state[1:])
-                outputs += [output[:-1], state[0][None]]
+        hidden = []
+        states = [cell.initial_state(x.shape[1]) for cell in self.cells]
+        for first, last in cut(len(x), windows):
+            signal = x[first - 1 : last]
+            for layer, cell in enumerate(self.cells):
+                aliases = {name: parameter.view_as(parameter) for name, parameter in cell.named_parameters()}
+                before = states[layer][0]
+                output, state = functional_call(cell, aliases, (signal, states[layer]))
+                states[layer] = state = (output[-1], *state[1:])
                 with torch.no_grad():
-                    slopes = cell.hidden_slopes(x_window[-1], output[-2] if len(output) > 1 else h_before, state)
+                    slopes = cell.hidden_slopes(signal[-1], output[-2] if len(output) > 1 else before, state)
                 for tensor in (*aliases.values(), *state):
                     tensor.retain_grad()
                 trace.append(
@@ -153,9 +153,17 @@ class RecurrentNetwork(nn.Module):
                         weights={f"layers.{layer}.{name}": alias for name, alias in aliases.items()},
                     )
                 )
-            x = torch.cat(outputs)
-        return self._read_out(x), trace
+                signal = torch.cat([output[:-1], state[0][None]])
+            hidden.append(signal)
+        return self._read_out(hidden), trace
 
-    def _read_out(self, h: Float[Tensor, "time batch hidden"]) -> Float[Tensor, "steps batch output"]:
-        outputs: Tensor = self.readout(h if self.readout_steps is None else h[-self.readout_steps :])
+    def _read_out(self, hidden: list[Float[Tensor, "_ batch hidden"]]) -> Float[Tensor, "steps batch output"]:
+        """Read out the last timesteps, and touch none before them: they would be in the graph, with a gradient of 0."""
+        needed = self.readout_steps or sum(len(window) for window in hidden)
+        kept: list[Tensor] = []
+        for window in reversed(hidden):
+            if needed > 0:
+                kept.insert(0, window[-needed:])
+                needed -= len(window)
+        outputs: Tensor = self.readout(torch.cat(kept) if len(kept) > 1 else kept[0])
         return outputs

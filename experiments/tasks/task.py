@@ -9,7 +9,6 @@ from jaxtyping import Float, Shaped
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
-
 Outputs = Float[Tensor, "steps batch output"]
 PerSequence = Float[Tensor, " batch"]
 
