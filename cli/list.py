@@ -16,7 +16,10 @@ def list_choices(
     ] = None,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Print what can be chosen, with a line of what each is."""
+    """Print what there is to choose from.
+
+    Cells, initialisations, tasks, clips, optimisers, records, studies and figures, each with a line of what it is.
+    """
     from experiments.catalogue import catalogue
     from experiments.errors import UsageError
 

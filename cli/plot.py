@@ -28,7 +28,9 @@ def plot(
     formats: Annotated[str, typer.Option("--format", help="Any of png,svg,pdf.")] = "png",
     results_dir: ResultsDir = "results",
 ) -> None:
-    """Draw the figures of a study from its CSV files into STUDY/figures, and print their paths.
+    """Draw the figures of a study.
+
+    They are made from its CSV files into STUDY/figures; their paths are printed.
 
     Example: bptt plot quickstart --figure gradient_flow --compare cell --facet clip --format png,pdf
     """

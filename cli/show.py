@@ -8,7 +8,10 @@ from cli.options import ConfigDir, Overrides
 
 @one_line
 def show(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
-    """Print the composed and checked configuration of a run, with every key that can be set."""
+    """Print the configuration of a run.
+
+    Composed, checked, and with every key that can be set.
+    """
     import yaml
 
     from experiments.config import compose

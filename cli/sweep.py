@@ -18,7 +18,9 @@ def sweep(
     config_dir: ConfigDir = None,
     fresh: Fresh = False,
 ) -> None:
-    """Train a grid of networks: lists (cell=rnn,lstm), range(5), or a study with axes of its own (study=quickstart).
+    """Train a grid of networks.
+
+    Its axes are lists (cell=rnn,lstm), ranges (seed=range(5)), or those of a study (study=quickstart).
 
     All combinations are checked before the first one starts. One that fails does not stop the others. The study's
     folder, RESULTS_DIR/STUDY, with summary.csv and runs/, is the last line on stdout.

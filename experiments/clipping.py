@@ -40,7 +40,8 @@ class ClipNorm:
         if norm <= self.threshold:
             return norm
         for gradient in gradients:
-            gradient.mul_(self.threshold / norm)
+            rounded_down = 1 - torch.finfo(gradient.dtype).eps  # or rounding may leave it above the threshold
+            gradient.mul_(self.threshold / norm * rounded_down)
         return total_norm(gradients)
 
 

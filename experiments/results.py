@@ -102,7 +102,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     """Read a table, also while it is written: a last line without its end is left out."""
     text = path.read_bytes()
     whole = text[: text.rfind(b"\n") + 1].decode()
-    return pd.read_csv(io.StringIO(whole), float_precision="round_trip")
+    return pd.read_csv(io.StringIO(whole))
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -73,6 +74,7 @@ def run(config: Config, *, fresh: bool = False, progress: Callable[[Report], Non
         UsageError: the configuration cannot be built, or its folder not be written.
     """
     folder = config.run_folder
+    check_writable(folder)
     done = read_json(folder / "run.json")
     if not fresh and done.get("status") in FINISHED:
         return Result(folder, done["status"], None, 0.0, skipped=True)
@@ -154,27 +156,27 @@ def generator_of(seed: int, purpose: str) -> Generator:
 
 
 def check_writable(folder: Path) -> None:
-    """Find out whether a folder can be made and written, leaving nothing behind.
+    """Find out, by trying, whether a folder can be made or written to; leaves nothing behind.
 
     Raises:
         UsageError: it cannot.
     """
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    if not existing.is_dir():
-        raise UsageError(f"results_dir: {existing} is not a folder")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise UsageError(f"results_dir: {existing} cannot be written")
+    try:
+        with TemporaryDirectory(dir=existing, prefix=".bptt-"):
+            pass
+    except OSError as error:
+        raise UsageError(f"results_dir: cannot write to {existing} ({error.strerror})") from None
 
 
 def _prepare(folder: Path) -> None:
     """Make the run's folder, without the files of an earlier attempt."""
-    check_writable(folder)
     try:
         (folder / ".hydra").mkdir(parents=True, exist_ok=True)
         for table in folder.glob("*.csv"):
             table.unlink()
     except OSError as error:
-        raise UsageError(f"results_dir: {folder} cannot be written ({error.strerror})") from error
+        raise UsageError(f"results_dir: cannot write to {folder} ({error.strerror})") from None
 
 
 def _now() -> str:

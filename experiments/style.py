@@ -83,7 +83,7 @@ def mark_extremes(ax: Axes, frame: pd.DataFrame, x: str, y: str, colour: str) ->
 
 def bin_width(metrics: pd.DataFrame) -> int:
     """A fiftieth of the steps: as many points as a line can show."""
-    return max(1, int(metrics["step"].max()) // 50)
+    return max(1, int(metrics["step"].max()) // 50) if len(metrics) else 1
 
 
 def binned(frame: pd.DataFrame, column: str, how: Literal["median", "max", "mean"], *, by: str) -> pd.DataFrame:

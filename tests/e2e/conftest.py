@@ -1,0 +1,44 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BPTT = Path(sys.executable).with_name("bptt")
+
+
+@pytest.fixture
+def bptt(tmp_path):
+    """Run the real command in an empty folder; everything that it is to find is given to it."""
+
+    def call(*arguments, cwd=tmp_path, **options):
+        return subprocess.run(
+            [BPTT, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=240, **options
+        )
+
+    return call
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start the real command in the background; it is gone when the test is over."""
+    processes = []
+
+    def begin(*arguments):
+        process = subprocess.Popen(
+            [BPTT, *arguments],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ},
+            start_new_session=True,
+        )
+        processes.append(process)
+        return process
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()

@@ -1,0 +1,110 @@
+import pytest
+
+from experiments.config import build, compose
+from experiments.errors import UsageError
+from experiments.sweep import plan
+
+WRONG = {
+    "cell=foo": "cell=foo: there is no such cell; choose from gru, lstm, rnn",
+    "task.length=0": "task.length=0: must be greater than or equal to 2",
+    "task.length=abc": "task.length=abc: must be a whole number",
+    "task.length=2.5": "task.length=2.5: must be a whole number",
+    "task.length=": "task.length=: must be a whole number",
+    "task=digits task.length=63": "task.length=63: must be greater than or equal to 64",
+    "task.lenght=5": "task.lenght=5: there is no such key; did you mean task.length?",
+    "clip=norm clip.threshold=-1": "clip.threshold=-1: must be greater than 0",
+    "clip.threshold=-1": "clip.threshold=-1: there is no such key; the default clip takes no options",
+    "steps=0": "steps=0: must be greater than 0",
+    "seed=x": "seed=x: must be a whole number",
+    "seed=-1": "seed=-1: must be greater than or equal to 0",
+    "device=nowhere": "device=nowhere: must be a device of this machine: cpu",
+    "dtype=int8": "dtype=int8: must be 'float32' or 'float64'",
+    "study=../../x": "study.name=../../x: must be the name of a folder",
+    "study.name=.hidden": "study.name=.hidden: must be the name of a folder",
+    "study=quickstrat": "study=quickstrat: did you mean study=quickstart?",
+    "optimizer.lr=nan": "optimizer.lr=nan: must be a finite number",
+    "optimizer.lr=0": "optimizer.lr=0: must be greater than 0",
+    "optimizer=sgd optimizer.momentum=1": "optimizer.momentum=1: must be less than 1",
+    "cell.nonlinearity=sigmoid": "cell.nonlinearity=sigmoid: must be 'tanh', 'relu' or 'identity'",
+    "cell=lstm cell.forget_bias=abc": "cell.forget_bias=abc: must be a number",
+    "init.gain=2": "init.gain=2: there is no such key; the default init takes no options",
+    "record.windows=some": "record.windows=some: must be a whole number or 'all'",
+    "record.every=0": "record.every=0: must be greater than 0",
+    "record.gradients=maybe": "record.gradients=maybe: must be a",
+    "model.hidden_size=1.5": "model.hidden_size=1.5: must be a whole number",
+    "nonsense": "nonsense: is not of the form KEY=VALUE",
+    "cell=rnn,lstm": "cell=rnn,lstm: several values are a sweep",
+    "seed=range(3)": "seed=range(3): several values are a sweep",
+    "+task.colour=red": "task.colour: there is no such key",
+    "cell._target_=models.nowhere.X": "cell._target_=models.nowhere.X: cannot be found",
+    "~cell": "cell: needs a value",
+    "seed=${x}": "seed: Interpolation key 'x' not found",
+    "batch_size=???": "batch_size: Missing mandatory value",
+}
+
+
+@pytest.mark.parametrize("overrides", WRONG)
+def test_what_is_wrong_is_said_in_one_line_that_names_key_and_value(overrides):
+    with pytest.raises(UsageError) as error:
+        compose(overrides.split())
+    assert str(error.value).startswith(WRONG[overrides])
+    assert "\n" not in str(error.value)
+
+
+def test_a_sweep_is_checked_whole():
+    with pytest.raises(UsageError, match="cell=lstn: there is no such cell"):
+        plan(["cell=lstm,lstn"])
+    with pytest.raises(UsageError, match=r"task.length=1: must be greater"):
+        plan(["task.length=5,4,1"])
+    with pytest.raises(UsageError, match="3 runs, but only 2 different"):
+        plan(["seed=0,1,1"])
+    with pytest.raises(UsageError, match="abc: is not of the form"):
+        plan(["abc"])
+
+
+def test_a_sweep_expands_lists_ranges_and_the_studys_axes():
+    configs = plan(["cell=rnn,lstm", "seed=range(3)"]).configs
+    assert [(c.cell["name"], c.seed) for c in configs] == [(cell, s) for cell in ("rnn", "lstm") for s in range(3)]
+    assert len(plan(["cell=glob(*)"]).configs) == 3
+    assert len(plan(["study=quickstart"]).configs) == 18
+    fewer = plan(["study=quickstart", "seed=7", "cell=gru"]).configs
+    assert {(c.cell["name"], c.clip["name"], c.seed) for c in fewer} == {("gru", "none", 7), ("gru", "norm", 7)}
+
+
+def test_the_run_id_is_the_configurations_own():
+    base = compose([])
+    assert compose(["study=elsewhere", "results_dir=/somewhere"]).run_id == base.run_id
+    assert compose(["cell=rnn"]).run_id == base.run_id
+    assert compose(["optimizer.lr=1"]).run_id == compose(["optimizer.lr=1.0"]).run_id
+    for other in ("seed=1", "optimizer.lr=0.1", "record.every=7", "threads=2", "dtype=float64"):
+        assert compose([other]).run_id != base.run_id
+
+
+@pytest.mark.parametrize("name", ["mine", "한국어", "a b", "it's", "50%"])
+def test_a_study_may_have_any_name_that_a_folder_may_have(name):
+    assert compose([f"study={name}"]).study.name == name
+    assert compose([f"study.name={name}"]).study.name == name
+
+
+def test_a_choice_of_ones_own_is_found_beside_ours(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "from models.rnn import RNN\n"
+        "class Mine(RNN):\n"
+        "    def __init__(self, input_size, hidden_size, leak: float):\n"
+        "        super().__init__(input_size, hidden_size)\n"
+    )
+    (tmp_path / "cell").mkdir()
+    (tmp_path / "cell" / "mine.yaml").write_text("_target_: mine.Mine\n_partial_: true\nleak: 0.5\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    config = compose(["cell=mine", "cell.leak=1"], config_dir=tmp_path)
+    assert config.cell["leak"] == 1.0
+    assert type(build(config).network.cells[0]).__name__ == "Mine"
+    with pytest.raises(UsageError, match=r"cell\.leak=x: must be a number"):
+        compose(["cell=mine", "cell.leak=x"], config_dir=tmp_path)
+
+
+def test_building_twice_draws_the_same_parameters():
+    one, two = build(compose(["cell=gru"])).network, build(compose(["cell=gru"])).network
+    assert all((a == b).all() for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    other = build(compose(["cell=gru", "seed=1"])).network
+    assert any((a != b).any() for a, b in zip(one.parameters(), other.parameters(), strict=True))

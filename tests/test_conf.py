@@ -1,0 +1,24 @@
+"""Every YAML composes, builds, and runs two steps."""
+
+import pytest
+
+from experiments.composition import CONF
+from experiments.config import compose
+from experiments.run import run
+
+CHOICES = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml"))]
+FAST = ["steps=2", "model.hidden_size=8", "batch_size=3", "record.evaluate_samples=10"]
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_runs_two_steps(choice, tmp_path):
+    result = run(compose([choice, *FAST, f"results_dir={tmp_path}"]))
+    assert (result.status, result.error) == ("completed", None)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_has_a_line_that_says_what_it_is(choice):
+    from experiments.catalogue import catalogue
+
+    group, name = choice.split("=")
+    assert len(catalogue()[group][name]) > 10

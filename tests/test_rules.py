@@ -1,0 +1,59 @@
+"""Rules of the house: late imports, and the public keys and columns, which may grow but never lose a name."""
+
+import subprocess
+import sys
+
+import pytest
+
+from experiments.analysis import Run, _outcome
+from experiments.config import compose
+from experiments.run import MEASURES
+from experiments.training import EVALUATION, METRICS
+
+
+def loaded_by(code):
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_the_command_line_loads_nothing_heavy():
+    assert not {"torch", "pandas", "matplotlib", "hydra", "numpy", "rich"} & loaded_by("import cli.main")
+
+
+@pytest.mark.parametrize("module", ["analysis", "plotting", "style", "results", "figures.gradient_flow", "catalogue"])
+def test_what_reads_the_csv_files_does_without_torch(module):
+    assert "torch" not in loaded_by(f"import experiments.{module}")
+
+
+def test_the_public_keys_are_there():
+    def flat(values, prefix=""):
+        for key, value in values.items():
+            yield prefix + key
+            if isinstance(value, dict):
+                yield from flat(value, f"{prefix}{key}.")
+
+    options = ["cell=lstm", "init=orthogonal", "clip=norm"]
+    keys = set(flat(compose(options).model_dump())) | set(flat(compose([]).model_dump()))
+    assert keys >= {
+        *("cell", "cell.nonlinearity", "cell.forget_bias", "init", "init.gain", "model.hidden_size"),
+        *("model.num_layers", "task", "task.length", "clip", "clip.threshold", "optimizer", "optimizer.lr"),
+        *("batch_size", "steps", "seed", "dtype", "device", "record.every", "record.windows", "study", "results_dir"),
+    }
+
+
+def test_the_public_columns_are_there(tmp_path):
+    assert METRICS == ("step", "loss", "grad_norm", "clipped_grad_norm", "clip_scale", "lr")
+    assert EVALUATION == ("step", "loss", "error", "solved", "chance_loss", "chance_error")
+    assert {name: measure.columns for name, measure in MEASURES.items()} == {
+        "gradients": ("step", "layer", "state", "timestep", "lag", "grad_norm"),
+        "contributions": ("step", "parameter", "first_timestep", "last_timestep", "grad_norm", "share"),
+        "parameters": (
+            *("step", "parameter", "grad_norm", "weight_norm", "update_norm", "spectral_radius", "sigma_max"),
+        ),
+    }
+    assert set(_outcome(Run(tmp_path, {}, {"timesteps": 1, "parameters": 1}))) >= {
+        *("final_loss", "best_error", "solved", "solved_at_step", "diverged_at_step", "gain_per_timestep"),
+        *("gain_at_init", "horizon", "max_grad_norm", "clipped_fraction", "parameters", "seconds"),
+    }

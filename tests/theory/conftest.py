@@ -1,0 +1,16 @@
+import pytest
+
+from experiments.analysis import read_runs
+from experiments.config import compose
+from experiments.run import run
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Make a run in a folder of the test's own, and read it back."""
+
+    def make(*overrides, results="results"):
+        result = run(compose([*overrides, f"results_dir={tmp_path / results}"]))
+        return next(found for found in read_runs(result.folder.parent.parent) if found.folder == result.folder)
+
+    return make
