@@ -24,12 +24,14 @@ class Lines:
 
     def watch(self, number: int, config: "Config") -> "Callable[[Report], None]":
         """A function to tell of each step of run `number` (from 0)."""
-        began = said = time.monotonic()
-        _say(f"{self._label(number)}{config.run_id}")
+        began = said = 0.0
 
         def tell(report: "Report") -> None:
-            nonlocal said
+            nonlocal began, said
             now = time.monotonic()
+            if not began:
+                began = said = now
+                _say(f"{self._label(number)}{config.run_id}")
             if now - said < SECONDS_BETWEEN_LINES:
                 return
             said = now
