@@ -17,7 +17,6 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     """
     from cli.progress import Lines
     from cli.table import print_runs
-    from experiments.analysis import summarize
     from experiments.config import compose
     from experiments.run import run as run_one
     from experiments.sweep import extend_path
@@ -27,7 +26,7 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     lines = Lines(runs=1)
     result = run_one(config, fresh=fresh, progress=lines.watch(0, config))
     lines.ended(0, result)
-    print_runs(summarize(config.study_folder), [config.run_id])
+    print_runs(config.study_folder, [config.run_id])
     typer.echo(result.folder)
     if result.status == "failed":
         raise typer.Exit(FAILED)

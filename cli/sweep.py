@@ -29,7 +29,6 @@ def sweep(
     """
     from cli.progress import Lines
     from cli.table import print_runs
-    from experiments.analysis import summarize
     from experiments.sweep import extend_path, plan
     from experiments.sweep import sweep as sweep_all
 
@@ -40,7 +39,7 @@ def sweep(
     results = sweep_all(
         planned, jobs=min(jobs or os.cpu_count() or 1, runs), fresh=fresh, watch=lines.watch, ended=lines.ended
     )
-    print_runs(summarize(planned.study_folder), [config.run_id for config in planned.configs])
+    print_runs(planned.study_folder, [config.run_id for config in planned.configs])
     failed = [result for result in results if result.status == "failed"]
     for result in failed:
         typer.echo(f"{result.folder.name} failed: {result.error}", err=True)

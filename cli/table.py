@@ -1,18 +1,16 @@
 """The table of runs on stdout."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import pandas as pd
+from pathlib import Path
+from typing import Any
 
 NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "status": ("status", str),
     "final_loss": ("loss", lambda v: f"{v:.4g}"),
-    "best_error": ("best error", lambda v: f"{v:.1%}"),
+    "best_error": ("error", lambda v: f"{v:.1%}"),
     "chance_error": ("chance", lambda v: f"{v:.0%}"),
-    "gain_at_init": ("gain at init", lambda v: f"{v:.3f}"),
-    "gain_per_timestep": ("gain at end", lambda v: f"{v:.3f}"),
+    "gain_at_init": ("gain before", lambda v: f"{v:.3f}"),
+    "gain_per_timestep": ("gain after", lambda v: f"{v:.3f}"),
     "horizon": ("horizon", lambda v: f"{v:d}"),
     "max_grad_norm": ("max norm", lambda v: f"{v:.3g}"),
     "clipped_fraction": ("clipped", lambda v: f"{v:.0%}"),
@@ -20,30 +18,33 @@ NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 """The columns of summary.csv that are printed: heading and format."""
 
+DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "chance", "seed")
+"""What is left out first where the terminal is narrow; summary.csv has it all."""
 
-def print_runs(summary: "pd.DataFrame", run_ids: Sequence[str]) -> None:
-    """Print the rows of a summary that belong to some runs, in their order, with the keys in which they differ."""
+
+def print_runs(study: Path, run_ids: Sequence[str]) -> None:
+    """Write the study's summary.csv, and print the rows of some runs with what tells them apart."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    rows = summary.set_index("run_id").loc[list(run_ids)]
-    keys = [
-        key
-        for key in summary.columns[2 : summary.columns.get_loc("final_loss")]
-        if rows[key].nunique(dropna=False) > 1 or key == "cell"
-    ]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for key in keys:
-        table.add_column(key, no_wrap=True)
-    for heading, _ in NUMBERS.values():
-        table.add_column(heading, justify="left" if heading == "status" else "right")
-    for _, row in rows.iterrows():
-        config = ["" if _missing(row[key]) else str(row[key]) for key in keys]
-        table.add_row(*config, *("" if _missing(row[name]) else show(row[name]) for name, (_, show) in NUMBERS.items()))
-    console = Console()
-    console.print(table) if console.is_terminal else Console(width=200).print(table)
+    from experiments.analysis import compared_keys, read_runs, summarize
 
-
-def _missing(value: Any) -> bool:
-    return value is None
+    runs = read_runs(study)
+    rows = summarize(study, runs).set_index("run_id").loc[list(run_ids)]
+    keys = ["cell", *compared_keys([run for run in runs if run.folder.name in run_ids]), "seed"]
+    columns = {key: ["none" if value is None else str(value) for value in rows[key]] for key in dict.fromkeys(keys)}
+    for name, (heading, show) in NUMBERS.items():
+        columns[heading] = ["" if value is None else show(value) for value in rows[name]]
+    terminal = Console()
+    console = terminal if terminal.is_terminal else Console(width=200)
+    for heading in DISPENSABLE:
+        if sum(max(map(len, [heading, *cells])) + 3 for heading, cells in columns.items()) <= console.width:
+            break
+        del columns[heading]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    for heading, cells in columns.items():
+        table.add_column(heading, justify="right" if cells[0][:1].isdigit() else "left", no_wrap=True)
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
+    console.print(table)

@@ -98,9 +98,14 @@ def compared_keys(runs: Sequence[Run]) -> list[str]:
     return [key for key in differing_keys(runs) if key != "seed" and not follows(key)]
 
 
-def summarize(study: Path) -> pd.DataFrame:
-    """Write summary.csv, a row a run, and return it."""
-    runs = read_runs(study)
+def summarize(study: Path, runs: Sequence[Run] | None = None) -> pd.DataFrame:
+    """Write summary.csv, a row a run, and return it.
+
+    Args:
+        study: its folder.
+        runs: of the study, if they are read already.
+    """
+    runs = read_runs(study) if runs is None else runs
     keys = list(dict.fromkeys([*ALWAYS, *differing_keys(runs)]))
     rows = [
         {
