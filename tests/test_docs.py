@@ -1,0 +1,54 @@
+"""What the documents name is there: links, commands, keys."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from experiments.config import compose
+from experiments.plotting import FIGURES
+from experiments.sweep import plan
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "results/README.md")]
+COMMANDS = [
+    line.strip()
+    for page in PAGES
+    for line in re.findall(r"^ {4}((?:bptt|make) .*)$", page.read_text(), flags=re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_are_accepted(command):
+    program, name, *arguments = shlex.split(command, comments=True)
+    overrides = [argument for argument in arguments if "=" in argument]
+    if program == "make":
+        assert f"\n{name}:" in (ROOT / "Makefile").read_text()
+    elif name == "sweep":
+        plan(overrides)
+    elif name in ("run", "show"):
+        compose(overrides)
+    else:
+        assert name in ("plot", "list")
+
+
+def test_every_column_is_explained():
+    from experiments.run import MEASURES
+    from experiments.training import EVALUATION, METRICS
+
+    text = (ROOT / "results" / "README.md").read_text()
+    for columns in (METRICS, EVALUATION, *(measure.columns for measure in MEASURES.values())):
+        for column in columns:
+            assert f"`{column}`" in text, column
+
+
+def test_every_figure_is_in_the_reference():
+    for name in FIGURES:
+        assert (ROOT / "results" / "reference" / "quickstart" / f"{name}.png").exists()
