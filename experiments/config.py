@@ -51,6 +51,7 @@ class RecordConfig(Section):
     gradients: bool
     contributions: bool
     parameters: bool
+    gates: bool
     evaluate_every: PositiveInt
     evaluate_samples: PositiveInt
 

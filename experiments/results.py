@@ -18,9 +18,9 @@ Value = int | float | str | None
 class Table:
     """A CSV file that grows while a run goes on.
 
-    Rows are kept back for up to `flush_seconds`, then appended in one write. Where the disk takes only a part of it,
-    the file is cut back to its last whole row before the error is raised. None is written as an empty field, floats
-    as their shortest exact decimal, non-finite ones as inf, -inf and nan.
+    The file is made with its first rows. They are kept back for up to `flush_seconds`, then appended in one write.
+    Where the disk takes only a part of it, the file is cut back to its last whole row before the error is raised.
+    None is written as an empty field, floats as their shortest exact decimal, non-finite ones as inf, -inf and nan.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], flush_seconds: float = 1.0) -> None:
@@ -29,8 +29,7 @@ class Table:
         self._flush_seconds = flush_seconds
         self._rows: list[tuple[Value, ...]] = []
         self._flushed = time.monotonic()
-        self._file = open(path, "wb", buffering=0)  # noqa: SIM115
-        self._write(",".join(self.columns) + "\n")
+        self._file: io.FileIO | None = None
 
     def append(self, rows: Iterable[tuple[Value, ...]]) -> None:
         """Add rows, in the order of the columns."""
@@ -42,7 +41,9 @@ class Table:
         """Write what was kept back."""
         if self._rows:
             rows, self._rows = self._rows, []
-            self._write(to_csv(pd.DataFrame(rows, columns=self.columns, dtype=object), header=False))
+            text = to_csv(pd.DataFrame(rows, columns=self.columns, dtype=object), header=self._file is None)
+            self._file = self._file or io.FileIO(self.path, "wb")
+            self._write(self._file, text)
         self._flushed = time.monotonic()
 
     def close(self) -> None:
@@ -50,16 +51,17 @@ class Table:
         try:
             self.flush()
         finally:
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
 
-    def _write(self, text: str) -> None:
-        data, whole = text.encode(), self._file.tell()
+    def _write(self, file: io.FileIO, text: str) -> None:
+        data, whole = text.encode(), file.tell()
         try:
-            written = self._file.write(data)
+            written = file.write(data)
             if written < len(data):
                 raise OSError(f"{self.path}: only {written} of {len(data)} bytes could be written")
         except OSError:
-            self._file.truncate(whole)
+            file.truncate(whole)
             raise
 
 

@@ -17,6 +17,7 @@ from torch import Generator
 from experiments.config import Config, Parts, build
 from experiments.errors import UsageError
 from experiments.measures.contributions import Contributions
+from experiments.measures.gates import Gates
 from experiments.measures.gradients import Gradients
 from experiments.measures.measure import Measure
 from experiments.measures.parameters import Parameters
@@ -24,7 +25,12 @@ from experiments.provenance import provenance
 from experiments.results import RunFolder, read_json, write_json, write_whole
 from experiments.training import EVALUATION, METRICS, Step, evaluate, is_due, train
 
-MEASURES: dict[str, type[Measure]] = {"gradients": Gradients, "contributions": Contributions, "parameters": Parameters}
+MEASURES: dict[str, type[Measure]] = {
+    "gradients": Gradients,
+    "contributions": Contributions,
+    "parameters": Parameters,
+    "gates": Gates,
+}
 """By the name of its CSV file, which is also its switch in `record`."""
 
 Status = Literal["running", "completed", "diverged", "failed", "interrupted"]

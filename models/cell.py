@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 Input = Float[Tensor, "batch input"]
 Hidden = Float[Tensor, "batch hidden"]
+Inputs = Float[Tensor, "... input"]
+Gate = Float[Tensor, "... hidden"]
 InputSequence = Float[Tensor, "time batch input"]
 HiddenSequence = Float[Tensor, "time batch hidden"]
 State = tuple[Tensor, ...]
@@ -70,6 +72,10 @@ class Cell(nn.Module):
     def recurrent_blocks(self) -> list[RecurrentBlock]:
         """The recurrent matrices: what `init` sets, and whose spectrum is recorded."""
         raise NotImplementedError
+
+    def compute_gates(self, x: Inputs, h: Gate) -> dict[str, Gate]:
+        """The gates that read x_t and h_{t-1}, by name; none unless the cell has gates. Any number of leading axes."""
+        return {}
 
     def hidden_slopes(self, x: Input, h_before: Hidden, state: State) -> dict[str, Hidden]:
         """dh_t/ds_t, elementwise, of each state s besides h whose way into h_t `forward` hides from autograd.

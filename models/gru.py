@@ -3,7 +3,7 @@
 import torch
 from torch.nn.functional import linear
 
-from models.cell import HiddenSequence, Input, InputSequence, State
+from models.cell import Gate, HiddenSequence, Input, Inputs, InputSequence, State
 from models.fused import TorchCell
 
 
@@ -26,13 +26,19 @@ class GRU(TorchCell):
         if forget_bias is not None:
             self.set_gate_bias("update", forget_bias)
 
-    def step(self, x: Input, state: State) -> State:
-        (h,) = state
+    def compute_gates(self, x: Inputs, h: Gate) -> dict[str, Gate]:
         reset_x, update_x, candidate_x = linear(x, self.weight_ih, self.bias_ih).chunk(3, dim=-1)
         reset_h, update_h, candidate_h = linear(h, self.weight_hh, self.bias_hh).chunk(3, dim=-1)
         reset = torch.sigmoid(reset_x + reset_h)
-        update = torch.sigmoid(update_x + update_h)
-        candidate = torch.tanh(candidate_x + reset * candidate_h)
+        return {
+            "reset": reset,
+            "update": torch.sigmoid(update_x + update_h),
+            "candidate": torch.tanh(candidate_x + reset * candidate_h),
+        }
+
+    def step(self, x: Input, state: State) -> State:
+        (h,) = state
+        _, update, candidate = self.compute_gates(x, h).values()
         return ((1 - update) * candidate + update * h,)
 
     def forward(self, x: InputSequence, state: State) -> tuple[HiddenSequence, State]:

@@ -1,23 +1,10 @@
 """Long short-term memory."""
 
-from typing import NamedTuple
-
 import torch
-from jaxtyping import Float
-from torch import Tensor
 from torch.nn.functional import linear
 
-from models.cell import Hidden, HiddenSequence, Input, InputSequence, State
+from models.cell import Gate, Hidden, HiddenSequence, Input, Inputs, InputSequence, State
 from models.fused import TorchCell
-
-
-class Gates(NamedTuple):
-    """What an LSTM decides at one timestep, each (batch, hidden)."""
-
-    input: Tensor
-    forget: Tensor
-    candidate: Tensor
-    output: Tensor
 
 
 class LSTM(TorchCell):
@@ -41,15 +28,19 @@ class LSTM(TorchCell):
         if forget_bias is not None:
             self.set_gate_bias("forget", forget_bias)
 
-    def compute_gates(self, x: Float[Tensor, "... input"], h: Float[Tensor, "... hidden"]) -> Gates:
-        """The gates that read x_t and h_{t-1}."""
+    def compute_gates(self, x: Inputs, h: Gate) -> dict[str, Gate]:
         rows = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
         input, forget, candidate, output = rows.chunk(4, dim=-1)
-        return Gates(torch.sigmoid(input), torch.sigmoid(forget), torch.tanh(candidate), torch.sigmoid(output))
+        return {
+            "input": torch.sigmoid(input),
+            "forget": torch.sigmoid(forget),
+            "candidate": torch.tanh(candidate),
+            "output": torch.sigmoid(output),
+        }
 
     def step(self, x: Input, state: State) -> State:
         h, c = state
-        input, forget, candidate, output = self.compute_gates(x, h)
+        input, forget, candidate, output = self.compute_gates(x, h).values()
         c = forget * c + input * candidate
         return output * torch.tanh(c), c
 
@@ -60,4 +51,4 @@ class LSTM(TorchCell):
 
     def hidden_slopes(self, x: Input, h_before: Hidden, state: State) -> dict[str, Hidden]:
         _, c = state
-        return {"c": self.compute_gates(x, h_before).output * (1 - torch.tanh(c) ** 2)}
+        return {"c": self.compute_gates(x, h_before)["output"] * (1 - torch.tanh(c) ** 2)}

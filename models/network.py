@@ -37,6 +37,8 @@ class Window:
         last: its last timestep; `states` are the states after it.
         states: tensors (batch, hidden) of the graph, by the cell's state names.
         slopes: dh_t/ds_t of the states whose way into h the fused kernel hides (see `Cell.hidden_slopes`).
+        input: (batch, input), what the layer read at `last`.
+        h_before: (batch, hidden), the hidden state that met it, h_{last-1}.
         weights: this window's own aliases of the layer's parameters, by name in the network.
     """
 
@@ -45,6 +47,8 @@ class Window:
     last: int
     states: dict[str, Tensor]
     slopes: dict[str, Tensor]
+    input: Tensor
+    h_before: Tensor
     weights: dict[str, Tensor]
 
     def state_gradient(self, name: str) -> Float[Tensor, "batch hidden"]:
@@ -136,11 +140,12 @@ class RecurrentNetwork(nn.Module):
             signal = x[first - 1 : last]
             for layer, cell in enumerate(self.cells):
                 aliases = {name: parameter.view_as(parameter) for name, parameter in cell.named_parameters()}
-                before = states[layer][0]
+                h_before = states[layer][0]
                 output, state = functional_call(cell, aliases, (signal, states[layer]))
                 states[layer] = state = (output[-1], *state[1:])
+                h_before = output[-2] if len(output) > 1 else h_before
                 with torch.no_grad():
-                    slopes = cell.hidden_slopes(signal[-1], output[-2] if len(output) > 1 else before, state)
+                    slopes = cell.hidden_slopes(signal[-1], h_before, state)
                 for tensor in (*aliases.values(), *state):
                     tensor.retain_grad()
                 trace.append(
@@ -150,6 +155,8 @@ class RecurrentNetwork(nn.Module):
                         last=last,
                         states=dict(zip(cell.state_names, state, strict=True)),
                         slopes=slopes,
+                        input=signal[-1].detach(),
+                        h_before=h_before.detach(),
                         weights={f"layers.{layer}.{name}": alias for name, alias in aliases.items()},
                     )
                 )
