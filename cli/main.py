@@ -6,6 +6,7 @@ import typer
 
 from cli.list import list_choices
 from cli.plot import plot
+from cli.probe import probe
 from cli.run import run
 from cli.show import show
 from cli.sweep import sweep
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command("run")(run)
 app.command("sweep")(sweep)
+app.command("probe")(probe)
 app.command("plot")(plot)
 app.command("show")(show)
 app.command("list")(list_choices)

@@ -21,3 +21,7 @@ ConfigDir = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Make finished runs again; without it they are kept.")]
 ResultsDir = Annotated[str, typer.Option(help="Where studies are looked for by name.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Runs at a time.  [default: the number of processors]", show_default=False),
+]

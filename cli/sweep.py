@@ -1,20 +1,17 @@
 """bptt sweep"""
 
 import os
-from typing import Annotated
 
 import typer
 
 from cli.errors import FAILED, one_line
-from cli.options import ConfigDir, Fresh, Overrides
+from cli.options import ConfigDir, Fresh, Jobs, Overrides
 
 
 @one_line
 def sweep(
     overrides: Overrides = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Runs at a time.  [default: the number of processors]", show_default=False)
-    ] = None,
+    jobs: Jobs = None,
     config_dir: ConfigDir = None,
     fresh: Fresh = False,
 ) -> None:

@@ -18,6 +18,18 @@ NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
 }
 """The columns of summary.csv that are printed: heading and format."""
 
+PROBE_NUMBERS = {
+    "status": NUMBERS["status"],
+    "gain_per_timestep": ("gain", NUMBERS["gain_per_timestep"][1]),
+    "gain_at_init": ("gradient's gain", NUMBERS["gain_at_init"][1]),
+    "horizon": NUMBERS["horizon"],
+    "max_grad_norm": NUMBERS["max_grad_norm"],
+    "seconds": NUMBERS["seconds"],
+}
+"""The same of probes, where nothing is trained."""
+
+MOST_FINDINGS = 50
+
 DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "chance", "seed")
 """What is left out first where the terminal is narrow; summary.csv has it all."""
 
@@ -29,22 +41,49 @@ def print_runs(study: Path, run_ids: Sequence[str]) -> None:
     from rich.table import Table
 
     from experiments.analysis import compared_keys, read_runs, summarize
+    from experiments.findings import finding
 
     runs = read_runs(study)
     rows = summarize(study, runs).set_index("run_id").loc[list(run_ids)]
     keys = ["cell", *compared_keys([run for run in runs if run.folder.name in run_ids]), "seed"]
     columns = {key: ["none" if value is None else str(value) for value in rows[key]] for key in dict.fromkeys(keys)}
-    for name, (heading, show) in NUMBERS.items():
+    probes = all(run.info.get("kind") == "probe" for run in runs if run.folder.name in run_ids)
+    for name, (heading, show) in (PROBE_NUMBERS if probes else NUMBERS).items():
         columns[heading] = ["" if value is None else show(value) for value in rows[name]]
     terminal = Console()
     console = terminal if terminal.is_terminal else Console(width=200)
     for heading in DISPENSABLE:
         if sum(max(map(len, [heading, *cells])) + 3 for heading, cells in columns.items()) <= console.width:
             break
-        del columns[heading]
+        columns.pop(heading, None)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
     for heading, cells in columns.items():
         table.add_column(heading, justify="right" if cells[0][:1].isdigit() else "left", no_wrap=True)
     for row in zip(*columns.values(), strict=True):
         table.add_row(*row)
     console.print(table)
+    if len(run_ids) <= MOST_FINDINGS:
+        outcomes: Any = rows.to_dict("index")
+        for run in sorted(runs, key=lambda run: run.folder.name):
+            if run.folder.name in run_ids and run.info.get("kind") != "probe":
+                label = run.folder.name if len(run_ids) > 1 else "finding"
+                console.print(f"{label}: {finding(run, outcomes[run.folder.name])}", soft_wrap=True, highlight=False)
+
+
+def print_probe(study: Path, run_id: str) -> None:
+    """Print what a probe found, a sentence a number."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from experiments.analysis import read_runs, summarize
+    from experiments.findings import read_probe
+
+    runs = read_runs(study)
+    outcomes: Any = summarize(study, runs).set_index("run_id").to_dict("index")
+    (run,) = [run for run in runs if run.folder.name == run_id]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
+    for reading in read_probe(run, outcomes[run_id]):
+        table.add_row(*reading)
+    terminal = Console()
+    (terminal if terminal.is_terminal else Console(width=200)).print(table)

@@ -125,6 +125,8 @@ def _outcome(run: Run) -> dict[str, Value]:
     """The numbers of summary.csv for one run; None where one cannot be had."""
     metrics, evaluation = run.table("metrics"), run.table("evaluation")
     first, last = gradient_profiles(run.table("gradients"))
+    if run.info.get("kind") == "probe":
+        last = jacobian_profile(run.table("jacobian"))
     solved = evaluation["solved"].dropna() if len(evaluation) else pd.Series(dtype=float)
     return {
         "final_loss": _float(metrics["loss"].iloc[-1]) if len(metrics) else None,
@@ -152,6 +154,14 @@ def gradient_profiles(gradients: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
         h[h["step"] == step].set_index("lag")["grad_norm"].sort_index() for step in (h["step"].min(), h["step"].max())
     ]
     return by_lag[0], by_lag[1]
+
+
+def jacobian_profile(jacobian: pd.DataFrame) -> pd.Series:
+    """The root mean squared singular value of ds_T/ds_t in layer 0, by lag."""
+    if jacobian.empty:
+        return pd.Series(dtype=float)
+    by_lag = jacobian[jacobian["layer"] == 0].set_index("lag")["log10_mean_squared_sv"].sort_index()
+    return 10 ** (by_lag / 2)
 
 
 def gain_per_timestep(profile: pd.Series) -> float | None:

@@ -56,6 +56,13 @@ class RecordConfig(Section):
     evaluate_samples: PositiveInt
 
 
+class ProbeConfig(Section):
+    """`probe`: how much is looked at before training."""
+
+    samples: PositiveInt
+    batches: PositiveInt
+
+
 class StudyConfig(Section):
     """`study`: the folder in results_dir that collects the runs."""
 
@@ -79,6 +86,7 @@ class Config(Section):
     optimizer: dict[str, Any]
     model: ModelConfig
     record: RecordConfig
+    probe: ProbeConfig
     study: StudyConfig
     batch_size: PositiveInt
     steps: PositiveInt

@@ -1,6 +1,7 @@
 """One run: from a checked configuration to a folder of CSV files."""
 
 import hashlib
+import io
 import os
 import time
 import traceback
@@ -22,7 +23,8 @@ from experiments.measures.gradients import Gradients
 from experiments.measures.measure import Measure
 from experiments.measures.parameters import Parameters
 from experiments.provenance import provenance
-from experiments.results import RunFolder, read_json, write_json, write_whole
+from experiments.results import RunFolder, Table, read_json, write_json, write_whole
+from experiments.tasks.task import Task
 from experiments.training import EVALUATION, METRICS, Step, evaluate, is_due, train
 
 MEASURES: dict[str, type[Measure]] = {
@@ -34,6 +36,9 @@ MEASURES: dict[str, type[Measure]] = {
 """By the name of its CSV file, which is also its switch in `record`."""
 
 Status = Literal["running", "completed", "diverged", "failed", "interrupted"]
+NETWORK = "network.pt"
+"""The parameters of a trained network, for `bptt probe --checkpoint`."""
+
 FINISHED: tuple[Status, ...] = ("completed", "diverged")
 
 
@@ -65,21 +70,36 @@ class Report(NamedTuple):
     error: float | None
 
 
+Work = Callable[[Parts, RunFolder], dict[str, Any]]
+"""What is done with the built parts; returns what run.json is to hold besides, `diverged_at_step` above all."""
+
+
 def run(config: Config, *, fresh: bool = False, progress: Callable[[Report], None] = lambda report: None) -> Result:
-    """Make one run, unless this very configuration is already finished in its study.
+    """Train one network, unless this very configuration is already finished in its study; see `carry_out`."""
+
+    def work(parts: Parts, files: RunFolder) -> dict[str, Any]:
+        diverged = _train(config, parts, files, progress)
+        save_network(parts.network, files.path / NETWORK)
+        return {"diverged_at_step": diverged}
+
+    return carry_out(config, config.run_folder, work, fresh=fresh)
+
+
+def carry_out(config: Config, folder: Path, work: Work, *, fresh: bool = False) -> Result:
+    """Do the work of one run in its folder, and record how it ended.
 
     A run that raises is recorded as failed, with its error, and returns; one that is interrupted is recorded as that,
     and the interrupt goes on.
 
     Args:
         config: of the run.
-        fresh: make it again even if it is finished.
-        progress: told of each step.
+        folder: where its files go.
+        work: to do.
+        fresh: do it again even if it is finished.
 
     Raises:
-        UsageError: the configuration cannot be built, or its folder not be written.
+        UsageError: the configuration cannot be built, or the folder not be written.
     """
-    folder = config.run_folder
     check_writable(folder)
     done = read_json(folder / "run.json")
     if not fresh and done.get("status") in FINISHED:
@@ -95,6 +115,7 @@ def run(config: Config, *, fresh: bool = False, progress: Callable[[Report], Non
         "threads": config.threads,
         "parameters": sum(parameter.numel() for parameter in parts.network.parameters()),
         "timesteps": parts.task.timesteps,
+        "readout_steps": parts.task.readout_steps or parts.task.timesteps,
         "pid": os.getpid(),
         "started": _now(),
         **provenance(),
@@ -104,9 +125,9 @@ def run(config: Config, *, fresh: bool = False, progress: Callable[[Report], Non
     status: Status = "interrupted"
     error = None
     try:
-        diverged = _train(config, parts, folder, progress)
-        status = "completed" if diverged is None else "diverged"
-        record["diverged_at_step"] = diverged
+        with RunFolder(folder) as files:
+            record |= work(parts, files)
+        status = "completed" if record.get("diverged_at_step") is None else "diverged"
     except Exception as raised:
         status, error = "failed", f"{type(raised).__name__}: {raised}"
         record |= {"error": error, "traceback": traceback.format_exc()}
@@ -121,38 +142,53 @@ def run(config: Config, *, fresh: bool = False, progress: Callable[[Report], Non
     return Result(folder, status, error, seconds, skipped=False)
 
 
-def _train(config: Config, parts: Parts, folder: Path, progress: Callable[[Report], None]) -> int | None:
+def _train(config: Config, parts: Parts, files: RunFolder, progress: Callable[[Report], None]) -> int | None:
     network, task = parts.network, parts.task
-    with RunFolder(folder) as files:
-        metrics = files.table("metrics", METRICS)
-        evaluation = files.table("evaluation", EVALUATION)
-        switched_on = [name for name in MEASURES if getattr(config.record, name)]
-        measures = {MEASURES[name](): files.table(name, MEASURES[name].columns) for name in switched_on}
-        error = None
+    metrics = files.table("metrics", METRICS)
+    evaluation = files.table("evaluation", EVALUATION)
+    error = None
 
-        def after_step(step: Step) -> None:
-            nonlocal error
-            if step.finite and is_due(step.number, config.record.evaluate_every, config.steps):
-                held_out = generator_of(config.seed, "evaluation")
-                loss, error = evaluate(network, task, config.record.evaluate_samples, held_out)
-                solved = None if task.solved_below is None else int(error < task.solved_below)
-                evaluation.append([(step.number, loss, error, solved, task.chance_loss, task.chance_error)])
-            progress(Report(step.number, config.steps, step.loss, step.grad_norm, error))
+    def after_step(step: Step) -> None:
+        nonlocal error
+        if step.finite and is_due(step.number, config.record.evaluate_every, config.steps):
+            held_out = generator_of(config.seed, "evaluation")
+            loss, error = evaluate(network, task, config.record.evaluate_samples, held_out)
+            solved = None if task.solved_below is None else int(error < task.solved_below)
+            evaluation.append([(step.number, loss, error, solved, task.chance_loss, task.chance_error)])
+        progress(Report(step.number, config.steps, step.loss, step.grad_norm, error))
 
-        return train(
-            network,
-            task,
-            parts.make_optimizer(network.parameters()),
-            parts.clip,
-            steps=config.steps,
-            batch_size=config.batch_size,
-            generator=generator_of(config.seed, "training"),
-            record_every=config.record.every,
-            windows=task.timesteps if config.record.windows == "all" else config.record.windows,
-            metrics=metrics,
-            measures=measures,
-            after_step=after_step,
-        )
+    return train(
+        network,
+        task,
+        parts.make_optimizer(network.parameters()),
+        parts.clip,
+        steps=config.steps,
+        batch_size=config.batch_size,
+        generator=generator_of(config.seed, "training"),
+        record_every=config.record.every,
+        windows=windows_of(config, task),
+        metrics=metrics,
+        measures=measures_of(config, files),
+        after_step=after_step,
+    )
+
+
+def measures_of(config: Config, files: RunFolder) -> dict[Measure, Table]:
+    """The measures that `record` has switched on, each with its table."""
+    switched_on = [name for name in MEASURES if getattr(config.record, name)]
+    return {MEASURES[name](): files.table(name, MEASURES[name].columns) for name in switched_on}
+
+
+def windows_of(config: Config, task: Task) -> int:
+    """Into how many windows a recorded step is cut."""
+    return task.timesteps if config.record.windows == "all" else config.record.windows
+
+
+def save_network(network: torch.nn.Module, path: Path) -> None:
+    """Put the parameters in place in one go."""
+    buffer = io.BytesIO()
+    torch.save(network.state_dict(), buffer)
+    write_whole(path, buffer.getvalue())
 
 
 def generator_of(seed: int, purpose: str) -> Generator:

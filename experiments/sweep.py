@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from hydra import initialize_config_module
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -21,6 +21,14 @@ Watch = Callable[[int, Config], Callable[[Report], None]]
 """Called with a run's number (from 0) and config before it; what it returns is told of each step."""
 Ended = Callable[[int, Result], None]
 """Called with a run's number and its result."""
+
+
+class Make(Protocol):
+    """Makes one run of a configuration."""
+
+    def __call__(self, config: Config, *, fresh: bool = ..., progress: Callable[[Report], None] = ...) -> Result:
+        """As `run` and `probe` do."""
+        ...
 
 
 class Plan(NamedTuple):
@@ -65,7 +73,7 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
     return Plan([*search_path(config_dir), *name_study(axes, config_dir)], configs, config_dir)
 
 
-def sweep(planned: Plan, *, jobs: int, fresh: bool, watch: Watch, ended: Ended) -> list[Result]:
+def sweep(planned: Plan, *, jobs: int, fresh: bool, watch: Watch, ended: Ended, make: Make = run) -> list[Result]:
     """Make all runs, `jobs` at a time, in the order of the plan.
 
     Args:
@@ -74,9 +82,10 @@ def sweep(planned: Plan, *, jobs: int, fresh: bool, watch: Watch, ended: Ended) 
         fresh: make again what is finished.
         watch: see `Watch`; called in the process that makes the run.
         ended: see `Ended`; called in that process, too.
+        make: makes one run: `run` or `probe`.
     """
     launcher = ["hydra/launcher=basic"] if jobs == 1 else ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
-    task = partial(_run_one, config_dir=planned.config_dir, fresh=fresh, watch=watch, ended=ended)
+    task = partial(_run_one, config_dir=planned.config_dir, fresh=fresh, watch=watch, ended=ended, make=make)
     with initialize_config_module("conf", version_base="1.3", job_name="sweep"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
@@ -84,13 +93,15 @@ def sweep(planned: Plan, *, jobs: int, fresh: bool, watch: Watch, ended: Ended) 
     return [job.return_value for batch in batches for job in batch]
 
 
-def _run_one(cfg: DictConfig, *, config_dir: Path | None, fresh: bool, watch: Watch, ended: Ended) -> Result:
+def _run_one(
+    cfg: DictConfig, *, config_dir: Path | None, fresh: bool, watch: Watch, ended: Ended, make: Make
+) -> Result:
     """One run of the sweep, in whichever process the launcher makes it."""
     extend_path(config_dir)
     job = HydraConfig.get()
     config = check(cfg, job.runtime.choices)
     try:
-        result = run(config, fresh=fresh, progress=watch(job.job.num, config))
+        result = make(config, fresh=fresh, progress=watch(job.job.num, config))
     except UsageError as error:  # what was right when the sweep was planned, but is so no longer
         result = Result(config.run_folder, "failed", str(error), 0.0, skipped=False)
     ended(job.job.num, result)

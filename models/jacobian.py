@@ -140,7 +140,8 @@ def analyze(
     begun = torch.zeros(())
     for jacobian in jacobians:
         if product is None:
-            product = JacobianProduct(*jacobian.shape[:2], jacobian.dtype, str(jacobian.device))
+            batch, size, _ = jacobian.shape
+            product = JacobianProduct(batch, size, jacobian.dtype, str(jacobian.device))
             begun = product.log_diagonal.clone()
             if 0 in recorded_lags:
                 spectra.append(product.spectrum())

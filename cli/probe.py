@@ -1,0 +1,65 @@
+"""bptt probe"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.errors import FAILED, one_line
+from cli.options import ConfigDir, Fresh, Jobs, Overrides
+
+
+@one_line
+def probe(
+    overrides: Overrides = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A trained run's folder: probe its network.", show_default=False)
+    ] = None,
+    jobs: Jobs = None,
+    config_dir: ConfigDir = None,
+    fresh: Fresh = False,
+) -> None:
+    """Look at the gradient flow before training.
+
+    The untrained network on the task's own inputs: the Jacobians of its state through time, Lyapunov exponents, the
+    horizon, and a clipping threshold to start from. With lists or ranges, a whole grid: summary.csv then has the same
+    columns as after a sweep, in seconds.
+
+    Example: bptt probe init=gaussian init.gain=0.8,1.0,1.2 task.length=100
+    """
+    from cli.progress import Lines
+    from cli.table import print_probe, print_runs
+    from experiments.errors import UsageError
+    from experiments.probe import config_of_checkpoint, probe_folder
+    from experiments.probe import probe as probe_one
+    from experiments.sweep import extend_path, plan, sweep
+
+    extend_path(config_dir)
+    if checkpoint is not None:
+        if overrides:
+            raise UsageError(f"{overrides[0]}: --checkpoint comes with the run's own configuration; leave this out")
+        config = config_of_checkpoint(checkpoint)
+        lines = Lines(runs=1)
+        results = [probe_one(config, fresh=fresh, progress=lines.watch(0, config), checkpoint=checkpoint)]
+        lines.ended(0, results[0])
+        study, folders = config.study_folder, [probe_folder(config, trained=True)]
+    else:
+        planned = plan(overrides or [], config_dir)
+        runs = len(planned.configs)
+        lines = Lines(runs)
+        results = sweep(
+            planned,
+            jobs=min(jobs or os.cpu_count() or 1, runs),
+            fresh=fresh,
+            watch=lines.watch,
+            ended=lines.ended,
+            make=probe_one,
+        )
+        study, folders = planned.study_folder, [probe_folder(config) for config in planned.configs]
+    print_runs(study, [folder.name for folder in folders])
+    if len(folders) == 1 and results[0].status == "completed":
+        print_probe(study, folders[0].name)
+    typer.echo(folders[0] if len(folders) == 1 else study)
+    if any(result.status == "failed" for result in results):
+        raise typer.Exit(FAILED)

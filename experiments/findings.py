@@ -1,0 +1,122 @@
+"""What the numbers of a run say, in words. Reads the CSV files only."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from experiments.analysis import Run, gradient_profiles
+
+
+def finding(run: Run, outcome: Mapping[str, Any]) -> str:
+    """One sentence about a run: how it ended, how far its gradient reaches, whether it learned.
+
+    Args:
+        run: to speak of.
+        outcome: its row of summary.csv.
+    """
+    status = run.info["status"]
+    if status == "failed":
+        return f"failed: {run.info['error']}"
+    if status == "diverged":
+        norm = outcome["max_grad_norm"]
+        return f"diverged at step {outcome['diverged_at_step']}: the gradient's norm had been up to {_number(norm)}"
+    parts = [_reach(run), _learned(run, outcome)]
+    return "; ".join(part for part in parts if part) or f"{status}; nothing was recorded"
+
+
+def _reach(run: Run) -> str:
+    """How far back the gradient reaches at the last recorded step."""
+    _, profile = gradient_profiles(run.table("gradients"))
+    length = run.info["timesteps"]
+    if len(profile) < 2 or not math.isfinite(profile.iloc[0]) or profile.iloc[0] == 0:
+        return ""
+    if run.info["readout_steps"] > 1:
+        return "a loss at many timesteps, each with a gradient of its own: see contributions.csv for the reach"
+    relative = profile / profile.iloc[0]
+    gone = relative[relative < 1e-3]
+    still = relative[relative >= 1e-3].index.max()
+    if len(gone) and still < gone.index.min():
+        lag = int(gone.index.min())
+        return (
+            f"gradient falls to 1e-3 of its size within {lag} steps back: "
+            f"inputs before step {length - lag} of {length} do not train this network"
+        )
+    lag, left = int(relative.index[-1]), float(relative.iloc[-1])
+    return f"gradient reaches back to step {length - lag} of {length}: {_number(left)} of its size at the end is left"
+
+
+def _learned(run: Run, outcome: Mapping[str, Any]) -> str:
+    """Whether the error is below what chance scores, by more than the noise of the evaluation."""
+    error, chance = outcome["best_error"], outcome["chance_error"]
+    if error is None:
+        return ""
+    samples = int(run.config.get("record.evaluate_samples") or 1)
+    noise = 3 * math.sqrt(chance * (1 - chance) / samples)
+    if error > chance - noise:
+        return f"error {error:.0%} is what chance scores ({chance:.0%}): nothing was learned"
+    solved = f", solved at step {outcome['solved_at_step']}" if outcome["solved"] else ""
+    return f"error {error:.1%}, where chance scores {chance:.0%}{solved}"
+
+
+class Reading(NamedTuple):
+    """A number of a probe, and what it means."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+def read_probe(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
+    """What a probe found, a row a number.
+
+    Args:
+        run: the probe.
+        outcome: its row of summary.csv.
+    """
+    length = run.info["timesteps"]
+    gain, reach = outcome["gain_per_timestep"], outcome["horizon"]
+    readings = [
+        Reading("gain per timestep", _number(gain), _gain_meaning(gain, length)),
+        Reading("gain of the gradient", _number(outcome["gain_at_init"]), "the same in the direction of the loss"),
+    ]
+    if reach is not None:
+        meaning = f"the lag up to which a thousandth is left; the sequence has {length} timesteps"
+        readings.append(Reading("horizon", str(reach), meaning))
+    if run.info.get("theory"):
+        theory = run.info["theory"]
+        readings.insert(1, Reading("gain in theory", _number(theory["gain"]), theory["law"]))
+    exponents = run.table("lyapunov")
+    if len(exponents):
+        largest = float(exponents.loc[exponents["layer"] == 0, "exponent"].max())
+        meaning = "nats a timestep; below 0 nearby states come together, above 0 they part: chaos"
+        readings.append(Reading("largest Lyapunov exponent", _number(largest), meaning))
+    readings.append(Reading("parameters", str(outcome["parameters"]), "trained numbers; does not depend on the length"))
+    norms = run.table("metrics")["grad_norm"]
+    mean = float(norms.mean())
+    readings.append(
+        Reading(
+            "clipping threshold",
+            f"{_number(0.5 * mean)} to {_number(10 * mean)}",
+            f"to start from: 0.5 to 10 times the mean gradient norm, {_number(mean)} over {len(norms)} batches "
+            "(Pascanu et al. 2013, sec. 3.2)",
+        )
+    )
+    return readings
+
+
+def _gain_meaning(gain: float | None, length: int) -> str:
+    if gain is None:
+        return "cannot be had: too few lags, or no gradient at all"
+    log_total = length * math.log(gain)
+    over = (
+        f"{10 ** (log_total / math.log(10)):.1e} over {length} timesteps" if abs(log_total) < 700 else "beyond floats"
+    )
+    if log_total < math.log(1e-3):
+        return f"vanishes: {over}"
+    return f"explodes: {over}" if log_total > math.log(1e3) else f"carries: {over}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or pd.isna(value) else f"{value:.3g}"

@@ -1,0 +1,128 @@
+"""A probe: how a network passes gradients back before it is trained (or as a checkpoint left it), without training."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from jaxtyping import Float
+from torch import Tensor
+
+from experiments.clipping import total_norm
+from experiments.config import Config, Parts, from_saved
+from experiments.errors import UsageError
+from experiments.results import RunFolder
+from experiments.run import NETWORK, Report, Result, carry_out, generator_of, measures_of, windows_of
+from experiments.theory import predict
+from experiments.training import METRICS
+from models.jacobian import Spectrum, analyze, backward_step_jacobians, unroll_states
+from models.network import cut
+
+JACOBIAN = (
+    *("layer", "timestep", "lag", "log10_sv_max", "log10_sv_mean", "log10_sv_min"),
+    *("mean_squared_sv", "log10_mean_squared_sv"),
+)
+LYAPUNOV = ("layer", "index", "exponent")
+
+
+def probe(
+    config: Config,
+    *,
+    fresh: bool = False,
+    progress: Callable[[Report], None] = lambda report: None,
+    checkpoint: Path | None = None,
+) -> Result:
+    """Probe one network; see `carry_out`.
+
+    All is computed in float64, on the batches that training would begin with. Writes metrics.csv (a row a batch, no
+    update between them), the measures of the first batch, jacobian.csv and lyapunov.csv.
+
+    Args:
+        config: of the network and task.
+        fresh: probe again what is probed already.
+        progress: told of each batch.
+        checkpoint: the folder of a trained run, whose parameters are taken.
+    """
+
+    def work(parts: Parts, files: RunFolder) -> dict[str, Any]:
+        if checkpoint is not None:
+            parts.network.load_state_dict(torch.load(checkpoint / NETWORK, weights_only=True))
+        parts.network.double()
+        inputs = _probe_gradients(config, parts, files, progress)
+        _probe_jacobians(config, parts, files, inputs[:, : config.probe.samples])
+        theory = predict(config, parts.network.cells[0], inputs) if checkpoint is None else None
+        return {
+            "kind": "probe",
+            "checkpoint": None if checkpoint is None else checkpoint.name,
+            "theory": None if theory is None else theory._asdict(),
+        }
+
+    return carry_out(config, probe_folder(config, trained=checkpoint is not None), work, fresh=fresh)
+
+
+def probe_folder(config: Config, *, trained: bool = False) -> Path:
+    """Where a probe is written: beside the training of the same configuration."""
+    return config.run_folder.with_name(f"probe-{'trained-' if trained else ''}{config.run_id}")
+
+
+def config_of_checkpoint(run: Path) -> Config:
+    """The configuration of a trained run.
+
+    Raises:
+        UsageError: the folder holds no trained network.
+    """
+    if not (run / NETWORK).is_file():
+        raise UsageError(f"--checkpoint {run}: holds no {NETWORK}; give the folder that `bptt run` printed")
+    return from_saved(yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8")))
+
+
+def _probe_gradients(
+    config: Config, parts: Parts, files: RunFolder, progress: Callable[[Report], None]
+) -> Float[Tensor, "time batch input"]:
+    """Loss and gradient of some batches, without an update; the measures of the first. Returns what that one reads."""
+    network, task = parts.network, parts.task
+    generator = generator_of(config.seed, "training")
+    metrics = files.table("metrics", METRICS)
+    first = None
+    for number in range(1, config.probe.batches + 1):
+        batch = task.draw(config.batch_size, generator).to(torch.device(config.device), torch.float64)
+        network.zero_grad()
+        outputs, trace = network.unroll(batch.inputs, windows_of(config, task))
+        loss = task.losses(outputs, batch.targets).mean()
+        torch.autograd.backward(loss)
+        norm = total_norm([parameter.grad for parameter in network.parameters() if parameter.grad is not None])
+        metrics.append([(number, loss.item(), norm, None, None, None)])
+        if first is None:
+            first = batch.inputs
+            for measure, table in measures_of(config, files).items():
+                table.append(measure.before_update(number, network, trace))
+                table.append(measure.after_update(number, network))
+        progress(Report(number, config.probe.batches, loss.item(), norm, None))
+    assert first is not None
+    return first
+
+
+def _probe_jacobians(config: Config, parts: Parts, files: RunFolder, inputs: Float[Tensor, "time batch input"]) -> None:
+    """The spectrum of ds_T/ds_t at the windows' ends, and the Lyapunov exponents, of each layer."""
+    length = len(inputs)
+    lags = {length - last for _, last in cut(length, windows_of(config, parts.task))}
+    jacobian, lyapunov = files.table("jacobian", JACOBIAN), files.table("lyapunov", LYAPUNOV)
+    for layer, cell in enumerate(parts.network.cells):
+        states = unroll_states(cell, inputs)
+        jacobians = backward_step_jacobians(cell, inputs, states)
+        spectra, exponents = analyze(jacobians, lags, transient=length // 10)
+        jacobian.append((layer, length - spectrum.lag, *_spectrum_row(spectrum)) for spectrum in spectra)
+        means = exponents.mean(dim=0).tolist()
+        lyapunov.append((layer, index, exponent) for index, exponent in enumerate(means, start=1))
+        inputs = states[1:, :, : cell.hidden_size]
+
+
+def _spectrum_row(spectrum: Spectrum) -> tuple[int | float, ...]:
+    """lag and the columns behind it; the mean of squares as a number, which may overflow, and as a logarithm."""
+    ln10 = math.log(10)
+    batch = len(spectrum.log_mean_squared)
+    mean_squared = torch.logsumexp(spectrum.log_mean_squared, dim=0) - math.log(batch)
+    means = [log.mean().item() / ln10 for log in (spectrum.log_max, spectrum.log_mean, spectrum.log_min)]
+    return spectrum.lag, *means, mean_squared.exp().item(), mean_squared.item() / ln10

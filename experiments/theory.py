@@ -1,0 +1,84 @@
+"""What theory says a network's gradient does at its initialisation, where a closed form applies."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from experiments.config import Config
+from models.cell import Cell
+from models.lstm import LSTM
+from models.rnn import RNN
+
+NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(101)
+
+
+class Prediction(NamedTuple):
+    """The gain of the gradient a timestep, and the law that it follows from."""
+
+    gain: float
+    law: str
+
+
+def predict(config: Config, cell: Cell, x: Float[Tensor, "time batch input"]) -> Prediction | None:
+    """The gain of a layer's state at its initialisation; None where no closed form applies.
+
+    Args:
+        config: says how the recurrent matrix was drawn.
+        cell: the first layer, untrained.
+        x: what it reads.
+    """
+    init = config.init["name"]
+    if isinstance(cell, LSTM):
+        h = x.new_zeros(*x.shape[:2], cell.hidden_size)
+        with torch.no_grad():
+            forget = float(cell.compute_gates(x, h)["forget"].mean())
+        return Prediction(forget, "of the cell state alone: its mean forget gate (Hochreiter, Schmidhuber 1997)")
+    if not isinstance(cell, RNN):
+        return None
+    gain = config.init.get("gain", 3**-0.5)  # torch's own U(-k, k) has the variance k^2 / 3 = 1 / (3 hidden)
+    drawn = init in ("default", "gaussian")
+    if cell.nonlinearity == "identity":
+        exact = "exactly, g^lag" if init in ("orthogonal", "identity") else "wide random matrix"
+        return Prediction(gain, f"linear recurrence: {exact}")
+    if init == "identity":
+        return None
+    if cell.nonlinearity == "relu":
+        return Prediction(gain / math.sqrt(2), "half of the units pass") if drawn else None
+    chi = mean_field_chi(gain, input_variance(cell, x))
+    return Prediction(math.sqrt(chi), "sqrt(chi) of a wide random tanh network (Chen, Pennington, Schoenholz 2018)")
+
+
+def input_variance(cell: RNN, x: Float[Tensor, "time batch input"]) -> float:
+    """The variance over units, and the mean over time and batch, of what is added to W h: input and biases."""
+    with torch.no_grad():
+        added = x @ cell.weight_ih.T + cell.bias_ih + cell.bias_hh
+    return float(added.square().mean())
+
+
+def mean_field_chi(gain: float, variance: float) -> float:
+    """The factor by which the mean squared gradient of a wide random tanh network changes a timestep.
+
+    chi = g^2 E[tanh'(sqrt(q) z)^2], q the fixed point of q = g^2 E[tanh(sqrt(q) z)^2] + variance, z ~ N(0, 1)
+    (Sompolinsky, Crisanti, Sommers 1988; Chen, Pennington, Schoenholz 2018).
+
+    Args:
+        gain: g; the entries of the recurrent matrix have the standard deviation g / sqrt(N).
+        variance: of input and bias together.
+    """
+    q = 1.0 + variance
+    for _ in range(10_000):
+        following = gain**2 * _mean(lambda z: np.tanh(z) ** 2, q) + variance
+        if abs(following - q) < 1e-12:
+            break
+        q = following
+    return gain**2 * _mean(lambda z: np.cosh(z) ** -4.0, q)
+
+
+def _mean(function: Callable[[Any], Any], q: float) -> float:
+    """E[function(sqrt(q) z)], z ~ N(0, 1), by Gauss-Hermite quadrature."""
+    return float(WEIGHTS @ function(math.sqrt(q) * NODES) / WEIGHTS.sum())

@@ -1,0 +1,107 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from experiments.analysis import read_runs, summarize
+from experiments.config import compose
+from experiments.errors import UsageError
+from experiments.findings import finding, read_probe
+from experiments.probe import config_of_checkpoint, probe
+from experiments.run import run
+
+SMALL = ["model.hidden_size=12", "batch_size=8", "probe.samples=3", "probe.batches=4"]
+
+
+def test_a_probe_of_a_linear_recurrence_is_exact_and_says_what_theory_says(tmp_path):
+    options = ["cell.nonlinearity=identity", "init=orthogonal", "init.gain=0.8", "task.length=31", "record.windows=all"]
+    options += ["dtype=float64"]
+    result = probe(compose([*SMALL, *options, f"results_dir={tmp_path}"]))
+    assert (result.status, result.error) == ("completed", None)
+    jacobian = pd.read_csv(result.folder / "jacobian.csv")
+    assert jacobian["lag"].tolist() == list(range(31))
+    assert (jacobian["lag"] + jacobian["timestep"] == 31).all()
+    for column in ("log10_sv_max", "log10_sv_mean", "log10_sv_min"):
+        np.testing.assert_allclose(jacobian[column], jacobian["lag"] * np.log10(0.8), atol=1e-12)
+    np.testing.assert_allclose(jacobian["mean_squared_sv"], 0.8 ** (2.0 * jacobian["lag"]), rtol=1e-11)
+    lyapunov = pd.read_csv(result.folder / "lyapunov.csv")
+    assert lyapunov["index"].tolist() == list(range(1, 13))
+    np.testing.assert_allclose(lyapunov["exponent"], np.log(0.8), atol=1e-12)
+    (found,) = read_runs(tmp_path / "default")
+    assert found.info["theory"]["gain"] == 0.8
+    (row,) = summarize(tmp_path / "default").to_dict("records")
+    assert row["gain_per_timestep"] == pytest.approx(0.8, abs=1e-12)
+    assert row["gain_at_init"] == pytest.approx(0.8, abs=1e-9)
+    readings = {reading.name: reading for reading in read_probe(found, row)}
+    assert readings["gain per timestep"].value == "0.8"
+    assert readings["gain in theory"].value == "0.8"
+    assert readings["gain per timestep"].meaning.startswith("vanishes: 9.9e-04 over 31 timesteps")
+    mean = pd.read_csv(result.folder / "metrics.csv")["grad_norm"].mean()
+    assert readings["clipping threshold"].value == f"{0.5 * mean:.3g} to {10 * mean:.3g}"
+    assert readings["parameters"].value == str(12 * 2 + 12 * 12 + 2 * 12 + 13)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_probe_of_a_stack_sees_every_layer_and_repeats(tmp_path, cell):
+    options = [f"cell={cell}", "model.num_layers=2", "task=digits", "task.length=66"]
+    one, two = (probe(compose([*SMALL, *options, f"results_dir={tmp_path / name}"])) for name in "ab")
+    assert one.status == "completed"
+    for table in ("jacobian", "lyapunov", "metrics", "gradients"):
+        assert (one.folder / f"{table}.csv").read_bytes() == (two.folder / f"{table}.csv").read_bytes()
+    jacobian = pd.read_csv(one.folder / "jacobian.csv")
+    assert jacobian["layer"].unique().tolist() == [0, 1]
+    assert (jacobian["log10_sv_max"] >= jacobian["log10_sv_mean"] - 1e-12).all()
+    assert (jacobian["log10_sv_mean"] >= jacobian["log10_sv_min"] - 1e-12).all()
+    exponents = pd.read_csv(one.folder / "lyapunov.csv").groupby("layer")["exponent"]
+    assert exponents.size().tolist() == [12 * (2 if cell == "lstm" else 1)] * 2
+    assert exponents.is_monotonic_decreasing.all()
+
+
+def test_a_probe_looks_at_the_gradient_of_the_first_training_step(tmp_path):
+    options = [*SMALL, "dtype=float64", "steps=1", "task.length=20", f"results_dir={tmp_path}"]
+    config = compose(options)
+    tables = [pd.read_csv(make(config).folder / "gradients.csv") for make in (run, probe)]
+    pd.testing.assert_frame_equal(*tables)
+    assert len(read_runs(tmp_path / "default")) == 2  # side by side in one study
+
+
+def test_a_checkpoint_is_probed_as_training_left_it(tmp_path):
+    config = compose([*SMALL, "dtype=float64", "steps=30", "task.length=15", f"results_dir={tmp_path}"])
+    trained = run(config)
+    result = probe(config_of_checkpoint(trained.folder), checkpoint=trained.folder)
+    assert result.status == "completed", result.error
+    assert result.folder.name == f"probe-trained-{config.run_id}"
+    saved = torch.load(trained.folder / "network.pt", weights_only=True)
+    norms = pd.read_csv(result.folder / "parameters.csv").set_index("parameter")["weight_norm"]
+    assert norms["layers.0.weight_hh"] == pytest.approx(saved["layers.0.weight_hh"].norm().item())
+    with pytest.raises(UsageError, match=r"holds no network\.pt"):
+        config_of_checkpoint(tmp_path)
+
+
+def test_findings_say_how_far_the_gradient_reaches_and_whether_it_learned(tmp_path):
+    def said(*overrides):
+        result = run(
+            compose(
+                [
+                    *overrides,
+                    "record.evaluate_samples=200",
+                    f"results_dir={tmp_path / str(len(list(tmp_path.iterdir())))}",
+                ]
+            )
+        )
+        (found,) = read_runs(result.folder.parent.parent)
+        return finding(found, summarize(result.folder.parent.parent).to_dict("records")[0])
+
+    linear = ["cell.nonlinearity=identity", "init=orthogonal", "record.windows=all", "steps=1"]
+    vanishing = said(*linear, "init.gain=0.5")
+    assert vanishing.startswith(  # 0.5^10 is the first below 1e-3
+        "gradient falls to 1e-3 of its size within 10 steps back: "
+        "inputs before step 90 of 100 do not train this network"
+    )
+    assert vanishing.endswith("is what chance scores (64%): nothing was learned")
+    carried = said(*linear)
+    assert carried.startswith("gradient reaches back to step 1 of 100: 1 of its size at the end is left; error")
+    copying = said("task=copy", "task.length=5", "steps=1")
+    assert copying.startswith("a loss at many timesteps, each with a gradient of its own")
+    diverged = said(*linear, "init.gain=1.6")
+    assert diverged == "diverged at step 1: the gradient's norm had been up to inf"
