@@ -24,8 +24,12 @@ bench: .venv/installed
 reference: .venv/installed
 	$(BIN)/bptt sweep study=quickstart --fresh
 	$(BIN)/bptt plot quickstart
-	mkdir -p results/reference/quickstart
+	$(BIN)/bptt probe study=prediction --fresh
+	$(BIN)/bptt sweep study=prediction --fresh
+	$(BIN)/bptt plot prediction --figure prediction
+	mkdir -p results/reference/quickstart results/reference/prediction
 	cp results/quickstart/summary.csv results/quickstart/figures/*.png results/reference/quickstart/
+	cp results/prediction/summary.csv results/prediction/figures/prediction.png results/reference/prediction/
 
 format: .venv/installed
 	$(BIN)/ruff check --fix

@@ -142,6 +142,7 @@ def _outcome(run: Run) -> dict[str, Value]:
         "clipped_fraction": _float((metrics["clip_scale"].dropna() < 1).mean()) if len(metrics) else None,
         "parameters": run.info["parameters"],
         "seconds": run.info.get("seconds"),
+        "kind": run.info.get("kind", "training"),
     }
 
 
@@ -199,11 +200,14 @@ def _float(value: Any) -> float | None:
 
 
 def read_tables(runs: Sequence[Run], name: str) -> pd.DataFrame:
-    """One table of many runs, one below the other, with the columns run_id and config keys of each."""
+    """One table of many runs, one below the other, with run_id, config keys and theory's gain of each."""
     frames = []
     for run in runs:
         frame = run.table(name)
         if len(frame):
-            extra = pd.DataFrame({"run_id": run.folder.name, **run.config}, index=frame.index)
+            theory = run.info.get("theory") or {}
+            known = {"run_id": run.folder.name, **run.config}
+            known |= {"theory_state": theory.get("state"), "theory_gain": theory.get("gain")}
+            extra = pd.DataFrame(known, index=frame.index)
             frames.append(pd.concat([frame, extra.drop(columns=frame.columns, errors="ignore")], axis=1))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

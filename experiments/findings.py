@@ -84,9 +84,10 @@ def read_probe(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
     if reach is not None:
         meaning = f"the lag up to which a thousandth is left; the sequence has {length} timesteps"
         readings.append(Reading("horizon", str(reach), meaning))
-    if run.info.get("theory"):
-        theory = run.info["theory"]
+    theory = run.info.get("theory")
+    if theory and not run.info.get("checkpoint"):
         readings.insert(1, Reading("gain in theory", _number(theory["gain"]), theory["law"]))
+    readings += _bounds(run)
     exponents = run.table("lyapunov")
     if len(exponents):
         largest = float(exponents.loc[exponents["layer"] == 0, "exponent"].max())
@@ -103,6 +104,23 @@ def read_probe(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
             "(Pascanu et al. 2013, sec. 3.2)",
         )
     )
+    return readings
+
+
+def _bounds(run: Run) -> list[Reading]:
+    """What the first layer's own matrix or gates say about its gain."""
+    gates, parameters = run.table("gates"), run.table("parameters")
+    readings = []
+    if len(gates):
+        kept = gates[(gates["layer"] == 0) & gates["gate"].isin(["forget", "update"])]["mean"].mean()
+        readings.append(
+            Reading("gate that keeps", _number(kept), "what it keeps of the state a timestep, without detours")
+        )
+    if len(parameters):
+        sigma = parameters.set_index("parameter")["sigma_max"].get("layers.0.weight_hh")
+        if sigma is not None and not pd.isna(sigma):
+            meaning = "of the recurrent matrix: no timestep can gain more (Pascanu et al. 2013)"
+            readings.append(Reading("largest singular value", _number(sigma), meaning))
     return readings
 
 

@@ -22,6 +22,7 @@ from experiments.style import CELLS, COLUMN_INCHES, RC, colours, label_short_log
 
 FIGURES = tuple(module.name for module in pkgutil.iter_modules(experiments.figures.__path__))
 FORMATS = ("png", "svg", "pdf")
+MOST_COLUMNS = 6
 LINE, FACET = "line", "facet"
 """The columns that hold what a run's line and its column of panels are called."""
 
@@ -39,9 +40,9 @@ def plot_study(
     Args:
         study: its folder.
         names: of the figures; all of them if None.
-        compare: the key whose values are the lines; None: the first key that differs within the study. What differs
-            besides is named with it, so that only seeds are thrown together.
-        facet: the key whose values are the columns of panels; None: the next key that differs.
+        compare: the key whose values are the lines; None: the one with the most values. What differs besides is named
+            with it, so that only seeds are thrown together.
+        facet: the key whose values are the columns of panels; None: the one with the next most, if they are few.
         formats: png, svg, pdf.
 
     Raises:
@@ -54,13 +55,17 @@ def plot_study(
     runs = read_runs(study)
     if not runs:
         raise UsageError(f"{study}: holds no run yet")
-    lines, facet = _arrange(runs, compare, facet)
+    arrangement(runs, compare, facet)
     folder = study / "figures"
     folder.mkdir(exist_ok=True)
     paths = []
     with mpl.rc_context(RC):
         for name in names or FIGURES:
-            figure = _draw(importlib.import_module(f"experiments.figures.{name}"), runs, lines, facet)
+            module = importlib.import_module(f"experiments.figures.{name}")
+            points = getattr(module, "POINTS", False)
+            shown = runs if points else _trained(runs)
+            lines, columns = ([compare or "cell"], facet) if points else arrangement(shown, compare, facet)
+            figure = _draw(module, shown, lines, columns)
             if figure is None:
                 if names:
                     raise UsageError(f"--figure {name}: the study's runs recorded nothing for it; see `record`")
@@ -72,15 +77,21 @@ def plot_study(
     return paths
 
 
-def _arrange(runs: Sequence[Run], compare: str | None, facet: str | None) -> tuple[list[str], str | None]:
+def _trained(runs: Sequence[Run]) -> Sequence[Run]:
+    """The trainings among the runs, so that no probe stands in for a seed; the probes where there is nothing else."""
+    return [run for run in runs if run.info.get("kind") != "probe"] or runs
+
+
+def arrangement(runs: Sequence[Run], compare: str | None, facet: str | None) -> tuple[list[str], str | None]:
     """The keys that name a line, and the key of the columns: together all that differs but the seed."""
     known = dict.fromkeys(key for run in runs for key in run.config)
     for option, key in (("--compare", compare), ("--facet", facet)):
         if key is not None and key not in known:
             raise UsageError(f"{option} {key}: no run has this key; there is {', '.join(known)}")
-    differing = [key for key in compared_keys(runs) if key not in (compare, facet)]
+    values = {key: len({run.config.get(key) for run in runs}) for key in compared_keys(runs)}
+    differing = sorted((key for key in values if key not in (compare, facet)), key=lambda key: -values[key])
     lines = [compare or (differing.pop(0) if differing else "cell")]
-    if facet is None and differing:
+    if facet is None and differing and values[differing[0]] <= MOST_COLUMNS:
         facet = differing.pop(0)
     return lines + differing, facet
 
@@ -113,7 +124,7 @@ def _draw(module: ModuleType, runs: Sequence[Run], lines: Sequence[str], facet: 
                 ax.set_ylabel("")
             label_short_log_axis(ax)
     _add_legend(figure, ", ".join(lines))
-    _add_caption(figure, module.READING, runs, lines, facet)
+    _add_caption(figure, module, runs, lines, facet)
     return figure
 
 
@@ -131,15 +142,25 @@ def _add_legend(figure: Figure, title: str) -> None:
     )
 
 
-def _add_caption(figure: Figure, reading: str, runs: Sequence[Run], lines: Sequence[str], facet: str | None) -> None:
+def _add_caption(
+    figure: Figure, module: ModuleType, runs: Sequence[Run], lines: Sequence[str], facet: str | None
+) -> None:
     """How to read it, and what a line stands for."""
     groups = Counter(tuple(run.config.get(key) for key in (*lines, facet) if key) for run in runs)
     seeds = sorted(set(groups.values()))
     runs_a_line = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    spread = "one seed each" if seeds == [1] else f"lines: median over {runs_a_line} seeds, bands: quartiles"
+    spread = (
+        "a point each"
+        if getattr(module, "POINTS", False)
+        else "one seed each"
+        if seeds == [1]
+        else f"lines: median over {runs_a_line} seeds, bands: quartiles"
+    )
     task = ", ".join(sorted({f"{run.config['task']} T={run.info['timesteps']}" for run in runs})[:4])
-    width = int(figure.get_figwidth() * 21)
-    figure.supxlabel(textwrap.fill(f"{task}; {spread}. {reading}", width), fontsize=7, color="0.3", x=0.02, ha="left")
+    width = int(figure.get_figwidth() * 19)
+    figure.supxlabel(
+        textwrap.fill(f"{task}; {spread}. {module.READING}", width), fontsize=7, color="0.3", x=0.02, ha="left"
+    )
 
 
 def _save(figure: Figure, path: Path) -> None:

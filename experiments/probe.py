@@ -15,7 +15,6 @@ from experiments.config import Config, Parts, from_saved
 from experiments.errors import UsageError
 from experiments.results import RunFolder
 from experiments.run import NETWORK, Report, Result, carry_out, generator_of, measures_of, windows_of
-from experiments.theory import predict
 from experiments.training import METRICS
 from models.jacobian import Spectrum, analyze, backward_step_jacobians, unroll_states
 from models.network import cut
@@ -52,12 +51,7 @@ def probe(
         parts.network.double()
         inputs = _probe_gradients(config, parts, files, progress)
         _probe_jacobians(config, parts, files, inputs[:, : config.probe.samples])
-        theory = predict(config, parts.network.cells[0], inputs) if checkpoint is None else None
-        return {
-            "kind": "probe",
-            "checkpoint": None if checkpoint is None else checkpoint.name,
-            "theory": None if theory is None else theory._asdict(),
-        }
+        return {"kind": "probe", "checkpoint": None if checkpoint is None else checkpoint.name}
 
     return carry_out(config, probe_folder(config, trained=checkpoint is not None), work, fresh=fresh)
 

@@ -25,6 +25,7 @@ from experiments.measures.parameters import Parameters
 from experiments.provenance import provenance
 from experiments.results import RunFolder, Table, read_json, write_json, write_whole
 from experiments.tasks.task import Task
+from experiments.theory import predict
 from experiments.training import EVALUATION, METRICS, Step, evaluate, is_due, train
 
 MEASURES: dict[str, type[Measure]] = {
@@ -115,6 +116,7 @@ def carry_out(config: Config, folder: Path, work: Work, *, fresh: bool = False) 
         "threads": config.threads,
         "parameters": sum(parameter.numel() for parameter in parts.network.parameters()),
         "timesteps": parts.task.timesteps,
+        "theory": _theory(config, parts),
         "readout_steps": parts.task.readout_steps or parts.task.timesteps,
         "pid": os.getpid(),
         "started": _now(),
@@ -140,6 +142,14 @@ def carry_out(config: Config, folder: Path, work: Work, *, fresh: bool = False) 
         except OSError as unwritten:  # a full disk: run.json keeps saying 'running'
             status, error = "failed", error or f"{type(unwritten).__name__}: {unwritten}"
     return Result(folder, status, error, seconds, skipped=False)
+
+
+def _theory(config: Config, parts: Parts) -> dict[str, Any] | None:
+    """The gain of the first layer at its initialisation, where a closed form says it, for the inputs of the task."""
+    inputs = parts.task.draw(config.batch_size, generator_of(config.seed, "theory")).inputs
+    like = next(parts.network.parameters())
+    prediction = predict(config, parts.network.cells[0], inputs.to(like.device, like.dtype))
+    return None if prediction is None else prediction._asdict()
 
 
 def _train(config: Config, parts: Parts, files: RunFolder, progress: Callable[[Report], None]) -> int | None:

@@ -65,6 +65,7 @@ def draw_line(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, label: str, colo
     """
     quartiles = frame.groupby(x)[y].quantile(np.array([0.25, 0.5, 0.75])).unstack()
     median = quartiles[0.5].where((quartiles[0.5] > 0) | (ax.get_yscale() != "log"))
+    line.setdefault("markevery", max(1, len(quartiles) // 20))
     if len(quartiles) == 1:
         line.setdefault("marker", "o")
     ax.plot(quartiles.index, median, color=colour, label=label, **line)

@@ -18,9 +18,10 @@ NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(101)
 
 
 class Prediction(NamedTuple):
-    """The gain of the gradient a timestep, and the law that it follows from."""
+    """The gain of a state's gradient a timestep, and the law that it follows from."""
 
     gain: float
+    state: str
     law: str
 
 
@@ -32,25 +33,28 @@ def predict(config: Config, cell: Cell, x: Float[Tensor, "time batch input"]) ->
         cell: the first layer, untrained.
         x: what it reads.
     """
-    init = config.init["name"]
-    if isinstance(cell, LSTM):
-        h = x.new_zeros(*x.shape[:2], cell.hidden_size)
+    init, gain = config.init["name"], config.init.get("gain")
+    if isinstance(cell, LSTM) and gain == 0:
         with torch.no_grad():
-            forget = float(cell.compute_gates(x, h)["forget"].mean())
-        return Prediction(forget, "of the cell state alone: its mean forget gate (Hochreiter, Schmidhuber 1997)")
+            forget = cell.compute_gates(x, x.new_zeros(*x.shape[:2], cell.hidden_size))["forget"]
+        return Prediction(
+            float(forget.mean()), "c", "no recurrent weights: the forget gate (Hochreiter, Schmidhuber 1997)"
+        )
     if not isinstance(cell, RNN):
         return None
-    gain = config.init.get("gain", 3**-0.5)  # torch's own U(-k, k) has the variance k^2 / 3 = 1 / (3 hidden)
+    if gain is None:
+        gain = 3**-0.5  # torch's own U(-k, k), k^2 = 1 / hidden, has the variance k^2 / 3
     drawn = init in ("default", "gaussian")
     if cell.nonlinearity == "identity":
         exact = "exactly, g^lag" if init in ("orthogonal", "identity") else "wide random matrix"
-        return Prediction(gain, f"linear recurrence: {exact}")
+        return Prediction(gain, "h", f"linear recurrence: {exact}")
     if init == "identity":
         return None
     if cell.nonlinearity == "relu":
-        return Prediction(gain / math.sqrt(2), "half of the units pass") if drawn else None
+        return Prediction(gain / math.sqrt(2), "h", "half of the units pass") if drawn else None
     chi = mean_field_chi(gain, input_variance(cell, x))
-    return Prediction(math.sqrt(chi), "sqrt(chi) of a wide random tanh network (Chen, Pennington, Schoenholz 2018)")
+    law = "sqrt(chi) of a wide random tanh network (Chen, Pennington, Schoenholz 2018)"
+    return Prediction(math.sqrt(chi), "h", law)
 
 
 def input_variance(cell: RNN, x: Float[Tensor, "time batch input"]) -> float:

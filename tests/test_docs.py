@@ -35,20 +35,23 @@ def test_commands_are_accepted(command):
         plan(overrides)
     elif name in ("run", "show"):
         compose(overrides)
+    elif name == "probe":
+        plan(overrides)
     else:
         assert name in ("plot", "list")
 
 
 def test_every_column_is_explained():
+    from experiments.probe import JACOBIAN, LYAPUNOV
     from experiments.run import MEASURES
     from experiments.training import EVALUATION, METRICS
 
     text = (ROOT / "results" / "README.md").read_text()
-    for columns in (METRICS, EVALUATION, *(measure.columns for measure in MEASURES.values())):
+    for columns in (METRICS, EVALUATION, JACOBIAN, LYAPUNOV, *(measure.columns for measure in MEASURES.values())):
         for column in columns:
             assert f"`{column}`" in text, column
 
 
 def test_every_figure_is_in_the_reference():
     for name in FIGURES:
-        assert (ROOT / "results" / "reference" / "quickstart" / f"{name}.png").exists()
+        assert list((ROOT / "results" / "reference").glob(f"*/{name}.png")), name

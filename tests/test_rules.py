@@ -7,6 +7,7 @@ import pytest
 
 from experiments.analysis import Run, _outcome
 from experiments.config import compose
+from experiments.probe import JACOBIAN, LYAPUNOV
 from experiments.run import MEASURES
 from experiments.training import EVALUATION, METRICS
 
@@ -22,7 +23,9 @@ def test_the_command_line_loads_nothing_heavy():
     assert not {"torch", "pandas", "matplotlib", "hydra", "numpy", "rich"} & loaded_by("import cli.main")
 
 
-@pytest.mark.parametrize("module", ["analysis", "plotting", "style", "results", "figures.gradient_flow", "catalogue"])
+@pytest.mark.parametrize(
+    "module", ["analysis", "findings", "plotting", "style", "results", "figures.gradient_flow", "catalogue"]
+)
 def test_what_reads_the_csv_files_does_without_torch(module):
     assert "torch" not in loaded_by(f"import experiments.{module}")
 
@@ -52,7 +55,12 @@ def test_the_public_columns_are_there(tmp_path):
         "parameters": (
             *("step", "parameter", "grad_norm", "weight_norm", "update_norm", "spectral_radius", "sigma_max"),
         ),
+        "gates": ("step", "layer", "gate", "timestep", "mean", "std", "saturated_low", "saturated_high"),
     }
+    assert JACOBIAN[:7] == (
+        *("layer", "timestep", "lag", "log10_sv_max", "log10_sv_mean", "log10_sv_min", "mean_squared_sv"),
+    )
+    assert LYAPUNOV == ("layer", "index", "exponent")
     assert set(_outcome(Run(tmp_path, {}, {"timesteps": 1, "parameters": 1}))) >= {
         *("final_loss", "best_error", "solved", "solved_at_step", "diverged_at_step", "gain_per_timestep"),
         *("gain_at_init", "horizon", "max_grad_norm", "clipped_fraction", "parameters", "seconds"),

@@ -32,9 +32,23 @@ def draw(
                 label = value if state == "h" else f"{value}, state {state}"
                 draw_line(ax, line, "lag", "grad_norm", label=label, colour=colour, marker=marker, **look)
                 mark_extremes(ax, line, "lag", "grad_norm", colour)
+                if which == "min":
+                    _draw_theory(ax, line[line["theory_state"] == state], colour)
     ax.set(xlabel="lag: timesteps before the end", ylabel="gradient norm $\\|dL/ds_t\\|$", title=title)
     return ax
 
 
+def _draw_theory(ax: Axes, line: pd.DataFrame, colour: str) -> None:
+    """The gain that theory gives the initialisation, from the measured norm at lag 0 on: dotted."""
+    if line.empty:
+        return
+    lags = sorted(line["lag"].unique())
+    start, gain = line.loc[line["lag"] == 0, "grad_norm"].median(), float(line["theory_gain"].median())
+    ax.plot(lags, [start * gain**lag for lag in lags], color=colour, linestyle=":", linewidth=1, label="_theory")
+
+
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
-READING = "A straight line falling to the right is a gradient that vanishes exponentially; a rising one explodes."
+READING = (
+    "A straight line falling to the right is a gradient that vanishes exponentially; a rising one explodes. "
+    "Dotted, where there is one: the theory of a wide network."
+)

@@ -70,7 +70,7 @@ def test_a_folder_that_may_not_be_written(bptt, tmp_path):
     assert (done.returncode, done.stderr) == (2, "bptt: results_dir: cannot write to closed (Permission denied)\n")
 
 
-@pytest.mark.parametrize("command", ["run", "sweep", "plot", "show", "list"])
+@pytest.mark.parametrize("command", ["run", "sweep", "probe", "plot", "show", "list"])
 def test_help_says_what_the_command_is_for(bptt, command):
     overview, own = bptt("--help"), bptt(command, "--help")
     assert overview.returncode == own.returncode == 0
@@ -132,6 +132,24 @@ def test_stdout_carries_results_and_stderr_progress(bptt, tmp_path):
     again = bptt("run", *SMALL, "study=한국어")
     assert "--fresh" in again.stderr
     assert again.stdout == done.stdout
+
+
+def test_a_probe_and_a_grid_of_probes(bptt, tmp_path):
+    one = bptt("probe", "cell=lstm", "task.length=60", "model.hidden_size=8", "study=look")
+    assert one.returncode == 0, one.stderr
+    for words in ("gain per timestep", "vanishes: ", "largest Lyapunov exponent", "clipping threshold", "Pascanu"):
+        assert words in one.stdout
+    folder = tmp_path / one.stdout.splitlines()[-1]
+    assert (folder / "jacobian.csv").exists()
+    grid = bptt("probe", "init=gaussian", "init.gain=0.5,1.5", "task.length=20", "model.hidden_size=8", "study=grid")
+    assert grid.returncode == 0, grid.stderr
+    summary = pd.read_csv(tmp_path / "results" / "grid" / "summary.csv").sort_values("init.gain")
+    assert summary["kind"].tolist() == ["probe", "probe"]
+    assert summary["gain_per_timestep"].is_monotonic_increasing
+    wrong = bptt("probe", "--checkpoint", str(folder))
+    assert (wrong.returncode, len(wrong.stderr.splitlines())) == (2, 1)
+    trained = bptt("run", *SMALL).stdout.splitlines()[-1]
+    assert "gain per timestep" in bptt("probe", "--checkpoint", trained).stdout
 
 
 def test_show_prints_what_run_would_run(bptt):

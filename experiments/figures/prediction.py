@@ -1,0 +1,46 @@
+"""The gain that a probe predicts against the gain of the gradient at the first step of training."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.analysis import gain_per_timestep, gradient_profiles, jacobian_profile
+from experiments.style import Colours
+
+TABLES = ("jacobian", "gradients")
+
+
+def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
+    """A point for each configuration that was both probed and trained, on the diagonal where the two agree."""
+    gains = matched_gains(data["jacobian"], data["gradients"], compare)
+    for value, (colour, marker) in colours.items():
+        points = gains[gains[compare] == value]
+        if len(points):
+            ax.plot(points["predicted"], points["measured"], label=value, color=colour, marker=marker, linestyle="")
+    if len(gains):
+        low, high = gains[["predicted", "measured"]].min().min(), gains[["predicted", "measured"]].max().max()
+        ax.plot([low, high], [low, high], color="0.35", linestyle=":", linewidth=1, label="equal")
+    if len(gains) > 2:
+        rank = gains["predicted"].rank().corr(gains["measured"].rank())
+        ax.set_title(f"{len(gains)} networks, rank correlation {rank:.3f}")
+    ax.axhline(1, color="0.7", linewidth=0.6)
+    ax.axvline(1, color="0.7", linewidth=0.6)
+    ax.set(xlabel="gain a timestep, predicted by the probe", ylabel="gain of the gradient at step 1")
+    return ax
+
+
+def matched_gains(jacobian: pd.DataFrame, gradients: pd.DataFrame, compare: str) -> pd.DataFrame:
+    """`predicted` by the Jacobians of a probe and `measured` at the first step of the training with the same config."""
+    trained = dict(iter(gradients.groupby("run_id")))
+    gains = []
+    for run_id, rows in jacobian.groupby("run_id"):
+        training = trained.get(str(run_id).removeprefix("probe-"))
+        if training is not None:
+            first, _ = gradient_profiles(training)
+            predicted, measured = gain_per_timestep(jacobian_profile(rows)), gain_per_timestep(first)
+            gains.append({compare: rows[compare].iloc[0], "predicted": predicted, "measured": measured})
+    return pd.DataFrame(gains, columns=[compare, "predicted", "measured"]).dropna()
+
+
+PANELS = (draw,)
+POINTS = True
+READING = "Below 1 the gradient vanishes, above 1 it explodes: here known before a step is made."
