@@ -28,8 +28,6 @@ PROBE_NUMBERS = {
 }
 """The same of probes, where nothing is trained."""
 
-MOST_FINDINGS = 50
-
 DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "chance", "seed")
 """What is left out first where the terminal is narrow; summary.csv has it all."""
 
@@ -62,12 +60,11 @@ def print_runs(study: Path, run_ids: Sequence[str]) -> None:
     for row in zip(*columns.values(), strict=True):
         table.add_row(*row)
     console.print(table)
-    if len(run_ids) <= MOST_FINDINGS:
-        outcomes: Any = rows.to_dict("index")
-        for run in sorted(runs, key=lambda run: run.folder.name):
-            if run.folder.name in run_ids and run.info.get("kind") != "probe":
-                label = run.folder.name if len(run_ids) > 1 else "finding"
-                console.print(f"{label}: {finding(run, outcomes[run.folder.name])}", soft_wrap=True, highlight=False)
+    outcomes: Any = rows.to_dict("index")
+    by_id = {run.folder.name: run for run in runs}
+    for run_id in () if probes else run_ids:
+        label = run_id if len(run_ids) > 1 else "finding"
+        console.print(f"{label}: {finding(by_id[run_id], outcomes[run_id])}", soft_wrap=True, highlight=False)
 
 
 def print_probe(study: Path, run_id: str) -> None:

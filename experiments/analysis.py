@@ -207,7 +207,7 @@ def read_tables(runs: Sequence[Run], name: str) -> pd.DataFrame:
         if len(frame):
             theory = run.info.get("theory") or {}
             known = {"run_id": run.folder.name, **run.config}
-            known |= {"theory_state": theory.get("state"), "theory_gain": theory.get("gain")}
+            known |= {f"theory_{key}": theory.get(key) for key in ("state", "gain", "bound")}
             extra = pd.DataFrame(known, index=frame.index)
             frames.append(pd.concat([frame, extra.drop(columns=frame.columns, errors="ignore")], axis=1))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

@@ -44,7 +44,7 @@ def _reach(run: Run) -> str:
             f"inputs before step {length - lag} of {length} do not train this network"
         )
     lag, left = int(relative.index[-1]), float(relative.iloc[-1])
-    return f"gradient reaches back to step {length - lag} of {length}: {_number(left)} of its size at the end is left"
+    return f"gradient reaches back to step {length - lag} of {length}: {_number(left)} times its size at the end"
 
 
 def _learned(run: Run, outcome: Mapping[str, Any]) -> str:

@@ -18,11 +18,20 @@ NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(101)
 
 
 class Prediction(NamedTuple):
-    """The gain of a state's gradient a timestep, and the law that it follows from."""
+    """What theory says of a layer.
+
+    Attributes:
+        gain: of the state's gradient a timestep.
+        state: h or c.
+        law: that the gain follows from.
+        bound: what no timestep can gain more than: the largest singular value of the recurrent matrix, as no slope of
+            tanh, relu or identity is above 1 (Pascanu, Mikolov, Bengio 2013, sec. 2).
+    """
 
     gain: float
     state: str
     law: str
+    bound: float | None
 
 
 def predict(config: Config, cell: Cell, x: Float[Tensor, "time batch input"]) -> Prediction | None:
@@ -37,24 +46,23 @@ def predict(config: Config, cell: Cell, x: Float[Tensor, "time batch input"]) ->
     if isinstance(cell, LSTM) and gain == 0:
         with torch.no_grad():
             forget = cell.compute_gates(x, x.new_zeros(*x.shape[:2], cell.hidden_size))["forget"]
-        return Prediction(
-            float(forget.mean()), "c", "no recurrent weights: the forget gate (Hochreiter, Schmidhuber 1997)"
-        )
+        law = "no recurrent weights: the forget gate (Hochreiter, Schmidhuber 1997)"
+        return Prediction(float(forget.mean()), "c", law, None)
     if not isinstance(cell, RNN):
         return None
     if gain is None:
         gain = 3**-0.5  # torch's own U(-k, k), k^2 = 1 / hidden, has the variance k^2 / 3
+    bound = float(torch.linalg.matrix_norm(cell.weight_hh.detach(), 2))
     drawn = init in ("default", "gaussian")
     if cell.nonlinearity == "identity":
         exact = "exactly, g^lag" if init in ("orthogonal", "identity") else "wide random matrix"
-        return Prediction(gain, "h", f"linear recurrence: {exact}")
-    if init == "identity":
-        return None
-    if cell.nonlinearity == "relu":
-        return Prediction(gain / math.sqrt(2), "h", "half of the units pass") if drawn else None
-    chi = mean_field_chi(gain, input_variance(cell, x))
-    law = "sqrt(chi) of a wide random tanh network (Chen, Pennington, Schoenholz 2018)"
-    return Prediction(math.sqrt(chi), "h", law)
+        return Prediction(gain, "h", f"linear recurrence: {exact}", bound)
+    if cell.nonlinearity == "tanh" and (drawn or init == "orthogonal"):
+        law = "sqrt(chi) of a wide random tanh network (Chen, Pennington, Schoenholz 2018)"
+        return Prediction(math.sqrt(mean_field_chi(gain, input_variance(cell, x))), "h", law, bound)
+    if cell.nonlinearity == "relu" and drawn:
+        return Prediction(gain / math.sqrt(2), "h", "half of the units of a wide random relu network pass", bound)
+    return None
 
 
 def input_variance(cell: RNN, x: Float[Tensor, "time batch input"]) -> float:

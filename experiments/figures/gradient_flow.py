@@ -39,16 +39,20 @@ def draw(
 
 
 def _draw_theory(ax: Axes, line: pd.DataFrame, colour: str) -> None:
-    """The gain that theory gives the initialisation, from the measured norm at lag 0 on: dotted."""
+    """The gain that theory gives the initialisation, dotted, and its bound, dash-dotted, from the norm at lag 0 on."""
     if line.empty:
         return
     lags = sorted(line["lag"].unique())
-    start, gain = line.loc[line["lag"] == 0, "grad_norm"].median(), float(line["theory_gain"].median())
-    ax.plot(lags, [start * gain**lag for lag in lags], color=colour, linestyle=":", linewidth=1, label="_theory")
+    start = line.loc[line["lag"] == 0, "grad_norm"].median()
+    for column, dashes in (("theory_gain", ":"), ("theory_bound", "-.")):
+        if line[column].notna().any():
+            gain = float(line[column].astype(float).median())
+            norms = [start * gain**lag for lag in lags]
+            ax.plot(lags, norms, color=colour, linestyle=dashes, linewidth=1, label=f"_{column}")
 
 
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
 READING = (
     "A straight line falling to the right is a gradient that vanishes exponentially; a rising one explodes. "
-    "Dotted, where there is one: the theory of a wide network."
+    "Dotted: theory, where it says something; dash-dotted: the bound by the largest singular value."
 )

@@ -175,8 +175,9 @@ def test_theory_is_drawn_over_the_measured_line(tmp_path, figures):
     run(compose([*linear, "record.windows=all", "study=t", f"results_dir={tmp_path}"]))
     plot_study(tmp_path / "t", names=["gradient_flow"])
     before, after = figures["gradient_flow"].axes
-    np.testing.assert_allclose(line(before, "_theory").get_ydata(), line(before, "rnn").get_ydata(), rtol=1e-4)
-    assert "_theory" not in [artist.get_label() for artist in after.get_lines()]
+    np.testing.assert_allclose(line(before, "_theory_gain").get_ydata(), line(before, "rnn").get_ydata(), rtol=1e-4)
+    np.testing.assert_allclose(line(before, "_theory_bound").get_ydata(), line(before, "rnn").get_ydata(), rtol=1e-4)
+    assert "_theory_gain" not in [artist.get_label() for artist in after.get_lines()]
 
 
 def test_predictions_are_drawn_against_what_was_measured(tmp_path, figures):

@@ -100,7 +100,7 @@ def test_findings_say_how_far_the_gradient_reaches_and_whether_it_learned(tmp_pa
     )
     assert vanishing.endswith("is what chance scores (64%): nothing was learned")
     carried = said(*linear)
-    assert carried.startswith("gradient reaches back to step 1 of 100: 1 of its size at the end is left; error")
+    assert carried.startswith("gradient reaches back to step 1 of 100: 1 times its size at the end; error")
     copying = said("task=copy", "task.length=5", "steps=1")
     assert copying.startswith("a loss at many timesteps, each with a gradient of its own")
     diverged = said(*linear, "init.gain=1.6")

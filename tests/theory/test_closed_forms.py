@@ -145,3 +145,52 @@ def test_gradient_profiles_are_those_of_the_first_and_the_last_step(make_run):
     assert first.index.tolist() == last.index.tolist() == [0, 3, 6, 9]
     assert first[0] == gradients[(gradients["step"] == 1) & (gradients["lag"] == 0)]["grad_norm"].item()
     assert last[9] == gradients[(gradients["step"] == 5) & (gradients["lag"] == 9)]["grad_norm"].item()
+
+
+def test_the_carousel_through_the_whole_program(make_run):
+    """Row 3 and 15: no recurrent weights, blank inputs, a forget bias of 1: dL/dc_t = sigmoid(1)^(T-t) dL/dc_T."""
+    run = make_run("cell=lstm", "init=gaussian", "init.gain=0", "task=digits", "task.length=164", *EXACT)
+    c = run.table("gradients").query("state == 'c' and lag < 100").set_index("lag")["grad_norm"]
+    forget = 1 / (1 + math.exp(-1))
+    np.testing.assert_allclose(c / c[0], forget ** c.index.to_numpy(float), rtol=1e-9)
+    assert c[30] / c[0] == pytest.approx(8.290206177e-5, rel=1e-9)
+    assert run.info["theory"]["state"] == "c"
+    gates = run.table("gates").query("gate == 'forget' and timestep > 64")
+    np.testing.assert_allclose(gates["mean"], forget, rtol=1e-12)
+    np.testing.assert_allclose(gates["std"], 0, atol=1e-12)
+
+
+def test_spectral_radius_and_largest_singular_value_are_two_things(make_run):
+    """Row 18: `basic_tanh`, N(0, 0.1^2) at 50 units, has a radius of about 0.755 and stretches by up to 1.36."""
+    options = ["init=gaussian", f"init.gain={0.1 * 50**0.5}", "model.hidden_size=50", "task.length=2", "steps=1"]
+    rows = [make_run(*options, f"seed={seed}").table("parameters").dropna() for seed in range(8)]
+    assert np.mean([row["spectral_radius"].item() for row in rows]) == pytest.approx(0.755, rel=0.05)
+    assert np.mean([row["sigma_max"].item() for row in rows]) == pytest.approx(1.36, rel=0.05)
+
+
+def test_the_sensitivity_of_a_long_memory_diverges_though_no_eigenvalue_is_above_one():
+    """Row 19 (Zucchet, Orvieto 2024): at lambda = 0.9, E[h^2] = 5.263 and E[(dh/dlambda)^2] = 263.9."""
+    cell = RNN(1, 1, nonlinearity="identity").double()
+    with torch.no_grad():
+        cell.weight_ih.fill_(1)
+        cell.weight_hh.fill_(0.9)
+        cell.bias_ih.zero_()
+        cell.bias_hh.zero_()
+    x = torch.randn(300, 20_000, 1, dtype=torch.float64)
+
+    per_sequence = cell.weight_hh.detach().expand(20_000, 1).clone().requires_grad_()  # its own lambda for each
+    h = x.new_zeros(20_000, 1)
+    for x_t in x:
+        h = cell.step(x_t, (h,))[0] + h * (per_sequence - 0.9)
+    (sensitivity,) = torch.autograd.grad(h.sum(), per_sequence)
+    assert h.square().mean().item() == pytest.approx(1 / (1 - 0.9**2), rel=0.05)
+    assert sensitivity.square().mean().item() == pytest.approx((1 + 0.9**2) / (1 - 0.9**2) ** 3, rel=0.05)
+
+
+def test_torchs_own_clipping_leaves_nan_where_ours_has_recorded_the_infinity():
+    """Row 21: the norm is taken before anything touches the gradient."""
+    parameter = torch.nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.tensor([torch.inf, 1.0])
+    assert total_norm([parameter.grad]) == math.inf
+    torch.nn.utils.clip_grad_norm_([parameter], 1.0)
+    assert parameter.grad.isnan().any()
