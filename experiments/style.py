@@ -82,6 +82,11 @@ def mark_extremes(ax: Axes, frame: pd.DataFrame, x: str, y: str, colour: str) ->
             ax.plot(places, [height] * len(places), linestyle="", marker=marker, color=colour, **at_height)
 
 
+def at_recorded_step(frame: pd.DataFrame, which: Literal["min", "max"]) -> pd.DataFrame:
+    """The rows of each run's own first (min) or last (max) recorded step."""
+    return frame[frame["step"] == frame.groupby("run_id")["step"].transform(which)]
+
+
 def bin_width(metrics: pd.DataFrame) -> int:
     """A fiftieth of the steps: as many points as a line can show."""
     return max(1, int(metrics["step"].max()) // 50) if len(metrics) else 1

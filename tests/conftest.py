@@ -1,8 +1,23 @@
 import pytest
 import torch
 
+from experiments.analysis import read_runs
+from experiments.config import compose
+from experiments.run import run
+
 
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def make_run(tmp_path):
+    """Make a run in a folder of the test's own, and read it back."""
+
+    def make(*overrides, results="results"):
+        result = run(compose([*overrides, f"results_dir={tmp_path / results}"]))
+        return next(found for found in read_runs(result.folder.parent.parent) if found.folder == result.folder)
+
+    return make

@@ -6,7 +6,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.style import Colours, draw_line
+from experiments.style import Colours, at_recorded_step, draw_line
 
 TABLES = ("contributions",)
 
@@ -23,7 +23,7 @@ def draw(
     """One step of each run: the first recorded one (`which` is min) or the last (max)."""
     frame = data["contributions"]
     frame = frame[frame["parameter"] == "layers.0.weight_hh"]
-    frame = frame[frame["step"] == frame.groupby("run_id")["step"].transform(which)]
+    frame = at_recorded_step(frame, which)
     for value, (colour, marker) in colours.items():
         line = frame[frame[compare] == value]
         if len(line):

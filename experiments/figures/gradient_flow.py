@@ -6,7 +6,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.style import Colours, draw_line, mark_extremes
+from experiments.style import Colours, at_recorded_step, draw_line, mark_extremes
 
 TABLES = ("gradients",)
 
@@ -24,7 +24,7 @@ def draw(
     ax.set_yscale("log")
     frame = data["gradients"]
     frame = frame[frame["layer"] == 0]
-    frame = frame[frame["step"] == frame.groupby("run_id")["step"].transform(which)]
+    frame = at_recorded_step(frame, which)
     for value, (colour, marker) in colours.items():
         for state, look in (("h", {}), ("c", {"linestyle": "--", "markerfacecolor": "white"})):
             line = frame[(frame[compare] == value) & (frame["state"] == state)]
