@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
@@ -111,8 +111,10 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
         return f"{override}: there is no such key{_suggestion(key, [o for o in overrides if o != override])}"
     if found := re.search(r"Ambiguous value for argument '(.*)'\n|Sweep parameters '(.*)' requires", message):
         return f"{found[1] or found[2]}: several values are a sweep; `bptt sweep` runs them all"
-    if found := re.search(r"Error parsing override '(.*)'", message):
-        return f"{found[1]}: is not of the form KEY=VALUE"
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: is not of the form KEY=VALUE; quote a value with blanks or other signs: KEY='\"a b\"'"
+        )
     lines = message.splitlines() or [type(error).__name__]
     return " ".join(line.strip() for line in lines if line.strip(" ^") and not line.startswith("See http"))
 

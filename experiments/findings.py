@@ -20,8 +20,9 @@ def finding(run: Run, outcome: Mapping[str, Any]) -> str:
     if status == "failed":
         return f"failed: {run.info['error']}"
     if status == "diverged":
-        norm = outcome["max_grad_norm"]
-        return f"diverged at step {outcome['diverged_at_step']}: the gradient's norm had been up to {_number(norm)}"
+        last = run.table("metrics").iloc[-1]
+        loss, norm = (f"{last[column]:.3g}" for column in ("loss", "grad_norm"))
+        return f"diverged at step {outcome['diverged_at_step']}: loss {loss}, gradient norm {norm}"
     parts = [_reach(run), _learned(run, outcome)]
     return "; ".join(part for part in parts if part) or f"{status}; nothing was recorded"
 
@@ -54,6 +55,8 @@ def _learned(run: Run, outcome: Mapping[str, Any]) -> str:
         return ""
     samples = int(run.config.get("record.evaluate_samples") or 1)
     noise = 3 * math.sqrt(chance * (1 - chance) / samples)
+    if error > chance + noise:
+        return f"error {error:.0%} is worse than what chance scores ({chance:.0%}): nothing was learned"
     if error > chance - noise:
         return f"error {error:.0%} is what chance scores ({chance:.0%}): nothing was learned"
     solved = f", solved at step {outcome['solved_at_step']}" if outcome["solved"] else ""

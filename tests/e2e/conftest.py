@@ -1,4 +1,4 @@
-import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -32,8 +32,9 @@ def start(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ},
             start_new_session=True,
+            # A shell starts background jobs deaf to SIGINT, and whoever runs these tests there passes that on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         processes.append(process)
         return process
