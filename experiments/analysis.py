@@ -15,6 +15,9 @@ from experiments.results import Value, read_csv, read_json, to_csv, write_whole
 ALWAYS = ("cell", "task", "task.length", "clip", "clip.threshold", "seed")
 """The configuration keys that summary.csv has even where they do not differ."""
 
+STATES = ("run_id", "layer", "state", "gain_per_timestep", "gain_at_init", "horizon")
+"""The columns of states.csv."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -99,7 +102,7 @@ def compared_keys(runs: Sequence[Run]) -> list[str]:
 
 
 def summarize(study: Path, runs: Sequence[Run] | None = None) -> pd.DataFrame:
-    """Write summary.csv, a row a run, and return it.
+    """Write summary.csv, a row a run, and states.csv, a row for each state of each layer; return the summary.
 
     Args:
         study: its folder.
@@ -117,8 +120,31 @@ def summarize(study: Path, runs: Sequence[Run] | None = None) -> pd.DataFrame:
         for run in runs
     ]
     summary = pd.DataFrame(rows, dtype=object)
+    states = pd.DataFrame([row for run in runs for row in state_rows(run)], columns=STATES, dtype=object)
     write_whole(study / "summary.csv", to_csv(summary))
+    write_whole(study / "states.csv", to_csv(states))
     return summary
+
+
+def state_rows(run: Run) -> list[dict[str, Value]]:
+    """Gain and horizon of every layer's every state in gradients.csv, as summary.csv has them for h of layer 0."""
+    gradients = run.table("gradients")
+    rows: list[dict[str, Value]] = []
+    for layer, state in (
+        [] if gradients.empty else sorted(set(zip(gradients["layer"], gradients["state"], strict=True)))
+    ):
+        first, last = gradient_profiles(gradients, layer, state)
+        rows.append(
+            {
+                "run_id": run.folder.name,
+                "layer": int(layer),
+                "state": state,
+                "gain_per_timestep": gain_per_timestep(last),
+                "gain_at_init": gain_per_timestep(first),
+                "horizon": horizon(last, run.info["timesteps"]),
+            }
+        )
+    return rows
 
 
 def _outcome(run: Run) -> dict[str, Value]:
@@ -146,13 +172,14 @@ def _outcome(run: Run) -> dict[str, Value]:
     }
 
 
-def gradient_profiles(gradients: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """grad_norm of h in layer 0, which reads the input, by lag: at the first and at the last recorded step."""
+def gradient_profiles(gradients: pd.DataFrame, layer: int = 0, state: str = "h") -> tuple[pd.Series, pd.Series]:
+    """grad_norm of one state by lag: at the first and at the last recorded step. Layer 0 reads the input."""
     if gradients.empty:
         return pd.Series(dtype=float), pd.Series(dtype=float)
-    h = gradients[(gradients["layer"] == 0) & (gradients["state"] == "h")]
+    rows = gradients[(gradients["layer"] == layer) & (gradients["state"] == state)]
     by_lag = [
-        h[h["step"] == step].set_index("lag")["grad_norm"].sort_index() for step in (h["step"].min(), h["step"].max())
+        rows[rows["step"] == step].set_index("lag")["grad_norm"].sort_index()
+        for step in (rows["step"].min(), rows["step"].max())
     ]
     return by_lag[0], by_lag[1]
 

@@ -86,6 +86,18 @@ def test_steps_and_columns_are_those_of_the_contract(tmp_path):
     assert (blocks["update_norm"] > 0).all()
 
 
+def test_every_state_of_every_layer_has_its_gain_and_horizon(tmp_path):
+    result = run(small(tmp_path, "cell=lstm", "model.num_layers=2", "steps=1", "record.windows=all", "dtype=float64"))
+    summary = summarize(tmp_path / "default").iloc[0]
+    states = pd.read_csv(tmp_path / "default" / "states.csv")
+    assert list(zip(states["layer"], states["state"], strict=True)) == [(0, "c"), (0, "h"), (1, "c"), (1, "h")]
+    own = states.query("layer == 0 and state == 'h'").iloc[0]
+    assert (own["gain_per_timestep"], own["horizon"]) == (summary["gain_per_timestep"], summary["horizon"])
+    gradients = pd.read_csv(result.folder / "gradients.csv").query("layer == 1 and state == 'c'")
+    slope = np.polyfit(gradients["lag"], np.log(gradients["grad_norm"]), 1)[0]
+    assert states.query("layer == 1 and state == 'c'")["gain_at_init"].item() == pytest.approx(np.exp(slope), rel=1e-9)
+
+
 def test_metrics_say_what_clipping_did(tmp_path):
     metrics = pd.read_csv(run(small(tmp_path, "clip=norm", "clip.threshold=0.5")).folder / "metrics.csv")
     clipped = metrics["grad_norm"] > 0.5
