@@ -110,47 +110,45 @@ def summarize(study: Path, runs: Sequence[Run] | None = None) -> pd.DataFrame:
     """
     runs = read_runs(study) if runs is None else runs
     keys = list(dict.fromkeys([*ALWAYS, *differing_keys(runs)]))
-    rows = [
-        {
-            "run_id": run.folder.name,
-            "status": run.info["status"],
-            **{key: run.config.get(key) for key in keys},
-            **_outcome(run),
-        }
-        for run in runs
-    ]
+    rows: list[dict[str, Value]] = []
+    state_rows: list[dict[str, Value]] = []
+    for run in runs:
+        gradients = run.table("gradients")
+        config = {key: run.config.get(key) for key in keys}
+        rows.append({"run_id": run.folder.name, "status": run.info["status"], **config, **_outcome(run, gradients)})
+        state_rows += _states(run, gradients)
     summary = pd.DataFrame(rows, dtype=object)
-    states = pd.DataFrame([row for run in runs for row in state_rows(run)], columns=STATES, dtype=object)
+    states = pd.DataFrame(state_rows, columns=STATES, dtype=object)
     write_whole(study / "summary.csv", to_csv(summary))
     write_whole(study / "states.csv", to_csv(states))
     return summary
 
 
-def state_rows(run: Run) -> list[dict[str, Value]]:
+def _states(run: Run, gradients: pd.DataFrame) -> list[dict[str, Value]]:
     """Gain and horizon of every layer's every state in gradients.csv, as summary.csv has them for h of layer 0."""
-    gradients = run.table("gradients")
+    if gradients.empty:
+        return []
     rows: list[dict[str, Value]] = []
-    for layer, state in (
-        [] if gradients.empty else sorted(set(zip(gradients["layer"], gradients["state"], strict=True)))
-    ):
+    for layer, state in sorted(set(zip(gradients["layer"], gradients["state"], strict=True))):
         first, last = gradient_profiles(gradients, layer, state)
-        rows.append(
-            {
-                "run_id": run.folder.name,
-                "layer": int(layer),
-                "state": state,
-                "gain_per_timestep": gain_per_timestep(last),
-                "gain_at_init": gain_per_timestep(first),
-                "horizon": horizon(last, run.info["timesteps"]),
-            }
-        )
+        known = {"run_id": run.folder.name, "layer": int(layer), "state": state}
+        rows.append({**known, **_flow(first, last, run.info["timesteps"])})
     return rows
 
 
-def _outcome(run: Run) -> dict[str, Value]:
+def _flow(first: pd.Series, last: pd.Series, timesteps: int) -> dict[str, Value]:
+    """The columns that say how the gradient flows, from the profiles of the first and the last recorded step."""
+    return {
+        "gain_per_timestep": gain_per_timestep(last),
+        "gain_at_init": gain_per_timestep(first),
+        "horizon": horizon(last, timesteps),
+    }
+
+
+def _outcome(run: Run, gradients: pd.DataFrame) -> dict[str, Value]:
     """The numbers of summary.csv for one run; None where one cannot be had."""
     metrics, evaluation = run.table("metrics"), run.table("evaluation")
-    first, last = gradient_profiles(run.table("gradients"))
+    first, last = gradient_profiles(gradients)
     if run.info.get("kind") == "probe":
         last = jacobian_profile(run.table("jacobian"))
     solved = evaluation["solved"].dropna() if len(evaluation) else pd.Series(dtype=float)
@@ -161,9 +159,7 @@ def _outcome(run: Run) -> dict[str, Value]:
         "solved": int(solved.max()) if len(solved) else None,
         "solved_at_step": int(evaluation["step"][evaluation["solved"] == 1].min()) if solved.any() else None,
         "diverged_at_step": run.info.get("diverged_at_step"),
-        "gain_per_timestep": gain_per_timestep(last),
-        "gain_at_init": gain_per_timestep(first),
-        "horizon": horizon(last, run.info["timesteps"]),
+        **_flow(first, last, run.info["timesteps"]),
         "max_grad_norm": _float(metrics["grad_norm"].max()) if len(metrics) else None,
         "clipped_fraction": _float((metrics["clip_scale"].dropna() < 1).mean()) if len(metrics) else None,
         "parameters": run.info["parameters"],

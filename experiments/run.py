@@ -36,10 +36,10 @@ MEASURES: dict[str, type[Measure]] = {
 }
 """By the name of its CSV file, which is also its switch in `record`."""
 
-Status = Literal["running", "completed", "diverged", "failed", "interrupted"]
 NETWORK = "network.pt"
 """The parameters of a trained network, for `bptt probe --checkpoint`."""
 
+Status = Literal["running", "completed", "diverged", "failed", "interrupted"]
 FINISHED: tuple[Status, ...] = ("completed", "diverged")
 
 
