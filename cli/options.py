@@ -25,3 +25,28 @@ Jobs = Annotated[
     int | None,
     typer.Option(min=1, help="Runs at a time.  [default: the number of processors]", show_default=False),
 ]
+Studies = Annotated[
+    list[str], typer.Argument(metavar="STUDY...", help="Studies, by name or folder.", show_default=False)
+]
+Compare = Annotated[
+    str | None,
+    typer.Option(help="The key whose values are the lines.  [default: a key that differs]", show_default=False),
+]
+Facet = Annotated[
+    str | None,
+    typer.Option(help="The key whose values are panels side by side.  [default: another]", show_default=False),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Only runs with this; may be given several times.", show_default=False),
+]
+XAxis = Annotated[
+    str | None,
+    typer.Option(
+        help="The key on the axis of `success`, `horizon`, `phase`.  [default: task.length]", show_default=False
+    ),
+]
+YAxis = Annotated[
+    str | None,
+    typer.Option(help="The key on the other axis of `phase`.  [default: one that differs]", show_default=False),
+]

@@ -1,44 +1,63 @@
 """bptt plot"""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cli.errors import one_line
-from cli.options import ResultsDir
+from cli.options import Compare, Facet, ResultsDir, Studies, Where, XAxis, YAxis
 
 
 @one_line
 def plot(
-    study: Annotated[str, typer.Argument(help="A study's name, or its folder.")],
+    studies: Studies,
     figure: Annotated[
         list[str] | None,
         typer.Option(
             help="Only this one; may be given several times. `bptt list figure` shows them.", show_default=False
         ),
     ] = None,
-    compare: Annotated[
-        str | None,
-        typer.Option(help="The key whose values are the lines.  [default: a key that differs]", show_default=False),
+    compare: Compare = None,
+    facet: Facet = None,
+    where: Where = None,
+    x: XAxis = None,
+    y: YAxis = None,
+    colour: Annotated[str, typer.Option(help="The column of summary.csv that colours `phase`.")] = "gain_per_timestep",
+    formats: Annotated[str, typer.Option("--format", help="Any of png,svg,pdf, and csv: the drawn numbers.")] = "png",
+    width: Annotated[
+        float | None,
+        typer.Option(
+            min=2, max=40, help="In inches; 3.3 fits a column.  [default: 3.3 for each panel]", show_default=False
+        ),
     ] = None,
-    facet: Annotated[
-        str | None,
-        typer.Option(help="The key whose values are the columns of panels.  [default: another]", show_default=False),
+    output: Annotated[
+        Path | None,
+        typer.Option(help="The folder for the files.  [default: STUDY/figures]", file_okay=False, show_default=False),
     ] = None,
-    formats: Annotated[str, typer.Option("--format", help="Any of png,svg,pdf.")] = "png",
     results_dir: ResultsDir = "results",
 ) -> None:
-    """Draw the figures of a study.
+    """Draw the figures of a study, or of several beside each other.
 
-    They are made from its CSV files into STUDY/figures; their paths are printed.
+    They are made from the CSV files into STUDY/figures (of several: into A+B/figures); their paths are printed.
 
     Example: bptt plot quickstart --figure gradient_flow --compare cell --facet clip --format png,pdf
     """
-    from experiments.analysis import find_study
-    from experiments.plotting import plot_study
+    from experiments.plotting import View, plot_studies
+    from experiments.study import find_study
 
-    paths = plot_study(
-        find_study(study, results_dir), names=figure, compare=compare, facet=facet, formats=formats.split(",")
+    view = View(compare=compare, facet=facet, x=x, y=y, colour=colour, where=where or (), width=width)
+    plots = plot_studies(
+        [find_study(study, results_dir) for study in studies],
+        names=figure,
+        view=view,
+        formats=formats.split(","),
+        folder=output,
     )
-    for path in paths:
+    for note in plots.notes:
+        typer.echo(f"bptt: {note}", err=True)
+    for reason in dict.fromkeys(plots.left_out.values()):
+        names = [name for name, why in plots.left_out.items() if why == reason]
+        typer.echo(f"without {', '.join(names)}: {reason}", err=True)
+    for path in plots.paths:
         typer.echo(path)

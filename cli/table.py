@@ -38,14 +38,15 @@ def print_runs(study: Path, run_ids: Sequence[str]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from experiments.analysis import compared_keys, read_runs, summarize
+    from experiments.analysis import summarize
     from experiments.findings import finding
+    from experiments.study import compared_keys, read_runs
 
     runs = read_runs(study)
     rows = summarize(study, runs).set_index("run_id").loc[list(run_ids)]
     keys = ["cell", *compared_keys([run for run in runs if run.folder.name in run_ids]), "seed"]
     columns = {key: ["none" if value is None else str(value) for value in rows[key]] for key in dict.fromkeys(keys)}
-    probes = all(run.info.get("kind") == "probe" for run in runs if run.folder.name in run_ids)
+    probes = all(run.is_probe for run in runs if run.folder.name in run_ids)
     for name, (heading, show) in (PROBE_NUMBERS if probes else NUMBERS).items():
         columns[heading] = ["" if value is None else show(value) for value in rows[name]]
     terminal = Console()
@@ -73,8 +74,9 @@ def print_probe(study: Path, run_id: str) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from experiments.analysis import read_runs, summarize
+    from experiments.analysis import summarize
     from experiments.findings import read_probe
+    from experiments.study import read_runs
 
     runs = read_runs(study)
     outcomes: Any = summarize(study, runs).set_index("run_id").to_dict("index")

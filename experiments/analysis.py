@@ -1,104 +1,21 @@
 """From the CSV files of a study's runs to summary.csv. Reads files only, and imports no torch."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from experiments.errors import UsageError
-from experiments.results import Value, read_csv, read_json, to_csv, write_whole
+from experiments.results import Value, to_csv, write_whole
+from experiments.study import Run, differing_keys, read_runs, read_tables
 
 ALWAYS = ("cell", "task", "task.length", "clip", "clip.threshold", "seed")
 """The configuration keys that summary.csv has even where they do not differ."""
 
-STATES = ("run_id", "layer", "state", "gain_per_timestep", "gain_at_init", "horizon")
+STATES = ("run_id", "layer", "state", "gain_per_timestep", "gain_at_init", "horizon", "horizon_at_init")
 """The columns of states.csv."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run's folder, as far as it is written.
-
-    Attributes:
-        folder: its name is the run's id.
-        config: the configuration, flat: 'cell' is the choice's name, 'task.length' its option.
-        info: what run.json holds.
-    """
-
-    folder: Path
-    config: Mapping[str, Value]
-    info: Mapping[str, Any] = field(repr=False)
-
-    def table(self, name: str) -> pd.DataFrame:
-        """NAME.csv; empty where the run has none."""
-        try:
-            return read_csv(self.folder / f"{name}.csv")
-        except (FileNotFoundError, pd.errors.EmptyDataError):
-            return pd.DataFrame()
-
-
-def find_study(study: str, results_dir: str) -> Path:
-    """The folder of a study, given by its name in results_dir or by its path.
-
-    Raises:
-        UsageError: there is none with runs in it.
-    """
-    for folder in (Path(results_dir) / study, Path(study)):
-        if (folder / "runs").is_dir():
-            return folder
-    known = sorted(folder.parent.name for folder in Path(results_dir).glob("*/runs"))
-    there = f"there is {', '.join(known)}" if known else "run `bptt run` or `bptt sweep` first"
-    raise UsageError(f"{study}: no study of this name in {results_dir}, and no such folder; {there}")
-
-
-def read_runs(study: Path) -> list[Run]:
-    """All runs of a study, by id; folders in which a run has only just begun are left out."""
-    runs = []
-    for folder in sorted((study / "runs").iterdir()):
-        info = read_json(folder / "run.json")
-        if info:
-            text = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
-            runs.append(Run(folder, _flat(yaml.load(text, Loader=yaml.CSafeLoader)), info))
-    return runs
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
-    """{'cell': {'name': 'lstm', 'forget_bias': 1}} as {'cell': 'lstm', 'cell.forget_bias': 1}."""
-    flat: dict[str, Value] = {}
-    for key, value in config.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        elif key == "name" and prefix:
-            flat[prefix.removesuffix(".")] = value
-        elif not key.startswith("_") and key != "results_dir":
-            flat[prefix + key] = value
-    return flat
-
-
-def differing_keys(runs: Sequence[Run]) -> list[str]:
-    """The configuration keys that have several values among those runs that have them, in the order of the config."""
-    keys = dict.fromkeys(key for run in runs for key in run.config if key != "study")
-    return [key for key in keys if len({run.config[key] for run in runs if key in run.config}) > 1]
-
-
-def compared_keys(runs: Sequence[Run]) -> list[str]:
-    """The keys that tell the runs apart: those that differ, but not the seed, nor options that only follow a choice.
-
-    clip.threshold does, where it has one value for each choice of clip.
-    """
-
-    def follows(key: str) -> bool:
-        group = key.partition(".")[0]
-        by_choice: dict[Value, set[Value]] = {}
-        for run in runs:
-            by_choice.setdefault(run.config.get(group), set()).add(run.config.get(key))
-        return group != key and len(by_choice) > 1 and all(len(values) == 1 for values in by_choice.values())
-
-    return [key for key in differing_keys(runs) if key != "seed" and not follows(key)]
 
 
 def summarize(study: Path, runs: Sequence[Run] | None = None) -> pd.DataFrame:
@@ -108,20 +25,34 @@ def summarize(study: Path, runs: Sequence[Run] | None = None) -> pd.DataFrame:
         study: its folder.
         runs: of the study, if they are read already.
     """
-    runs = read_runs(study) if runs is None else runs
-    keys = list(dict.fromkeys([*ALWAYS, *differing_keys(runs)]))
-    rows: list[dict[str, Value]] = []
-    state_rows: list[dict[str, Value]] = []
-    for run in runs:
-        gradients = run.table("gradients")
-        config = {key: run.config.get(key) for key in keys}
-        rows.append({"run_id": run.folder.name, "status": run.info["status"], **config, **_outcome(run, gradients)})
-        state_rows += _states(run, gradients)
-    summary = pd.DataFrame(rows, dtype=object)
-    states = pd.DataFrame(state_rows, columns=STATES, dtype=object)
+    summary, states = outcomes(read_runs(study) if runs is None else runs)
     write_whole(study / "summary.csv", to_csv(summary))
     write_whole(study / "states.csv", to_csv(states))
     return summary
+
+
+def outcomes(runs: Sequence[Run]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of summary.csv and of states.csv for some runs."""
+    keys = list(dict.fromkeys([*ALWAYS, *differing_keys(runs)]))
+    names = ("metrics", "evaluation", "gradients", "jacobian")
+    tables = zip(*(_split(read_tables(runs, name), runs) for name in names), strict=True)
+    rows: list[dict[str, Value]] = []
+    state_rows: list[dict[str, Value]] = []
+    for run, (metrics, evaluation, gradients, jacobian) in zip(runs, tables, strict=True):
+        config = {key: run.config.get(key) for key in keys}
+        outcome = _outcome(run, metrics, evaluation, gradients, jacobian)
+        rows.append({"run_id": run.id, "status": run.info["status"], **config, **outcome})
+        state_rows += _states(run, gradients)
+    return pd.DataFrame(rows, dtype=object), pd.DataFrame(state_rows, columns=STATES, dtype=object)
+
+
+def _split(table: pd.DataFrame, runs: Sequence[Run]) -> list[pd.DataFrame]:
+    """The part of each run, empty where it has none; the table has the runs in their order."""
+    if table.empty:
+        return [table] * len(runs)
+    number = {run.id: i for i, run in enumerate(runs)}
+    bounds = np.searchsorted(table["run_id"].map(number).to_numpy(), np.arange(len(runs) + 1))
+    return [table.iloc[begin:end] for begin, end in pairwise(bounds)]
 
 
 def _states(run: Run, gradients: pd.DataFrame) -> list[dict[str, Value]]:
@@ -131,27 +62,29 @@ def _states(run: Run, gradients: pd.DataFrame) -> list[dict[str, Value]]:
     rows: list[dict[str, Value]] = []
     for layer, state in sorted(set(zip(gradients["layer"], gradients["state"], strict=True))):
         first, last = gradient_profiles(gradients, layer, state)
-        known = {"run_id": run.folder.name, "layer": int(layer), "state": state}
-        rows.append({**known, **_flow(first, last, run.info["timesteps"])})
+        rows.append({"run_id": run.id, "layer": int(layer), "state": state, **_flow(run, first, last)})
     return rows
 
 
-def _flow(first: pd.Series, last: pd.Series, timesteps: int) -> dict[str, Value]:
+def _flow(run: Run, first: pd.Series, last: pd.Series) -> dict[str, Value]:
     """The columns that say how the gradient flows, from the profiles of the first and the last recorded step."""
     return {
         "gain_per_timestep": gain_per_timestep(last),
         "gain_at_init": gain_per_timestep(first),
-        "horizon": horizon(last, timesteps),
+        "horizon": horizon(last, run.info["timesteps"]),
+        "horizon_at_init": horizon(first, run.info["timesteps"]),
     }
 
 
-def _outcome(run: Run, gradients: pd.DataFrame) -> dict[str, Value]:
+def _outcome(
+    run: Run, metrics: pd.DataFrame, evaluation: pd.DataFrame, gradients: pd.DataFrame, jacobian: pd.DataFrame
+) -> dict[str, Value]:
     """The numbers of summary.csv for one run; None where one cannot be had."""
-    metrics, evaluation = run.table("metrics"), run.table("evaluation")
     first, last = gradient_profiles(gradients)
-    if run.info.get("kind") == "probe":
-        last = jacobian_profile(run.table("jacobian"))
-    solved = evaluation["solved"].dropna() if len(evaluation) else pd.Series(dtype=float)
+    if run.is_probe:
+        last = jacobian_profile(jacobian)
+    solved = evaluation["solved"].dropna().to_numpy() if len(evaluation) else np.array([])
+    scales = metrics["clip_scale"].dropna().to_numpy() if len(metrics) else np.array([])
     return {
         "final_loss": _float(metrics["loss"].iloc[-1]) if len(metrics) else None,
         "best_error": _float(evaluation["error"].min()) if len(evaluation) else None,
@@ -159,9 +92,9 @@ def _outcome(run: Run, gradients: pd.DataFrame) -> dict[str, Value]:
         "solved": int(solved.max()) if len(solved) else None,
         "solved_at_step": int(evaluation["step"][evaluation["solved"] == 1].min()) if solved.any() else None,
         "diverged_at_step": run.info.get("diverged_at_step"),
-        **_flow(first, last, run.info["timesteps"]),
+        **_flow(run, first, last),
         "max_grad_norm": _float(metrics["grad_norm"].max()) if len(metrics) else None,
-        "clipped_fraction": _float((metrics["clip_scale"].dropna() < 1).mean()) if len(metrics) else None,
+        "clipped_fraction": float((scales < 1).mean()) if len(scales) else None,
         "parameters": run.info["parameters"],
         "seconds": run.info.get("seconds"),
         "kind": run.info.get("kind", "training"),
@@ -172,12 +105,21 @@ def gradient_profiles(gradients: pd.DataFrame, layer: int = 0, state: str = "h")
     """grad_norm of one state by lag: at the first and at the last recorded step. Layer 0 reads the input."""
     if gradients.empty:
         return pd.Series(dtype=float), pd.Series(dtype=float)
+    of_state = ((gradients["layer"] == layer) & (gradients["state"] == state)).to_numpy()
+    step, lag, norm = (gradients[column].to_numpy()[of_state] for column in ("step", "lag", "grad_norm"))
+    at = [step == end for end in ((step.min(), step.max()) if len(step) else ())] or [np.array([], bool)] * 2
+    first, last = (pd.Series(norm[rows], index=lag[rows]).sort_index() for rows in at)
+    return first, last
+
+
+def gain_by_step(gradients: pd.DataFrame, layer: int = 0, state: str = "h") -> pd.Series:
+    """The gain per timestep of one state at each recorded step of one run; nan where there is none."""
     rows = gradients[(gradients["layer"] == layer) & (gradients["state"] == state)]
-    by_lag = [
-        rows[rows["step"] == step].set_index("lag")["grad_norm"].sort_index()
-        for step in (rows["step"].min(), rows["step"].max())
-    ]
-    return by_lag[0], by_lag[1]
+    gains = {
+        step: gain_per_timestep(at_step.set_index("lag")["grad_norm"].sort_index())
+        for step, at_step in rows.groupby("step")
+    }
+    return pd.Series(gains, dtype=float)
 
 
 def jacobian_profile(jacobian: pd.DataFrame) -> pd.Series:
@@ -217,20 +159,20 @@ def horizon(profile: pd.Series, timesteps: int) -> int | None:
     return timesteps - 1 if reached.all() else int(profile.index[reached].max())
 
 
+def wilson(successes: np.ndarray, trials: np.ndarray, z: float = 1.96) -> tuple[np.ndarray, np.ndarray]:
+    """The 95 % score interval of a proportion (Wilson 1927): in place also at 0, at 1 and for few trials.
+
+    Args:
+        successes: how many succeeded.
+        trials: out of how many, at least 1.
+        z: the normal quantile; 1.96 is that of 95 %.
+    """
+    share, spread = successes / trials, z**2 / trials
+    centre = (share + spread / 2) / (1 + spread)
+    half = z * np.sqrt(share * (1 - share) / trials + spread / (4 * trials)) / (1 + spread)
+    return centre - half, centre + half
+
+
 def _float(value: Any) -> float | None:
     """A plain number; None for a missing one."""
     return None if pd.isna(value) else float(value)
-
-
-def read_tables(runs: Sequence[Run], name: str) -> pd.DataFrame:
-    """One table of many runs, one below the other, with run_id, config keys and theory's gain of each."""
-    frames = []
-    for run in runs:
-        frame = run.table(name)
-        if len(frame):
-            theory = run.info.get("theory") or {}
-            known = {"run_id": run.folder.name, **run.config}
-            known |= {f"theory_{key}": theory.get(key) for key in ("state", "gain", "bound")}
-            extra = pd.DataFrame(known, index=frame.index)
-            frames.append(pd.concat([frame, extra.drop(columns=frame.columns, errors="ignore")], axis=1))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from experiments.analysis import Run, gradient_profiles
+from experiments.analysis import gradient_profiles
+from experiments.study import Run
 
 
 def finding(run: Run, outcome: Mapping[str, Any]) -> str:

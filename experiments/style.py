@@ -1,12 +1,14 @@
 """How the figures look: one style, colour-blind safe, readable at a column's width."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, Normalize, to_hex, to_rgb
 from matplotlib.ticker import LogLocator, NullFormatter
 
 COLUMN_INCHES = 3.3
@@ -15,9 +17,19 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "
 """Okabe and Ito's colours (2008), without the yellow that white paper swallows."""
 
 CELLS = {"rnn": "#D55E00", "lstm": "#0072B2", "gru": "#009E73"}
-"""A cell keeps its colour in every figure."""
+"""A cell keeps its colour in every figure, and nothing else has it."""
+
+SPARE = tuple(colour for colour in OKABE_ITO if colour not in CELLS.values())
 
 MARKERS = "osD^vPX"
+
+UNDERFLOW, OVERFLOW = "0.8", "#CC79A7"
+"""The colours of what a map's scale cannot hold: zeros, and infinities or nan."""
+
+ASIAN_FONTS = (
+    *("Noto Sans CJK KR", "Noto Sans KR", "NanumGothic", "Malgun Gothic", "Apple SD Gothic Neo", "AppleGothic"),
+    *("Noto Sans CJK JP", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Zen Hei"),
+)
 
 RC: dict[Any, Any] = {
     "figure.dpi": 150,
@@ -39,23 +51,56 @@ RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "bptt",
     "axes.formatter.useoffset": False,
+    "pdf.fonttype": 42,
 }
 
 Colours = dict[str, tuple[str, str]]
 """The colour and the marker of each compared value."""
 
 
-def colours(values: Sequence[str]) -> Colours:
-    """A colour and a marker for each value: a cell's own, else Okabe and Ito's; a scale where there are many."""
-    if len(values) > len(OKABE_ITO):
-        scale = mpl.colormaps["viridis"](np.linspace(0, 0.9, len(values)))
-        chosen = [mpl.colors.to_hex(colour) for colour in scale]
+def settings() -> dict[Any, Any]:
+    """matplotlib's settings, with those fonts of this machine that have what its own lacks."""
+    here = {font.name for font in font_manager.fontManager.ttflist}
+    return {**RC, "font.family": ["DejaVu Sans", *(font for font in ASIAN_FONTS if font in here)]}
+
+
+def colours(values: Sequence[str], cells: Mapping[str, str] | None = None) -> Colours:
+    """A colour and a marker for each value.
+
+    Args:
+        values: what is compared.
+        cells: the cell of each value that has but one. Where the cells differ, a value has its cell's colour, and
+            several of one cell are shades of it; else they are Okabe and Ito's, or a scale where there are many.
+    """
+    cells = cells or {value: value for value in values if value in CELLS}
+    if set(cells) >= set(values) and (len(set(cells.values())) > 1 or set(values) == set(cells.values())):
+        spare = iter(SPARE * len(values))
+        hues = {cell: CELLS.get(cell) or next(spare) for cell in dict.fromkeys(cells[value] for value in values)}
+        chosen = [
+            _shade(hues[cells[value]], *_place(value, [other for other in values if cells[other] == cells[value]]))
+            for value in values
+        ]
+    elif len(values) > len(SPARE):
+        chosen = [to_hex(colour) for colour in mpl.colormaps["viridis"](np.linspace(0, 0.9, len(values)))]
     else:
-        spare = [colour for colour in OKABE_ITO if not any(colour == CELLS.get(value) for value in values)]
-        chosen = [CELLS[value] if value in CELLS else spare.pop(0) for value in values]
+        chosen = list(SPARE[: len(values)])
     return {
         value: (colour, MARKERS[i % len(MARKERS)]) for i, (value, colour) in enumerate(zip(values, chosen, strict=True))
     }
+
+
+def _place(value: str, among: Sequence[str]) -> tuple[int, int]:
+    return among.index(value), len(among)
+
+
+def _shade(colour: str, place: int, count: int) -> str:
+    """From dark over the colour itself to light."""
+    if count == 1:
+        return colour
+    amount = -0.45 + 1.05 * place / (count - 1)
+    towards = np.zeros(3) if amount < 0 else np.ones(3)
+    mixed = np.array(to_rgb(colour)) * (1 - abs(amount)) + towards * abs(amount)
+    return to_hex((mixed[0], mixed[1], mixed[2]))
 
 
 def draw_line(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, label: str, colour: str, **line: Any) -> None:
@@ -63,7 +108,8 @@ def draw_line(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, label: str, colo
 
     On a log axis the line ends where the median is 0, and the band goes on to the axis's foot.
     """
-    quartiles = frame.groupby(x)[y].quantile(np.array([0.25, 0.5, 0.75])).unstack()
+    with np.errstate(invalid="ignore"):  # between two infinities there is no median
+        quartiles = frame.groupby(x)[y].quantile(np.array([0.25, 0.5, 0.75])).unstack()
     median = quartiles[0.5].where((quartiles[0.5] > 0) | (ax.get_yscale() != "log"))
     line.setdefault("markevery", max(1, len(quartiles) // 20))
     if len(quartiles) == 1:
@@ -71,15 +117,78 @@ def draw_line(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, label: str, colo
     ax.plot(quartiles.index, median, color=colour, label=label, **line)
     if frame.groupby(x).size().max() > 1:
         ax.fill_between(quartiles.index, quartiles[0.25], quartiles[0.75], color=colour, alpha=0.18, linewidth=0)
+        for quartile, name in ((0.25, "lower quartile"), (0.75, "upper quartile")):  # the band's numbers, not drawn
+            ax.plot(quartiles.index, quartiles[quartile], linestyle="", label=f"_{label.lstrip('_')}, {name}")
+
+
+def explain(ax: Axes, name: str, **look: Any) -> None:
+    """An entry in the legend for a look that several lines or cells share."""
+    ax.plot([], [], **{"color": "0.35", "label": name, **look})
 
 
 def mark_extremes(ax: Axes, frame: pd.DataFrame, x: str, y: str, colour: str) -> None:
-    """What a log axis cannot hold: zeros (underflow) as triangles at its foot, infinities and nan at its head."""
-    for extreme, marker, height in ((frame[y] == 0, "v", 0.02), (~np.isfinite(frame[y]), "^", 0.98)):
+    """What an axis cannot hold: zeros on a log axis (underflow) as triangles at its foot, infinities at its head."""
+    low = (frame[y] == -np.inf) | ((frame[y] == 0) & (ax.get_yscale() == "log"))
+    high = ~np.isfinite(frame[y]) & ~low
+    for extreme, marker, height in ((low, "v", 0.02), (high, "^", 0.98)):
         if extreme.any():
             places = frame.loc[extreme, x].unique()
             at_height: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False}
             ax.plot(places, [height] * len(places), linestyle="", marker=marker, color=colour, **at_height)
+
+
+def draw_map(
+    ax: Axes,
+    grid: pd.DataFrame,
+    *,
+    x_edges: np.ndarray,
+    y_edges: np.ndarray,
+    cmap: str | Colormap,
+    norm: Normalize,
+    label: str,
+) -> None:
+    """Coloured cells. The scale's colour is for finite values only.
+
+    Args:
+        ax: where.
+        grid: the values, a row for each y and a column for each x. What is missing stays white, -inf (the logarithm of
+            an underflow) is grey, inf is pink; both get a word in the legend.
+        x_edges: of the cells, one more than there are columns.
+        y_edges: of the cells, one more than there are rows.
+        cmap: the scale.
+        norm: from values to the scale.
+        label: what the colour is.
+    """
+    values = grid.to_numpy(float)
+    known = ~grid.isna().to_numpy()
+    for here, colour, name in (
+        (values == -np.inf, UNDERFLOW, "0: underflow"),
+        (values == np.inf, OVERFLOW, "not finite"),
+    ):
+        if here.any():
+            one = mpl.colors.ListedColormap([colour])
+            cells = np.ma.masked_array(np.zeros_like(values), ~here)
+            ax.pcolormesh(x_edges, y_edges, cells, cmap=one, rasterized=True, label=f"_{name}")
+            explain(ax, name, color=colour, linestyle="", marker="s")
+    finite = np.ma.masked_array(values, ~(np.isfinite(values) & known))
+    ax.pcolormesh(x_edges, y_edges, finite, cmap=cmap, norm=norm, rasterized=True, label=label)
+    ax.grid(visible=False)
+    ax.locator_params(integer=True)
+
+
+def edges(centres: np.ndarray) -> np.ndarray:
+    """The borders halfway between sorted places, and as far outside the first and the last."""
+    if len(centres) == 1:
+        return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    middles = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - middles[0]], middles, [2 * centres[-1] - middles[-1]]])
+
+
+def step_edges(steps: "pd.Index[int]") -> np.ndarray:
+    """The same for training steps, of which there is none before the first."""
+    borders = edges(steps.to_numpy(float))
+    borders[0] = steps[0] - 0.5
+    return borders
 
 
 def at_recorded_step(frame: pd.DataFrame, which: Literal["min", "max"]) -> pd.DataFrame:

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from experiments.analysis import read_runs
 from experiments.config import compose
 from experiments.run import run
+from experiments.study import read_runs
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,11 @@ import sys
 import pandas as pd
 import pytest
 
-from experiments.analysis import Run, _outcome
+from experiments.analysis import _outcome
 from experiments.config import compose
 from experiments.probe import JACOBIAN, LYAPUNOV
 from experiments.run import MEASURES
+from experiments.study import Run
 from experiments.training import EVALUATION, METRICS
 
 
@@ -25,7 +26,7 @@ def test_the_command_line_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "module", ["analysis", "findings", "plotting", "style", "results", "figures.gradient_flow", "catalogue"]
+    "module", ["study", "analysis", "findings", "arrangement", "plotting", "style", "results", "figures.gradient_flow", "catalogue"]
 )
 def test_what_reads_the_csv_files_does_without_torch(module):
     assert "torch" not in loaded_by(f"import experiments.{module}")
@@ -62,7 +63,7 @@ def test_the_public_columns_are_there(tmp_path):
         *("layer", "timestep", "lag", "log10_sv_max", "log10_sv_mean", "log10_sv_min", "mean_squared_sv"),
     )
     assert LYAPUNOV == ("layer", "index", "exponent")
-    assert set(_outcome(Run(tmp_path, {}, {"timesteps": 1, "parameters": 1}), pd.DataFrame())) >= {
+    assert set(_outcome(Run(tmp_path, {}, {"timesteps": 1, "parameters": 1}), *[pd.DataFrame()] * 4)) >= {
         *("final_loss", "best_error", "solved", "solved_at_step", "diverged_at_step", "gain_per_timestep"),
         *("gain_at_init", "horizon", "max_grad_norm", "clipped_fraction", "parameters", "seconds"),
     }

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.style import Colours, bin_width, binned, draw_line, mark_extremes
+from experiments.style import Colours, bin_width, binned, draw_line, explain, mark_extremes
 
 TABLES = ("metrics",)
 
@@ -23,7 +23,9 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
         mark_extremes(ax, steps, "step", "grad_norm", colour)
         if (steps["clip_scale"] < 1).any():
             line = after[after[compare] == value]
-            draw_line(ax, line, "step", "clipped_grad_norm", label=f"{value}, clipped", colour=colour, linestyle="--")
+            draw_line(ax, line, "step", "clipped_grad_norm", label=f"_{value}, clipped", colour=colour, linestyle="--")
+    if (metrics["clip_scale"] < 1).any():
+        explain(ax, "clipped", linestyle="--")
     if "clip.threshold" in metrics:
         for i, threshold in enumerate(sorted(metrics.loc[metrics["clip"] == "norm", "clip.threshold"].unique())):
             ax.axhline(threshold, color="0.2", linestyle=":", linewidth=1, label=None if i else "threshold")

@@ -6,7 +6,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.style import Colours, at_recorded_step, draw_line, mark_extremes
+from experiments.style import Colours, at_recorded_step, draw_line, explain, mark_extremes
 
 TABLES = ("gradients",)
 
@@ -29,11 +29,13 @@ def draw(
         for state, look in (("h", {}), ("c", {"linestyle": "--", "markerfacecolor": "white"})):
             line = frame[(frame[compare] == value) & (frame["state"] == state)]
             if len(line):
-                label = value if state == "h" else f"{value}, state {state}"
+                label = value if state == "h" else f"_{value}, state {state}"
                 draw_line(ax, line, "lag", "grad_norm", label=label, colour=colour, marker=marker, **look)
                 mark_extremes(ax, line, "lag", "grad_norm", colour)
                 if which == "min":
                     _draw_theory(ax, line[line["theory_state"] == state], colour)
+    if (frame["state"] == "c").any():
+        explain(ax, "state c", linestyle="--")
     ax.set(xlabel="lag: timesteps before the end", ylabel="gradient norm $\\|dL/ds_t\\|$", title=title)
     return ax
 

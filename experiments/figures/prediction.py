@@ -28,12 +28,26 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
     return ax
 
 
+def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The rows of the runs that were both probed and trained."""
+    probes, trainings = (set(data[name]["run_id"]) for name in TABLES)
+    both = {run for run in probes if _training_of(run) in trainings}
+    return {
+        "jacobian": data["jacobian"][data["jacobian"]["run_id"].isin(both)],
+        "gradients": data["gradients"][data["gradients"]["run_id"].isin({_training_of(run) for run in both})],
+    }
+
+
+def _training_of(probe: str) -> str:
+    return probe.replace("probe-", "", 1)
+
+
 def matched_gains(jacobian: pd.DataFrame, gradients: pd.DataFrame, compare: str) -> pd.DataFrame:
     """`predicted` by the Jacobians of a probe and `measured` at the first step of the training with the same config."""
     trained = dict(iter(gradients.groupby("run_id")))
     gains = []
     for run_id, rows in jacobian.groupby("run_id"):
-        training = trained.get(str(run_id).removeprefix("probe-"))
+        training = trained.get(_training_of(str(run_id)))
         if training is not None:
             first, _ = gradient_profiles(training)
             predicted, measured = gain_per_timestep(jacobian_profile(rows)), gain_per_timestep(first)
@@ -42,5 +56,7 @@ def matched_gains(jacobian: pd.DataFrame, gradients: pd.DataFrame, compare: str)
 
 
 PANELS = (draw,)
-POINTS = True
+RUNS = "all"
+NOTHING = "no configuration was both probed and trained"
+SPREAD = "a point each"
 READING = "Below 1 the gradient vanishes, above 1 it explodes: here known before a step is made."

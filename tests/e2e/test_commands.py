@@ -120,7 +120,7 @@ def test_a_sweep_in_which_a_run_diverges(bptt, tmp_path):
     assert "diverged" in done.stdout
     plots = bptt("plot", "grow", "--format", "svg,png")
     assert plots.returncode == 0, plots.stderr
-    assert len(plots.stdout.splitlines()) == 8
+    assert len(plots.stdout.splitlines()) == 2 * 6
     assert all((tmp_path / line).stat().st_size > 1000 for line in plots.stdout.splitlines())
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.analysis import Run, compared_keys, differing_keys, find_study, gain_per_timestep, horizon
+from experiments.analysis import gain_per_timestep, horizon
 from experiments.errors import UsageError
+from experiments.study import Run, compared_keys, differing_keys, find_study
 
 
 def profile(*norms, every=1):

@@ -3,12 +3,13 @@ import pandas as pd
 import pytest
 import torch
 
-from experiments.analysis import read_runs, summarize
+from experiments.analysis import summarize
 from experiments.config import compose
 from experiments.errors import UsageError
 from experiments.findings import finding, read_probe
 from experiments.probe import config_of_checkpoint, probe
 from experiments.run import run
+from experiments.study import read_runs
 
 SMALL = ["model.hidden_size=12", "batch_size=8", "probe.samples=3", "probe.batches=4"]
 

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import torch
 
-from experiments.analysis import read_runs, summarize
+from experiments.analysis import summarize
 from experiments.config import compose
 from experiments.run import MEASURES, generator_of, run
+from experiments.study import read_runs
 from experiments.sweep import plan, sweep
 
 SMALL = ["task.length=20", "model.hidden_size=8", "batch_size=4", "steps=12", "record.every=5", "record.windows=4"]

@@ -1,0 +1,126 @@
+"""Which runs stand together in a figure: what names a line, a panel, an axis."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from experiments.errors import UsageError
+from experiments.results import Value
+from experiments.study import Run, compared_keys, shown
+from experiments.style import CELLS
+
+MOST_FACETS = 6
+Which = Literal["trainings", "probes", "all"]
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """How the runs of a figure are told apart: together, its keys are all that differs but the seed.
+
+    Attributes:
+        runs: that are shown.
+        lines: the keys whose values name a line; runs that share all of them differ in their seed only.
+        facet: the key whose values are panels side by side.
+        axes: the keys on the figure's own axes.
+    """
+
+    runs: Sequence[Run]
+    lines: Sequence[str]
+    facet: str | None
+    axes: Sequence[str] = ()
+
+    def line_of(self, run: Run) -> str:
+        """What the run's line is called."""
+        words = [shown(run.config.get(key)) for key in self.lines] + ["trained"] * bool(run.info.get("checkpoint"))
+        name = ", ".join(words)
+        return f"\u200b{name}" if name.startswith("_") else name  # an underscore hides a label from the legend
+
+    def facet_of(self, run: Run) -> str:
+        """What the run's panel is called; empty where there is one for all."""
+        return "" if self.facet is None else f"{self.facet} = {shown(run.config.get(self.facet))}"
+
+    def line_names(self) -> list[str]:
+        """All lines, in the order of their keys' values."""
+        in_turn = sorted(self.runs, key=lambda run: [rank(run.config.get(key)) for key in self.lines])
+        return list(dict.fromkeys(map(self.line_of, in_turn)))
+
+    def facet_names(self) -> list[str]:
+        """All panels side by side, in the order of the facet's values."""
+        in_turn = sorted(self.runs, key=lambda run: rank(run.config.get(self.facet or "")))
+        return list(dict.fromkeys(map(self.facet_of, in_turn)))
+
+    def cells(self) -> dict[str, str]:
+        """The cell of each line that has but one."""
+        cells: dict[str, set[str]] = {}
+        for run in self.runs:
+            cells.setdefault(self.line_of(run), set()).add(str(run.config.get("cell")))
+        return {line: next(iter(those)) for line, those in cells.items() if len(those) == 1}
+
+    def leaders(self) -> dict[str, str]:
+        """The value of the first key for each line: what many lines are coloured by."""
+        return {self.line_of(run): shown(run.config.get(key)) for run in self.runs for key in self.lines[:1]}
+
+
+def arrange(
+    runs: Sequence[Run],
+    *,
+    compare: str | None = None,
+    facet: str | None = None,
+    axes: Sequence[str] = (),
+    which: Which = "trainings",
+) -> Arrangement:
+    """Tell runs apart by what was asked for, and for the rest by the keys with the most values.
+
+    Args:
+        runs: of one study or several.
+        compare: the key that names a line first; None: the study where there are several, else the one with the most
+            values.
+        facet: the key of the panels; None: the one with the next most values, if they are few.
+        axes: keys that the figure has on its axes.
+        which: the trainings, so that no probe stands in for a seed (the probes where there is nothing else); the
+            probes; or both.
+
+    Raises:
+        UsageError: a key that no run has.
+    """
+    if which == "trainings":
+        runs = [run for run in runs if not run.is_probe] or runs
+    elif which == "probes":
+        runs = [run for run in runs if run.is_probe]
+    if which == "all":
+        return Arrangement(runs, [compare or "cell"], facet)
+    known = dict.fromkeys(key for run in runs for key in run.config)
+    for option, key in (("--compare", compare), ("--facet", facet)):
+        if key is not None and runs and key not in known:
+            raise UsageError(f"{option} {key}: no run has this key; there is {', '.join(known)}")
+    values = {key: len({run.config.get(key) for run in runs}) for key in compared_keys(runs) if key not in axes}
+    differing = sorted((key for key in values if key not in (compare, facet)), key=lambda key: -values[key])
+    if compare is None and facet != "study" and "study" in differing:
+        compare = "study"
+        differing.remove("study")
+    lines = [compare or (differing.pop(0) if differing else "cell")]
+    if lines[0] in axes:
+        lines = []
+    if facet is None and differing and values[differing[0]] <= MOST_FACETS:
+        facet = differing.pop(0)
+    return Arrangement(runs, lines + differing, facet, axes)
+
+
+def default_axes(runs: Sequence[Run], taken: Sequence[str | None]) -> list[str]:
+    """The keys that differ, those with numbers and with the most values first."""
+    values: Mapping[str, set[Value]] = {key: {run.config.get(key) for run in runs} for key in compared_keys(runs)}
+
+    def order(key: str) -> tuple[bool, int]:
+        numbers = all(isinstance(value, int | float) for value in values[key] if value is not None)
+        return not numbers, -len(values[key])
+
+    return sorted((key for key in values if key not in taken), key=order)
+
+
+def rank(value: Value) -> tuple[int, float, str]:
+    """'none' and missing values first, then numbers by size, then words as they are, cells in the order of history."""
+    if value is None or value == "none":
+        return 0, 0, ""
+    if isinstance(value, int | float):
+        return 1, value, ""
+    return 2, list(CELLS).index(value) if value in CELLS else len(CELLS), str(value)

@@ -1,0 +1,83 @@
+"""What the forget gate (of a GRU: the update gate) keeps, and the gain that follows from it beside the measured one."""
+
+from functools import partial
+from typing import Literal
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.analysis import gain_by_step
+from experiments.style import Colours, at_recorded_step, draw_line, explain
+
+TABLES = ("gates", "gradients")
+
+CARRIED_BY = {"forget": "c", "update": "h"}
+"""The gates that say how much of a state is kept from one timestep to the next, and that state."""
+
+
+def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The gates of layer 0 that keep, and the gradients of the runs that have them."""
+    gates, gradients = data["gates"], data["gradients"]
+    gates = gates[(gates["layer"] == 0) & gates["gate"].isin(CARRIED_BY.keys())]
+    return {"gates": gates, "gradients": gradients[gradients["run_id"].isin(gates["run_id"])]}
+
+
+def draw(
+    data: dict[str, pd.DataFrame],
+    *,
+    compare: str,
+    colours: Colours,
+    ax: Axes,
+    which: Literal["min", "max"] = "max",
+    title: str = "",
+) -> Axes:
+    """The mean gate by timestep, at each run's first recorded step (`which` is min) or its last (max)."""
+    gates = at_recorded_step(data["gates"], which)
+    for value, (colour, marker) in colours.items():
+        line = gates[gates[compare] == value]
+        if len(line):
+            draw_line(ax, line, "timestep", "mean", label=value, colour=colour, marker=marker)
+    ax.set(ylim=(0, 1.02), xlabel="timestep", ylabel="gate that keeps, mean", title=title)
+    return ax
+
+
+def draw_gain(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
+    """Over training: the mean gate, which were the gain if there was no other way back, and the measured gain."""
+    gates, gradients = data["gates"], data["gradients"]
+    implied, measured = implied_gains(gates, compare), measured_gains(gates, gradients, compare)
+    for value, (colour, marker) in colours.items():
+        for gains, label, look in ((implied, value, {}), (measured, f"_{value}, measured", {"linestyle": "--"})):
+            line = gains[gains[compare] == value]
+            if len(line):
+                draw_line(ax, line, "step", "gain", label=label, colour=colour, marker=marker, **look)
+    explain(ax, "measured gain", linestyle="--")
+    ax.axhline(1, color="0.7", linewidth=0.6)
+    ax.set(xlabel="step", ylabel="gain a timestep", title="implied by the gate, and measured")
+    return ax
+
+
+def implied_gains(gates: pd.DataFrame, compare: str) -> pd.DataFrame:
+    """For each run and step the mean of the gate over the timesteps."""
+    return gates.groupby([compare, "run_id", "step"])["mean"].mean().rename("gain").reset_index()
+
+
+def measured_gains(gates: pd.DataFrame, gradients: pd.DataFrame, compare: str) -> pd.DataFrame:
+    """For each run and step the gain of the gradient of the state that the gate keeps."""
+    kept = gates.groupby("run_id")["gate"].first().map(CARRIED_BY)
+    frames = []
+    for run, rows in gradients.groupby("run_id"):
+        gains = gain_by_step(rows, state=kept[run])
+        frames.append(pd.DataFrame({compare: rows[compare].iloc[0], "run_id": run, "step": gains.index, "gain": gains}))
+    return pd.concat(frames, ignore_index=True).dropna(subset="gain")
+
+
+PANELS = (
+    partial(draw, which="min", title="before training"),
+    partial(draw, which="max", title="at the last step"),
+    draw_gain,
+)
+NOTHING = "no cell with a forget or update gate"
+READING = (
+    "A gate of 0.9 keeps 0.9 of the state a timestep, 0.35 over ten. Solid: the gate; dashed: the gain of the "
+    "gradient (LSTM: of c, GRU: of h), which has other ways back, too."
+)

@@ -1,0 +1,56 @@
+"""How far back the gradient reaches, against the length of the task, and which lengths training solved."""
+
+from functools import partial
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.style import Colours, draw_line, explain
+
+TABLES = ("summary",)
+AXES = {"x": "task.length"}
+
+
+def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The runs that have a horizon."""
+    return {"summary": data["summary"].dropna(subset=["horizon", "horizon_at_init"])}
+
+
+def draw(
+    data: dict[str, pd.DataFrame],
+    *,
+    compare: str,
+    colours: Colours,
+    ax: Axes,
+    x: str = "task.length",
+    column: str = "horizon",
+    title: str = "",
+) -> Axes:
+    """The median horizon at each length, and each run: filled where it solved the task."""
+    summary = data["summary"]
+    for value, (colour, marker) in colours.items():
+        runs = summary[summary[compare] == value]
+        if len(runs):
+            draw_line(ax, runs, x, column, label=value, colour=colour)
+            for solved, fill in ((True, colour), (False, "white")):
+                points = runs[(runs["solved"] == 1) == solved]
+                look: dict[str, Any] = {"linestyle": "", "marker": marker, "markersize": 4, "markerfacecolor": fill}
+                ax.plot(points[x], points[column], color=colour, label=f"_{value}, solved: {solved}", **look)
+    whole = summary.groupby(x)["timesteps"].max() - 1
+    ax.plot(whole.index, whole, color="0.35", linestyle=":", linewidth=1, label="the whole sequence")
+    explain(ax, "solved", linestyle="", marker="o", markersize=4)
+    explain(ax, "not solved", linestyle="", marker="o", markersize=4, markerfacecolor="white")
+    ax.set(xlabel=x, ylabel="horizon, timesteps", title=title)
+    return ax
+
+
+PANELS = (
+    partial(draw, column="horizon_at_init", title="before training"),
+    partial(draw, column="horizon", title="at the last step"),
+)
+NOTHING = "no run has a horizon: nothing was recorded"
+READING = (
+    "The horizon is the largest lag at which a thousandth of the gradient is left. What lies beyond it does not train "
+    "the network."
+)

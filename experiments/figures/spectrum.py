@@ -1,0 +1,54 @@
+"""The singular values of the Jacobian ds_T/ds_t by lag, and the Lyapunov exponents: what a probe finds."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.style import Colours, draw_line, explain, mark_extremes
+
+TABLES = ("jacobian", "lyapunov")
+RUNS = "probes"
+
+VALUES = {"log10_sv_max": "-", "log10_sv_mean": "--", "log10_sv_min": ":"}
+"""The columns that are drawn, and how."""
+
+
+def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Layer 0, which reads the input."""
+    return {name: frame[frame["layer"] == 0] for name, frame in data.items()}
+
+
+def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
+    """The largest singular value, their geometric mean and the smallest."""
+    frame = data["jacobian"]
+    for value, (colour, marker) in colours.items():
+        line = frame[frame[compare] == value]
+        for column, dashes in VALUES.items() if len(line) else ():
+            label = value if column == "log10_sv_max" else f"_{value}, {column}"
+            draw_line(ax, line, "lag", column, label=label, colour=colour, linestyle=dashes, marker=marker)
+            mark_extremes(ax, line, "lag", column, colour)
+    for name, dashes in zip(("largest", "mean of logarithms", "smallest"), VALUES.values(), strict=True):
+        explain(ax, name, linestyle=dashes)
+    ax.axhline(0, color="0.7", linewidth=0.6)
+    ax.set(xlabel="lag: timesteps before the end", ylabel="$\\log_{10}$ singular value of $ds_T/ds_t$")
+    return ax
+
+
+def draw_exponents(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
+    """All exponents, from the largest to the smallest."""
+    frame = data["lyapunov"]
+    for value, (colour, marker) in colours.items():
+        line = frame[frame[compare] == value]
+        if len(line):
+            draw_line(ax, line, "index", "exponent", label=value, colour=colour, marker=marker)
+            mark_extremes(ax, line, "index", "exponent", colour)
+    ax.axhline(0, color="0.4", linewidth=0.6)
+    ax.set(xlabel="index, largest first", ylabel="Lyapunov exponent, nats a timestep")
+    return ax
+
+
+PANELS = (draw, draw_exponents)
+NOTHING = "no probe has a layer 0"
+READING = (
+    "The largest singular value bounds what comes back from the end. In a direction with an exponent above 0 the "
+    "gradient explodes (and the states are chaotic), below 0 it vanishes."
+)

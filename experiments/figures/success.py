@@ -1,0 +1,40 @@
+"""The share of runs that solve the task, against its length: how long a memory can be learned."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from experiments.analysis import wilson
+from experiments.style import Colours
+
+TABLES = ("summary",)
+AXES = {"x": "task.length"}
+
+
+def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The runs of tasks that have a criterion. What failed or was cut off is not counted."""
+    summary = data["summary"]
+    ended = summary["status"].isin(["completed", "diverged"])
+    return {"summary": summary[ended & summary["solved"].notna()]}
+
+
+def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes, x: str = "task.length") -> Axes:
+    """The share and Wilson's 95 % interval at each length."""
+    for value, (colour, marker) in colours.items():
+        runs = data["summary"][data["summary"][compare] == value]
+        if len(runs):
+            counts = runs.groupby(x)["solved"].agg(["sum", "size"])
+            share = counts["sum"] / counts["size"]
+            low, high = wilson(counts["sum"].to_numpy(float), counts["size"].to_numpy(float))
+            errors = np.maximum([share - low, high - share], 0)
+            ax.plot(share.index, share, color=colour, marker=marker, label=value)
+            ax.errorbar(share.index, share, yerr=errors, fmt="none", ecolor=colour, capsize=2, elinewidth=0.8)
+    ax.set(ylim=(-0.03, 1.03), xlabel=x, ylabel="share of runs solved")
+    ax.yaxis.set_major_formatter("{x:.0%}")
+    return ax
+
+
+PANELS = (draw,)
+NOTHING = "no run was held against a criterion: the task has none, or nothing was evaluated"
+SPREAD = "points: share of {seeds} seeds, bars: Wilson's 95 % interval"
+READING = "Solved is what the task's paper calls so. Where intervals overlap widely, more seeds are needed."

@@ -1,0 +1,225 @@
+"""Studies as they lie on the disk: their runs, what tells the runs apart, their tables. Imports no torch."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from experiments.errors import UsageError
+from experiments.results import Value, read_csv, read_json
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder, as far as it is written.
+
+    Attributes:
+        folder: its name is the run's id.
+        config: the configuration, flat: 'cell' is the choice's name, 'task.length' its option, 'study' the folder.
+        info: what run.json holds.
+        prefix: of its id, where runs of several studies stand together.
+    """
+
+    folder: Path
+    config: Mapping[str, Value]
+    info: Mapping[str, Any] = field(repr=False)
+    prefix: str = ""
+
+    @property
+    def id(self) -> str:
+        """What its rows are called: the same in every table."""
+        return self.prefix + self.folder.name
+
+    @property
+    def is_probe(self) -> bool:
+        """Whether nothing was trained."""
+        return self.info.get("kind") == "probe"
+
+    def table(self, name: str) -> pd.DataFrame:
+        """NAME.csv; empty where the run has none.
+
+        Raises:
+            UsageError: it is no CSV file.
+        """
+        path = self.folder / f"{name}.csv"
+        try:
+            return read_csv(path)
+        except (FileNotFoundError, pd.errors.EmptyDataError):
+            return pd.DataFrame()
+        except ValueError as error:
+            raise UsageError(f"{path}: is not a CSV file of a run: {error}") from None
+
+
+def find_study(study: str, results_dir: str) -> Path:
+    """The folder of a study, given by its name in results_dir or by its path.
+
+    Raises:
+        UsageError: there is none with runs in it.
+    """
+    for folder in (Path(results_dir) / study, Path(study)):
+        if (folder / "runs").is_dir():
+            return folder
+    known = sorted(folder.parent.name for folder in Path(results_dir).glob("*/runs"))
+    there = f"there is {', '.join(known)}" if known else "run `bptt run` or `bptt sweep` first"
+    raise UsageError(f"{study}: no study of this name in {results_dir}, and no such folder; {there}")
+
+
+def read_runs(study: Path) -> list[Run]:
+    """All runs of a study, by id; folders in which a run has only just begun are left out.
+
+    Raises:
+        UsageError: a run.json or config.yaml that cannot be read.
+    """
+    runs = []
+    for folder in sorted((study / "runs").iterdir()):
+        try:
+            info = read_json(folder / "run.json")
+            if info:
+                text = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
+                config = _flat(yaml.load(text, Loader=yaml.CSafeLoader))
+                runs.append(Run(folder, {**config, "study": study.name}, info))
+        except (NotADirectoryError, FileNotFoundError):
+            continue
+        except (ValueError, AttributeError, yaml.YAMLError) as error:
+            what = str(error).splitlines()[0]
+            raise UsageError(
+                f"{folder}: its run.json or config.yaml cannot be read ({what}); delete the folder"
+            ) from None
+    return runs
+
+
+def read_studies(studies: Sequence[Path]) -> list[Run]:
+    """The runs of one study, or of several, in which `study` then names the one that a run is of.
+
+    Raises:
+        UsageError: a study is given twice, or has no run yet.
+    """
+    if len({study.resolve() for study in studies}) < len(studies):
+        raise UsageError(f"{', '.join(map(str, studies))}: the same study is given twice")
+    names = [study.name for study in studies]
+    together = []
+    for study in studies:
+        runs = read_runs(study)
+        if not runs:
+            raise UsageError(f"{study}: holds no run yet")
+        label = study.name if names.count(study.name) == 1 else str(study)
+        prefix = f"{label}/" if len(studies) > 1 else ""
+        together += [replace(run, prefix=prefix, config={**run.config, "study": label}) for run in runs]
+    return together
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
+    """{'cell': {'name': 'lstm', 'forget_bias': 1}} as {'cell': 'lstm', 'cell.forget_bias': 1}."""
+    flat: dict[str, Value] = {}
+    for key, value in config.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif key == "name" and prefix:
+            flat[prefix.removesuffix(".")] = value
+        elif not key.startswith("_") and key != "results_dir":
+            flat[prefix + key] = value
+    return flat
+
+
+def differing_keys(runs: Sequence[Run]) -> list[str]:
+    """The configuration keys that have several values among those runs that have them, in the order of the config."""
+    values: dict[str, set[Value]] = {}
+    for run in runs:
+        for key, value in run.config.items():
+            values.setdefault(key, set()).add(tuple(value) if isinstance(value, list) else value)
+    return [key for key in values if len(values[key]) > 1]
+
+
+def compared_keys(runs: Sequence[Run]) -> list[str]:
+    """The keys that tell the runs apart: those that differ, but not the seed, nor options that only follow a choice.
+
+    clip.threshold does, where it has one value for each choice of clip; so does every key that follows the study.
+    """
+
+    def follows(key: str, leader: str) -> bool:
+        by_choice: dict[Value, set[Value]] = {}
+        for run in runs:
+            by_choice.setdefault(run.config.get(leader), set()).add(run.config.get(key))
+        return leader != key and len(by_choice) > 1 and all(len(values) == 1 for values in by_choice.values())
+
+    return [
+        key
+        for key in differing_keys(runs)
+        if key != "seed" and not follows(key, key.partition(".")[0]) and not follows(key, "study")
+    ]
+
+
+def select(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
+    """The runs that meet all of some conditions KEY=VALUE.
+
+    Raises:
+        UsageError: a condition of another form, or one that no run meets.
+    """
+    chosen = list(runs)
+    for condition in conditions:
+        key, equals, value = condition.partition("=")
+        values = {shown(run.config.get(key)) for run in chosen}
+        if not equals or value not in values:
+            there = (
+                f"{key} is {', '.join(sorted(values))}" if any(key in run.config for run in runs) else "see `bptt show`"
+            )
+            raise UsageError(f"--where {condition}: is met by no run; {there}")
+        chosen = [run for run in chosen if shown(run.config.get(key)) == value]
+    return chosen
+
+
+def shown(value: Value) -> str:
+    """A configuration's value as it is written in figures and tables."""
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def read_tables(runs: Sequence[Run], name: str, columns: Mapping[str, Sequence[Any]] | None = None) -> pd.DataFrame:
+    """One table of many runs, one below the other; empty where no run has it.
+
+    Args:
+        runs: in the order of the rows.
+        name: of the table.
+        columns: further ones, each with one value a run; `run_id` is always there.
+
+    Raises:
+        UsageError: a file that is no CSV file.
+    """
+    header, bodies, counts = b"", [], []
+    for run in runs:
+        try:
+            text = (run.folder / f"{name}.csv").read_bytes()
+        except FileNotFoundError:
+            text = b""
+        first, _, body = text[: text.rfind(b"\n") + 1].partition(b"\n")
+        if header and first and first != header:
+            return _read_one_by_one(runs, name, columns)
+        header = header or first
+        bodies.append(body)
+        counts.append(body.count(b"\n"))
+    if not sum(counts):
+        return pd.DataFrame()
+    try:
+        frame = pd.read_csv(io.BytesIO(b"".join([header, b"\n", *bodies])), low_memory=False)
+        return _known(frame, runs, np.repeat(np.arange(len(runs)), counts), columns)
+    except ValueError:  # a file that is damaged: find out which
+        return _read_one_by_one(runs, name, columns)
+
+
+def _read_one_by_one(runs: Sequence[Run], name: str, columns: Mapping[str, Sequence[Any]] | None) -> pd.DataFrame:
+    """The same for files that differ in their columns, as those of two versions may."""
+    frames = [run.table(name) for run in runs]
+    rows = np.repeat(np.arange(len(runs)), [len(frame) for frame in frames])
+    return _known(pd.concat([frame for frame in frames if len(frame)], ignore_index=True), runs, rows, columns)
+
+
+def _known(
+    frame: pd.DataFrame, runs: Sequence[Run], rows: np.ndarray, columns: Mapping[str, Sequence[Any]] | None
+) -> pd.DataFrame:
+    """The frame with what is known of each row's run; `rows` says the number of that run."""
+    of_run = pd.DataFrame({"run_id": [run.id for run in runs], **(columns or {})}, dtype=object).infer_objects()
+    return pd.concat([frame, of_run.iloc[rows].reset_index(drop=True)], axis=1)
