@@ -7,6 +7,7 @@ import typer
 from cli.list import list_choices
 from cli.plot import plot
 from cli.probe import probe
+from cli.report import report
 from cli.run import run
 from cli.show import show
 from cli.sweep import sweep
@@ -24,6 +25,7 @@ app.command("run")(run)
 app.command("sweep")(sweep)
 app.command("probe")(probe)
 app.command("plot")(plot)
+app.command("report")(report)
 app.command("show")(show)
 app.command("list")(list_choices)
 

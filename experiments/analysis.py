@@ -114,12 +114,10 @@ def gradient_profiles(gradients: pd.DataFrame, layer: int = 0, state: str = "h")
 
 def gain_by_step(gradients: pd.DataFrame, layer: int = 0, state: str = "h") -> pd.Series:
     """The gain per timestep of one state at each recorded step of one run; nan where there is none."""
-    rows = gradients[(gradients["layer"] == layer) & (gradients["state"] == state)]
-    gains = {
-        step: gain_per_timestep(at_step.set_index("lag")["grad_norm"].sort_index())
-        for step, at_step in rows.groupby("step")
-    }
-    return pd.Series(gains, dtype=float)
+    of_state = ((gradients["layer"] == layer) & (gradients["state"] == state)).to_numpy()
+    step, lag, norm = (gradients[column].to_numpy()[of_state] for column in ("step", "lag", "grad_norm"))
+    gains = {at: gain_per_timestep(pd.Series(norm[step == at], index=lag[step == at]).sort_index()) for at in set(step)}
+    return pd.Series(gains, dtype=float).sort_index()
 
 
 def jacobian_profile(jacobian: pd.DataFrame) -> pd.Series:

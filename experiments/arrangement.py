@@ -1,6 +1,6 @@
 """Which runs stand together in a figure: what names a line, a panel, an axis."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -106,15 +106,11 @@ def arrange(
     return Arrangement(runs, lines + differing, facet, axes)
 
 
-def default_axes(runs: Sequence[Run], taken: Sequence[str | None]) -> list[str]:
-    """The keys that differ, those with numbers and with the most values first."""
-    values: Mapping[str, set[Value]] = {key: {run.config.get(key) for run in runs} for key in compared_keys(runs)}
-
-    def order(key: str) -> tuple[bool, int]:
-        numbers = all(isinstance(value, int | float) for value in values[key] if value is not None)
-        return not numbers, -len(values[key])
-
-    return sorted((key for key in values if key not in taken), key=order)
+def numeric_keys(runs: Sequence[Run], taken: Sequence[str | None]) -> list[str]:
+    """The keys whose values differ and are numbers, those with the most values first."""
+    values = {key: {run.config.get(key) for run in runs} - {None} for key in compared_keys(runs) if key not in taken}
+    numeric = [key for key in values if all(isinstance(value, int | float) for value in values[key])]
+    return sorted(numeric, key=lambda key: -len(values[key]))
 
 
 def rank(value: Value) -> tuple[int, float, str]:

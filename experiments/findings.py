@@ -1,7 +1,7 @@
 """What the numbers of a run say, in words. Reads the CSV files only."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -62,6 +62,71 @@ def _learned(run: Run, outcome: Mapping[str, Any]) -> str:
         return f"error {error:.0%} is what chance scores ({chance:.0%}): nothing was learned"
     solved = f", solved at step {outcome['solved_at_step']}" if outcome["solved"] else ""
     return f"error {error:.1%}, where chance scores {chance:.0%}{solved}"
+
+
+def describe(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:
+    """One sentence about runs that differ in their seed only: medians, and from the smallest to the largest.
+
+    Args:
+        runs: of one configuration.
+        outcomes: their rows of summary.csv.
+    """
+    parts = [_flows(runs, outcomes), _learned_together(runs, outcomes)]
+    for status in ("diverged", "failed", "interrupted", "running"):
+        if count := int((outcomes["status"] == status).sum()):
+            parts.append(f"{count} of {len(runs)} {status}" if len(runs) > 1 else status)
+    return "; ".join(part for part in parts if part) or "nothing was recorded"
+
+
+def _flows(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:
+    """Where the gradient goes before training and after it, and how far back it reaches."""
+    first, last = (outcomes[column].astype(float).median() for column in ("gain_at_init", "gain_per_timestep"))
+    length = max(run.info["timesteps"] for run in runs)
+    if pd.isna(last) or any(run.info["readout_steps"] > 1 for run in runs):
+        return ""
+    if all(run.is_probe for run in runs):
+        flow = f"untrained, the gradient {_fate(last, length)} (gain {_gain(last)} a timestep)"
+    elif pd.isna(first) or _fate(first, length) == _fate(last, length):
+        before = "" if pd.isna(first) else f"{_gain(first)} before training, "
+        flow = f"the gradient {_fate(last, length)} (gain a timestep {before}{_gain(last)} after)"
+    else:
+        flow = (
+            f"untrained, the gradient {_fate(first, length)} (gain {_gain(first)} a timestep); "
+            f"trained, it {_fate(last, length)} ({_gain(last)})"
+        )
+    reach = outcomes["horizon"].astype(float).median()
+    return flow if pd.isna(reach) or reach >= length - 1 else f"{flow}; a thousandth is left at lag {reach:.0f}"
+
+
+def _gain(value: float) -> str:
+    return f"{value:.3f}" if 0.01 < value < 100 else f"{value:.3g}"
+
+
+def _fate(gain: float, length: int) -> str:
+    """What a gain a timestep comes to over the whole sequence: a thousandth, a thousandfold, or neither."""
+    log_total = length * math.log(gain)
+    return (
+        "vanishes" if log_total < math.log(1e-3) else "explodes" if log_total > math.log(1e3) else "arrives at step 1"
+    )
+
+
+def _learned_together(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:
+    """The errors of several seeds, held against chance as one is, and how many of them solved the task."""
+    known = outcomes[outcomes["best_error"].notna()]
+    if known.empty:
+        return ""
+    errors = known["best_error"].astype(float)
+    chance = float(known["chance_error"].iloc[0])
+    samples = int(runs[0].config.get("record.evaluate_samples") or 1)
+    noise = 3 * math.sqrt(chance * (1 - chance) / samples)
+    spread = f" ({errors.min():.1%} to {errors.max():.1%} over {len(known)} seeds)" if len(known) > 1 else ""
+    verdict = f"best error {errors.median():.1%}{spread}, where chance scores {chance:.0%}"
+    if errors.median() > chance - noise:
+        verdict += ": nothing was learned"
+    solved = known["solved"].dropna().astype(int)
+    if len(solved) and solved.sum():
+        verdict += f"; solved by {solved.sum()} of {len(solved)}" if len(solved) > 1 else "; solved"
+    return verdict
 
 
 class Reading(NamedTuple):
@@ -132,12 +197,8 @@ def _gain_meaning(gain: float | None, length: int) -> str:
     if gain is None:
         return "cannot be had: too few lags, or no gradient at all"
     log_total = length * math.log(gain)
-    over = (
-        f"{10 ** (log_total / math.log(10)):.1e} over {length} timesteps" if abs(log_total) < 700 else "beyond floats"
-    )
-    if log_total < math.log(1e-3):
-        return f"vanishes: {over}"
-    return f"explodes: {over}" if log_total > math.log(1e3) else f"carries: {over}"
+    over = f"{math.exp(log_total):.1e} over {length} timesteps" if abs(log_total) < 700 else "beyond floats"
+    return f"{_fate(gain, length)}: {over}"
 
 
 def _number(value: float | None) -> str:

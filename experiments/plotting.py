@@ -7,7 +7,7 @@ import pkgutil
 import textwrap
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,18 +19,24 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
+from matplotlib.collections import PolyCollection, QuadMesh
 from matplotlib.figure import Figure
 
-import experiments.figures
+from experiments import figures
 from experiments.analysis import outcomes
-from experiments.arrangement import Arrangement, arrange, default_axes
+from experiments.arrangement import Arrangement, arrange, numeric_keys
 from experiments.errors import UsageError
+from experiments.figures import ORDER
 from experiments.results import to_csv, write_whole
 from experiments.study import Run, read_studies, read_tables, select, shown
 from experiments.style import COLUMN_INCHES, Colours, colours, label_short_log_axis, settings
 
-FIGURES = tuple(module.name for module in pkgutil.iter_modules(experiments.figures.__path__))
+FIGURES = tuple(
+    sorted(
+        (module.name for module in pkgutil.iter_modules(figures.__path__)),
+        key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name),
+    )
+)
 FORMATS = ("png", "svg", "pdf", "csv")
 MOST_LINES, MOST_PANELS = 14, 24
 PANEL_HEIGHT = 2.1
@@ -63,6 +69,9 @@ class View:
     width: float | None = None
 
 
+AS_IT_COMES = View()
+
+
 class LeftOut(Exception):
     """A figure for which there is nothing to show, and why."""
 
@@ -85,7 +94,7 @@ def plot_studies(
     studies: Sequence[Path],
     *,
     names: Sequence[str] | None = None,
-    view: View = View(),
+    view: View = AS_IT_COMES,
     formats: Sequence[str] = ("png",),
     folder: Path | None = None,
 ) -> Plots:
@@ -152,8 +161,14 @@ class Drawing:
             raise UsageError(f"--colour {view.colour}: no column of numbers; there is {', '.join(numbers)}")
 
     @cached_property
+    def outcomes(self) -> pd.DataFrame:
+        """The rows of summary.csv."""
+        return outcomes(self.runs)[0]
+
+    @cached_property
     def _summary(self) -> pd.DataFrame:
-        summary = outcomes(self.runs)[0].infer_objects()
+        """The same with all keys of the configuration, as numbers where they are."""
+        summary = self.outcomes.infer_objects()
         keys = dict.fromkeys(key for run in self.runs for key in run.config)
         further: dict[str, Any] = {
             key: [run.config.get(key) for run in self.runs] for key in keys if key not in summary
@@ -211,7 +226,8 @@ class Drawing:
             coarse = colours(list(dict.fromkeys(leaders[line] for line in names)))
             style = {line: coarse[leaders[line]] for line in names}
         each = getattr(module, "EACH", False)
-        there = {place for frame in tables.values() for place in zip(frame[LINE], frame[FACET], strict=True)}
+        pairs = [frame[[LINE, FACET]].drop_duplicates() for frame in tables.values()]
+        there = {place for frame in pairs for place in zip(frame[LINE], frame[FACET], strict=True)}
         names = [name for name in names if any(name == line for line, _ in there)]
         facets = [name for name in facets if any(name == facet for _, facet in there)]
         cells: list[tuple[str | None, str]] = [
@@ -237,6 +253,8 @@ class Drawing:
                 ax.set_ylabel(textwrap.fill(ax.get_ylabel(), int(PANEL_HEIGHT * 14)))
         for row in panels:
             _label_outer(row, self._columns(each, len(cells), len(facets)), shared=not each)
+        if len(names) > MOST_LINES and not each:
+            _thin_out(panels)
         _add_colour_bar(figure)
         _add_legend(figure, {} if each else style, arrangement)
         _add_caption(figure, module, arrangement)
@@ -244,16 +262,16 @@ class Drawing:
 
     def _options(self, module: ModuleType) -> tuple[dict[str, Any], list[str]]:
         """What the figure is told about its axes, and the keys on them."""
-        wanted = getattr(module, "AXES", {})
+        wanted: Mapping[str, str | None] = getattr(module, "AXES", {})
         if not wanted:
             return {}, []
         given = {"x": self._view.x, "y": self._view.y}
-        spare = default_axes(self.runs, [self._view.compare, self._view.facet, *given.values()])
+        spare = numeric_keys(self.runs, [self._view.compare, self._view.facet, *given.values()])
         chosen: dict[str, Any] = {}
         for axis, default in wanted.items():
             key = given[axis] or default or (spare.pop(0) if spare else None)
             if key is None or len({run.config.get(key) for run in self.runs}) < 2:
-                raise LeftOut(f"needs runs that differ in {key or 'two keys besides the seed'}")
+                raise LeftOut(f"needs runs that differ in {key or 'two keys of numbers, or others with --x and --y'}")
             chosen[axis] = key
         keys = list(chosen.values())
         if getattr(module, "COLOURED", False):
@@ -295,6 +313,18 @@ def _label_outer(row: Sequence[Axes], columns: int, *, shared: bool) -> None:
             ax.tick_params(labelleft=not shared)
         if i + columns < len(row):
             ax.xaxis.label.set_visible(False)
+
+
+def _thin_out(panels: Sequence[Sequence[Axes]]) -> None:
+    """Of many lines only the medians, without markers: bands over bands cannot be told apart."""
+    for ax in (ax for row in panels for ax in row):
+        for band in [artist for artist in ax.collections if isinstance(artist, PolyCollection)]:
+            band.remove()
+        for line in ax.get_lines():
+            if str(line.get_label()).endswith(" quartile"):
+                line.remove()
+            elif line.get_linestyle() != "None":
+                line.set(marker="None", linewidth=0.7)
 
 
 def _add_colour_bar(figure: Figure) -> None:
@@ -379,10 +409,10 @@ def render(figure: Figure, suffix: str) -> tuple[bytes, list[str]]:
 
 
 def drawn_numbers(figure: Figure) -> pd.DataFrame:
-    """The numbers in a figure, as its lines and maps have them: a row a point."""
+    """The numbers in a figure, as its lines and maps have them: panel, line, x, y and a map's value."""
     frames = []
     for ax in figure.axes:
-        known = {"panel": ax.get_title().replace("\n", " "), "x_axis": ax.get_xlabel(), "y_axis": ax.get_ylabel()}
+        known = {"panel": ax.get_title().replace("\n", " ")}
         for line in ax.get_lines():
             if line.get_transform() == ax.transData and len(np.atleast_1d(line.get_xdata())):
                 points = {"line": str(line.get_label()).lstrip("_\u200b"), "x": line.get_xdata(), "y": line.get_ydata()}

@@ -26,7 +26,18 @@ def test_the_command_line_loads_nothing_heavy():
 
 
 @pytest.mark.parametrize(
-    "module", ["study", "analysis", "findings", "arrangement", "plotting", "style", "results", "figures.gradient_flow", "catalogue"]
+    "module",
+    [
+        "study",
+        "analysis",
+        "findings",
+        "arrangement",
+        "plotting",
+        "style",
+        "results",
+        "figures.gradient_flow",
+        "catalogue",
+    ],
 )
 def test_what_reads_the_csv_files_does_without_torch(module):
     assert "torch" not in loaded_by(f"import experiments.{module}")

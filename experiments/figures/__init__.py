@@ -13,3 +13,9 @@ What else one may have:
 * COLOURED: `draw` takes the column of summary.csv that is the colour.
 * SPREAD: what stands for several seeds, in the caption.
 """
+
+ORDER = (
+    *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "gates"),
+    *("success", "horizon", "phase", "spectrum", "prediction"),
+)
+"""In which they are shown; a figure that is not named comes last."""

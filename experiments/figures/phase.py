@@ -40,8 +40,9 @@ def draw(
     )
     gains = pivot(summary, x, y, column if column in GAINS else "gain_at_init").to_numpy(float)
     finite = np.ma.masked_invalid(gains)
-    if min(gains.shape) > 1 and finite.count() and finite.min() < 1 < finite.max():
-        ax.contour(np.log(finite), levels=[0], colors="black", linewidths=1.2)
+    in_order = all(pd.api.types.is_numeric_dtype(axis) for axis in (grid.index, grid.columns)) and min(gains.shape) > 1
+    if in_order and finite.count() and finite.min() < 1 < finite.max():
+        ax.contour(np.log(finite), levels=[0], colors="black", linewidths=1.2).set_rasterized(True)
         explain(ax, "gain 1", color="black", linewidth=1.2)
     ax.set_xticks(range(len(grid.columns)), map(shown, grid.columns), rotation=45 if _is_long(grid.columns) else 0)
     ax.set_yticks(range(len(grid.index)), map(shown, grid.index))

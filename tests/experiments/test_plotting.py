@@ -59,7 +59,7 @@ def assert_line(ax, label, expected, rtol=1e-15):
 
 def test_by_default_what_differs_is_compared_and_faceted(study, figures):
     drawn = figures(study)
-    assert set(drawn) == set(FIGURES) - {"prediction", "spectrum", "success", "horizon"}
+    assert set(drawn) == set(FIGURES) - {"prediction", "spectrum", "success", "horizon", "phase"}
     for name in ("clipping", "contributions", "gradient_flow", "training"):
         axes = drawn[name].axes
         assert [ax.get_title().partition(",")[0] for ax in axes[:2]] == ["clip = none", "clip = norm"]
@@ -211,13 +211,13 @@ def test_the_drawn_numbers_can_be_had_as_csv(study, figures):
         np.testing.assert_array_equal(found["x"], expected.index)
     cells = drawn_numbers(drawn["gradient_map"]).query("panel == 'rnn, clip = none'")
     assert len(cells) == 4 * 4
-    assert render(drawn["gradient_map"], "csv")[0].decode().splitlines()[0] == "panel,x_axis,y_axis,line,x,y,value"
+    assert render(drawn["gradient_map"], "csv")[0].decode().splitlines()[0] == "panel,line,x,y,value"
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"names": ["pie"]}, "--figure pie: there is no such figure; choose from clipping"),
+        ({"names": ["pie"]}, "--figure pie: there is no such figure; choose from gradient_flow, gradient_map"),
         ({"formats": ["gif"]}, "--format gif: there is no such format; choose from png, svg, pdf"),
         ({"view": View(compare="colour")}, "--compare colour: no run has this key; there is cell"),
         ({"view": View(facet="x")}, "--facet x: no run has this key"),

@@ -1,0 +1,267 @@
+"""The report of studies: one HTML page that needs nothing but itself."""
+
+import base64
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from os.path import relpath
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import matplotlib as mpl
+import pandas as pd
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from experiments.arrangement import rank
+from experiments.catalogue import catalogue
+from experiments.errors import UsageError
+from experiments.findings import describe, finding
+from experiments.plotting import AS_IT_COMES, FIGURES, Drawing, LeftOut, View, render, together
+from experiments.results import write_whole
+from experiments.study import Run, compared_keys, differing_keys, read_studies, shown
+from experiments.style import settings
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
+
+MOST_BYTES = 200_000
+"""Of a figure's numbers that the page itself holds."""
+
+COLUMNS = (
+    *("final_loss", "best_error", "solved_at_step", "diverged_at_step", "gain_at_init", "gain_per_timestep"),
+    *("horizon", "max_grad_norm", "clipped_fraction", "parameters"),
+)
+"""The columns of summary.csv in the table of runs."""
+
+
+class Cell(NamedTuple):
+    """A cell of the table of runs: what is shown, and what it is sorted by."""
+
+    text: str
+    key: float | str
+
+
+def write_report(studies: Sequence[Path], view: View = AS_IT_COMES, path: Path | None = None) -> Path:
+    """Write the report of one study, or of several beside each other.
+
+    The same CSV files give the same bytes.
+
+    Args:
+        studies: their folders.
+        view: what is compared in the figures.
+        path: of the page; None: report.html in the study, or in the folder A+B beside the studies A and B.
+
+    Raises:
+        UsageError: a key that is not there, or a study in which nothing was recorded yet.
+    """
+    drawing = Drawing(read_studies(studies), view)
+    runs = drawing.runs
+    summary = drawing.outcomes
+    path = together(studies) / "report.html" if path is None else path
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    keys, common = _keys(runs), _common(runs)
+    page = environment.get_template("report.html.j2").render(
+        title=" and ".join(dict.fromkeys(str(run.config["study"]) for run in runs)),
+        counts=summary["status"].value_counts().to_dict(),
+        runs=len(runs),
+        axes=_axes(runs),
+        findings=_findings(runs, summary),
+        figures=_figures(drawing, path.parent),
+        headings=["run", *keys, "status", *COLUMNS],
+        table=_table(runs, summary, keys, path.parent),
+        unfinished=_unfinished(runs, summary),
+        commands=list(dict.fromkeys(shlex.join(run.info.get("command", [])) for run in runs)),
+        provenance=_provenance(runs),
+        common=yaml.safe_dump(common, sort_keys=False, allow_unicode=True),
+        own=[(run.id, _own(run, common)) for run in runs],
+        conditions=list(view.where),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, page)
+    return path
+
+
+def _axes(runs: Sequence[Run]) -> dict[str, str]:
+    """What was varied, key by key, with its values; the task where it was not."""
+    keys = dict.fromkeys([*compared_keys(runs), "task", "task.length", "cell", "steps", "seed"])
+    values = {key: sorted({run.config.get(key) for run in runs}, key=rank) for key in keys}
+    return {key: ", ".join(map(shown, those)) for key, those in values.items() if those != [None]}
+
+
+def _findings(runs: Sequence[Run], summary: pd.DataFrame) -> list[tuple[str, str]]:
+    """A sentence for each configuration, over its seeds."""
+    keys = compared_keys(runs) or ["cell"]
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for i, run in enumerate(runs):
+        groups.setdefault((*(rank(run.config.get(key)) for key in keys), run.is_probe), []).append(i)
+    return [
+        (
+            ", ".join(f"{key} = {shown(runs[rows[0]].config.get(key))}" for key in keys),
+            describe([runs[i] for i in rows], summary.iloc[rows]),
+        )
+        for _, rows in sorted(groups.items())
+    ]
+
+
+class Drawn(NamedTuple):
+    """A figure in the page: its SVG, a link with the numbers that are drawn, and whether it is a map or of lines."""
+
+    name: str
+    title: str
+    svg: str
+    numbers: str
+    look: str
+
+
+def _figures(drawing: Drawing, beside: Path) -> list[Drawn]:
+    """All figures that have something to show. Numbers that are too many for the page go to figures/ beside it."""
+    titles = catalogue()["figure"]
+    drawn = []
+    with mpl.rc_context({**settings(), "figure.facecolor": "none", "axes.facecolor": "none"}):
+        for name in FIGURES:
+            try:
+                figure = drawing.figure(name)
+            except LeftOut:
+                continue
+            svg, numbers = (render(figure, suffix)[0] for suffix in ("svg", "csv"))
+            link = "data:text/csv;charset=utf-8;base64," + base64.b64encode(numbers).decode()
+            if len(numbers) > MOST_BYTES:
+                link = f"figures/{name}.csv"
+                (beside / "figures").mkdir(parents=True, exist_ok=True)
+                write_whole(beside / link, numbers)
+            inline = _inline(svg.decode(), name, titles[name])
+            drawn.append(Drawn(name, titles[name], inline, link, "map" if "<image" in inline else "lines"))
+    return drawn
+
+
+def _inline(svg: str, name: str, title: str) -> str:
+    """The svg element alone, described for those who cannot see it, its ids apart from those of other figures."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r'(?<= d=)"[^"]*"|(?<= [xy]=)"[^"]*"', lambda places: _to_hundredths(places[0]), svg)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{name}: {title}" ', 1)
+
+
+def _to_hundredths(places: str) -> str:
+    """Coordinates in hundredths of a point: finer cannot be seen, and takes twice the space."""
+    return re.sub(r"(\.\d\d)\d+", r"\1", places)
+
+
+def _keys(runs: Sequence[Run]) -> list[str]:
+    """The configuration keys in the table of runs."""
+    return list(dict.fromkeys(["cell", "task.length", *compared_keys(runs), "seed"]))
+
+
+def _table(
+    runs: Sequence[Run], summary: pd.DataFrame, keys: Sequence[str], beside: Path
+) -> list[tuple[str, list[Cell], str]]:
+    """For each run the link to its folder, its cells and its finding."""
+    rows = []
+    for run, outcome in zip(runs, _records(summary), strict=True):
+        values = [run.config.get(key) for key in keys]
+        cells = [Cell(shown(value), value if isinstance(value, int | float) else shown(value)) for value in values]
+        cells.append(Cell(outcome["status"], outcome["status"]))
+        cells += [_number(outcome[column]) for column in COLUMNS]
+        rows.append((_link(run.folder, beside), [Cell(run.id, run.id), *cells], finding(run, outcome)))
+    return rows
+
+
+def _records(summary: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(column): value for column, value in row.items()} for row in summary.to_dict("records")]
+
+
+def _link(folder: Path, beside: Path) -> str:
+    """From the page's folder to a run's, as a URL; '..' where the run is elsewhere."""
+    return quote(Path(relpath(folder.resolve(), beside.resolve())).as_posix()) + "/"
+
+
+def _number(value: Any) -> Cell:
+    """Four digits; a missing number is sorted to the end."""
+    return Cell("", "") if value is None or pd.isna(value) else Cell(f"{value:.4g}", float(value))
+
+
+def _unfinished(runs: Sequence[Run], summary: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """The runs that diverged, failed or were cut off, and what is known of it."""
+    return [
+        (run.id, outcome["status"], finding(run, outcome))
+        for run, outcome in zip(runs, _records(summary), strict=True)
+        if outcome["status"] != "completed"
+    ]
+
+
+def _provenance(runs: Sequence[Run]) -> list[tuple[int, dict[str, str]]]:
+    """Each set of versions, commit and machine, with the number of runs that were made so."""
+    counts: dict[tuple[tuple[str, str], ...], int] = {}
+    for run in runs:
+        git = run.info.get("git") or {}
+        known = {
+            "commit": f"{git.get('commit', 'not known')}{' with changes' if git.get('modified') else ''}",
+            **{package: str(version) for package, version in run.info.get("versions", {}).items()},
+            **{what: str(value) for what, value in run.info.get("machine", {}).items()},
+            "threads": str(run.info.get("threads", "")),
+            "device": shown(run.config.get("device")),
+        }
+        counts[tuple(known.items())] = counts.get(tuple(known.items()), 0) + 1
+    return [(count, dict(items)) for items, count in counts.items()]
+
+
+def _common(runs: Sequence[Run]) -> dict[str, Any]:
+    """The configuration's keys that have one value in all runs."""
+    differing = set(differing_keys(runs))
+    in_all = [key for key in runs[0].config if all(key in run.config for run in runs)]
+    return {key: runs[0].config[key] for key in in_all if key not in differing}
+
+
+def _own(run: Run, common: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={shown(value)}" for key, value in run.config.items() if key not in common)
+
+
+def print_to_pdf(page: Path) -> Path:
+    """Print a page to the file of the same name in PDF, by a headless Chromium.
+
+    Raises:
+        UsageError: there is none.
+        OSError: it did not print.
+    """
+    browser = find_browser()
+    path = page.with_suffix(".pdf")
+    with TemporaryDirectory(prefix="bptt-") as profile:
+        quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        done = subprocess.run(
+            [
+                *(browser, "--headless", "--disable-gpu", "--no-sandbox", *quiet, f"--user-data-dir={profile}"),
+                *("--no-pdf-header-footer", f"--print-to-pdf={profile}/report.pdf", page.resolve().as_uri()),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        printed = Path(profile) / "report.pdf"
+        if not printed.is_file():
+            raise OSError(f"{browser}: did not print {page}: {done.stderr.strip()[-300:]}")
+        write_whole(path, printed.read_bytes())
+    return path
+
+
+def find_browser() -> str:
+    """A Chromium of this machine.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for name in BROWSERS:
+        if found := shutil.which(name):
+            return found
+    raise UsageError(f"--pdf: needs a Chromium, and there is no {', '.join(BROWSERS)} on the path")
