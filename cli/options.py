@@ -20,6 +20,7 @@ ConfigDir = Annotated[
     ),
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Make finished runs again; without it they are kept.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder and nothing else.")]
 ResultsDir = Annotated[str, typer.Option(help="Where studies are looked for by name.")]
 Jobs = Annotated[
     int | None,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.errors import FAILED, one_line
-from cli.options import ConfigDir, Fresh, Jobs, Overrides
+from cli.options import ConfigDir, Fresh, Jobs, Overrides, Quiet
 
 
 @one_line
@@ -19,6 +19,7 @@ def probe(
     jobs: Jobs = None,
     config_dir: ConfigDir = None,
     fresh: Fresh = False,
+    quiet: Quiet = False,
 ) -> None:
     """Look at the gradient flow before training.
 
@@ -28,11 +29,12 @@ def probe(
 
     Example: bptt probe init=gaussian init.gain=0.8,1.0,1.2 task.length=100
     """
-    from cli.progress import Lines
+    from cli.progress import shown
     from cli.table import print_probe, print_runs
     from experiments.errors import UsageError
     from experiments.probe import config_of_checkpoint, probe_folder
     from experiments.probe import probe as probe_one
+    from experiments.status import Task
     from experiments.sweep import extend_path, plan, sweep
 
     extend_path(config_dir)
@@ -40,26 +42,21 @@ def probe(
         if overrides:
             raise UsageError(f"{overrides[0]}: --checkpoint comes with the run's own configuration; leave this out")
         config = config_of_checkpoint(checkpoint)
-        lines = Lines(runs=1)
-        results = [probe_one(config, fresh=fresh, progress=lines.watch(0, config), checkpoint=checkpoint)]
-        lines.ended(0, results[0])
         study, folders = config.study_folder, [probe_folder(config, trained=True)]
+        with shown([Task(folders[0], folders[0].name, config.probe.batches)], fresh=fresh, quiet=quiet):
+            results = [probe_one(config, fresh=fresh, checkpoint=checkpoint)]
     else:
         planned = plan(overrides or [], config_dir)
-        runs = len(planned.configs)
-        lines = Lines(runs)
-        results = sweep(
-            planned,
-            jobs=min(jobs or os.cpu_count() or 1, runs),
-            fresh=fresh,
-            watch=lines.watch,
-            ended=lines.ended,
-            make=probe_one,
-        )
+        jobs = min(jobs or os.cpu_count() or 1, len(planned.configs))
+        with shown(planned.tasks(probe=True), fresh=fresh, quiet=quiet):
+            results = sweep(planned, jobs=jobs, fresh=fresh, make=probe_one)
         study, folders = planned.study_folder, [probe_folder(config) for config in planned.configs]
-    print_runs(study, [folder.name for folder in folders])
-    if len(folders) == 1 and results[0].status == "completed":
+    print_runs(study, [folder.name for folder in folders], quiet=quiet)
+    if len(folders) == 1 and results[0].status == "completed" and not quiet:
         print_probe(study, folders[0].name)
     typer.echo(folders[0] if len(folders) == 1 else study)
-    if any(result.status == "failed" for result in results):
+    failed = [result for result in results if result.status == "failed"]
+    for result in failed:
+        typer.echo(f"{result.folder.name} failed: {result.error}", err=True)
+    if failed:
         raise typer.Exit(FAILED)

@@ -3,11 +3,11 @@
 import typer
 
 from cli.errors import FAILED, one_line
-from cli.options import ConfigDir, Fresh, Overrides
+from cli.options import ConfigDir, Fresh, Overrides, Quiet
 
 
 @one_line
-def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh = False) -> None:
+def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh = False, quiet: Quiet = False) -> None:
     """Train one network and record its gradients through time.
 
     Its folder, RESULTS_DIR/STUDY/runs/RUN_ID, is the last line on stdout. The run id is made from the configuration: a
@@ -15,18 +15,19 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
 
     Example: bptt run cell=lstm task.length=200 clip=norm clip.threshold=0.5
     """
-    from cli.progress import Lines
+    from cli.progress import shown
     from cli.table import print_runs
     from experiments.config import compose
     from experiments.run import run as run_one
+    from experiments.status import Task
     from experiments.sweep import extend_path
 
     extend_path(config_dir)
     config = compose(overrides or [], config_dir)
-    lines = Lines(runs=1)
-    result = run_one(config, fresh=fresh, progress=lines.watch(0, config))
-    lines.ended(0, result)
-    print_runs(config.study_folder, [config.run_id])
+    with shown([Task(config.run_folder, config.run_id, config.steps)], fresh=fresh, quiet=quiet):
+        result = run_one(config, fresh=fresh)
+    print_runs(config.study_folder, [config.run_id], quiet=quiet)
     typer.echo(result.folder)
     if result.status == "failed":
+        typer.echo(f"{result.folder.name} failed: {result.error}", err=True)
         raise typer.Exit(FAILED)

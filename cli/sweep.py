@@ -5,7 +5,7 @@ import os
 import typer
 
 from cli.errors import FAILED, one_line
-from cli.options import ConfigDir, Fresh, Jobs, Overrides
+from cli.options import ConfigDir, Fresh, Jobs, Overrides, Quiet
 
 
 @one_line
@@ -14,6 +14,7 @@ def sweep(
     jobs: Jobs = None,
     config_dir: ConfigDir = None,
     fresh: Fresh = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train a grid of networks.
 
@@ -24,7 +25,7 @@ def sweep(
 
     Example: bptt sweep cell=rnn,lstm,gru task.length=50,100,200 'seed=range(5)' study=lengths
     """
-    from cli.progress import Lines
+    from cli.progress import shown
     from cli.table import print_runs
     from experiments.sweep import extend_path, plan
     from experiments.sweep import sweep as sweep_all
@@ -32,11 +33,9 @@ def sweep(
     extend_path(config_dir)
     planned = plan(overrides or [], config_dir)
     runs = len(planned.configs)
-    lines = Lines(runs)
-    results = sweep_all(
-        planned, jobs=min(jobs or os.cpu_count() or 1, runs), fresh=fresh, watch=lines.watch, ended=lines.ended
-    )
-    print_runs(planned.study_folder, [config.run_id for config in planned.configs])
+    with shown(planned.tasks(), fresh=fresh, quiet=quiet):
+        results = sweep_all(planned, jobs=min(jobs or os.cpu_count() or 1, runs), fresh=fresh)
+    print_runs(planned.study_folder, [config.run_id for config in planned.configs], quiet=quiet)
     failed = [result for result in results if result.status == "failed"]
     for result in failed:
         typer.echo(f"{result.folder.name} failed: {result.error}", err=True)

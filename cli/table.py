@@ -2,7 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console
+
+MOST_ROWS, MOST_FINDINGS = 40, 20
 
 NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "status": ("status", str),
@@ -11,7 +17,7 @@ NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "chance_error": ("chance", lambda v: f"{v:.0%}"),
     "gain_at_init": ("gain before", lambda v: f"{v:.3f}"),
     "gain_per_timestep": ("gain after", lambda v: f"{v:.3f}"),
-    "horizon": ("horizon", lambda v: f"{v:d}"),
+    "horizon": ("horizon", lambda v: f"{v:.0f}"),
     "max_grad_norm": ("max norm", lambda v: f"{v:.3g}"),
     "clipped_fraction": ("clipped", lambda v: f"{v:.0%}"),
     "seconds": ("seconds", lambda v: f"{v:.1f}"),
@@ -32,25 +38,88 @@ DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "chance", "seed")
 """What is left out first where the terminal is narrow; summary.csv has it all."""
 
 
-def print_runs(study: Path, run_ids: Sequence[str]) -> None:
-    """Write the study's summary.csv, and print the rows of some runs with what tells them apart."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
+def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> None:
+    """Write the study's summary.csv, and print the rows of some runs with what tells them apart, and what they say.
 
+    Many runs are printed a line a configuration, with the medians over its seeds.
+    """
     from experiments.analysis import summarize
-    from experiments.findings import finding
-    from experiments.study import compared_keys, read_runs
+    from experiments.findings import by_configuration, finding
+    from experiments.study import compared_keys, differing_keys, read_runs
 
     runs = read_runs(study)
-    rows = summarize(study, runs).set_index("run_id").loc[list(run_ids)]
-    keys = ["cell", *compared_keys([run for run in runs if run.folder.name in run_ids]), "seed"]
-    columns = {key: ["none" if value is None else str(value) for value in rows[key]] for key in dict.fromkeys(keys)}
-    probes = all(run.is_probe for run in runs if run.folder.name in run_ids)
-    for name, (heading, show) in (PROBE_NUMBERS if probes else NUMBERS).items():
-        columns[heading] = ["" if value is None else show(value) for value in rows[name]]
+    summary = summarize(study, runs)
+    if quiet:
+        return
+    chosen = set(run_ids)
+    rows = summary[summary["run_id"].isin(chosen)].reset_index(drop=True)
+    runs = [run for run in runs if run.id in chosen]
+    probes = all(run.is_probe for run in runs)
+    numbers = PROBE_NUMBERS if probes else NUMBERS
+    keys = list(dict.fromkeys(["cell", *compared_keys(runs)]))
+    for key in keys:
+        rows[key] = [run.config.get(key) for run in runs]
+    if len(rows) <= MOST_ROWS:
+        keys += ["seed"] if "seed" in differing_keys(runs) or len(runs) == 1 else []
+        table = rows.sort_values(keys, key=_in_order, kind="stable")
+    else:
+        table = _medians(rows, keys, list(numbers))
+        keys.append("runs")
+    console = _console()
+    _print_table(console, table.head(MOST_ROWS), keys, numbers)
+    if len(table) > MOST_ROWS:
+        console.print(f"and {len(table) - MOST_ROWS} more: {study / 'summary.csv'}", highlight=False, markup=False)
+    if len(runs) == 1 and not probes:
+        sentence = finding(runs[0], {str(key): value for key, value in rows.iloc[0].items()})
+        console.print(f"finding: {sentence}", soft_wrap=not console.is_terminal, highlight=False, markup=False)
+    elif not probes:
+        found = by_configuration(runs, rows)
+        for name, sentence in list(found.items())[:MOST_FINDINGS]:
+            console.print(f"{name}: {sentence}", soft_wrap=not console.is_terminal, highlight=False, markup=False)
+        if len(found) > MOST_FINDINGS:
+            console.print(f"and {len(found) - MOST_FINDINGS} more: bptt report {study}", highlight=False, markup=False)
+
+
+def _console() -> "Console":
+    """A terminal as wide as it is; a pipe takes all."""
+    from rich.console import Console
+
     terminal = Console()
-    console = terminal if terminal.is_terminal else Console(width=200)
+    return terminal if terminal.is_terminal else Console(width=200)
+
+
+def _in_order(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    from experiments.arrangement import rank
+
+    return values.map(rank)
+
+
+def _medians(rows: "pd.DataFrame", keys: list[str], numbers: list[str]) -> "pd.DataFrame":
+    """A row for each configuration: how many runs, how they ended, the medians of their numbers."""
+    import pandas as pd
+
+    rows = rows.sort_values(keys, key=_in_order)
+    groups = rows.groupby(keys, sort=False, dropna=False)
+    wanted = [name for name in numbers if name != "status"]
+    medians = rows[wanted].apply(pd.to_numeric).groupby([rows[key] for key in keys], dropna=False).median()
+    ends = groups["status"].agg(lambda ends: ", ".join(f"{n} {end}" for end, n in ends.value_counts().items()))
+    table: pd.DataFrame = pd.concat([groups.size().rename("runs"), ends, medians], axis=1).reset_index()
+    return table
+
+
+def _print_table(
+    console: "Console", rows: "pd.DataFrame", keys: Sequence[str], numbers: dict[str, tuple[str, Callable[[Any], str]]]
+) -> None:
+    """The keys and the numbers, less those that can be spared where the terminal is narrow."""
+    import pandas as pd
+    from rich import box
+    from rich.table import Table
+
+    from experiments.study import shown
+
+    columns = {key: ["none" if pd.isna(value) else shown(value) for value in rows[key]] for key in keys}
+    for name, (heading, show) in numbers.items():
+        columns[heading] = ["" if pd.isna(value) else show(value) for value in rows[name]]
     for heading in DISPENSABLE:
         if sum(max(map(len, [heading, *cells])) + 3 for heading, cells in columns.items()) <= console.width:
             break
@@ -61,17 +130,11 @@ def print_runs(study: Path, run_ids: Sequence[str]) -> None:
     for row in zip(*columns.values(), strict=True):
         table.add_row(*row)
     console.print(table)
-    outcomes: Any = rows.to_dict("index")
-    by_id = {run.folder.name: run for run in runs}
-    for run_id in () if probes else run_ids:
-        label = run_id if len(run_ids) > 1 else "finding"
-        console.print(f"{label}: {finding(by_id[run_id], outcomes[run_id])}", soft_wrap=True, highlight=False)
 
 
 def print_probe(study: Path, run_id: str) -> None:
     """Print what a probe found, a sentence a number."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     from experiments.analysis import summarize
@@ -84,5 +147,4 @@ def print_probe(study: Path, run_id: str) -> None:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
     for reading in read_probe(run, outcomes[run_id]):
         table.add_row(*reading)
-    terminal = Console()
-    (terminal if terminal.is_terminal else Console(width=200)).print(table)
+    _console().print(table)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from experiments.analysis import gradient_profiles
-from experiments.study import Run
+from experiments.arrangement import rank
+from experiments.study import Run, compared_keys, shown
 
 
 def finding(run: Run, outcome: Mapping[str, Any]) -> str:
@@ -76,6 +77,24 @@ def describe(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:
         if count := int((outcomes["status"] == status).sum()):
             parts.append(f"{count} of {len(runs)} {status}" if len(runs) > 1 else status)
     return "; ".join(part for part in parts if part) or "nothing was recorded"
+
+
+def by_configuration(runs: Sequence[Run], outcomes: pd.DataFrame) -> dict[str, str]:
+    """What `describe` says of each configuration, by the keys that tell them apart, in the order of their values.
+
+    Args:
+        runs: of a study.
+        outcomes: their rows of summary.csv, in the same order.
+    """
+    keys = compared_keys(runs) or ["cell"]
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for i, run in enumerate(runs):
+        groups.setdefault((*(rank(run.config.get(key)) for key in keys), run.is_probe), []).append(i)
+    found = {}
+    for (*_, probes), rows in sorted(groups.items()):
+        name = ", ".join(f"{key} = {shown(runs[rows[0]].config.get(key))}" for key in keys)
+        found[f"{name} (probe)" if probes else name] = describe([runs[i] for i in rows], outcomes.iloc[rows])
+    return found
 
 
 def _flows(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:

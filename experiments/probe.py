@@ -1,7 +1,6 @@
 """A probe: how a network passes gradients back before it is trained (or as a checkpoint left it), without training."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from experiments.clipping import total_norm
 from experiments.config import Config, Parts, from_saved
 from experiments.errors import UsageError
 from experiments.results import RunFolder
-from experiments.run import NETWORK, Report, Result, carry_out, generator_of, measures_of, windows_of
+from experiments.run import NETWORK, Result, carry_out, generator_of, measures_of, windows_of
 from experiments.training import METRICS
 from models.jacobian import Spectrum, analyze, backward_step_jacobians, unroll_states
 from models.network import cut
@@ -30,7 +29,6 @@ def probe(
     config: Config,
     *,
     fresh: bool = False,
-    progress: Callable[[Report], None] = lambda report: None,
     checkpoint: Path | None = None,
 ) -> Result:
     """Probe one network; see `carry_out`.
@@ -41,7 +39,6 @@ def probe(
     Args:
         config: of the network and task.
         fresh: probe again what is probed already.
-        progress: told of each batch.
         checkpoint: the folder of a trained run, whose parameters are taken.
     """
 
@@ -49,7 +46,7 @@ def probe(
         if checkpoint is not None:
             parts.network.load_state_dict(torch.load(checkpoint / NETWORK, weights_only=True))
         parts.network.double()
-        inputs = _probe_gradients(config, parts, files, progress)
+        inputs = _probe_gradients(config, parts, files)
         _probe_jacobians(config, parts, files, inputs[:, : config.probe.samples])
         return {"kind": "probe", "checkpoint": None if checkpoint is None else checkpoint.name}
 
@@ -72,9 +69,7 @@ def config_of_checkpoint(run: Path) -> Config:
     return from_saved(yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8")))
 
 
-def _probe_gradients(
-    config: Config, parts: Parts, files: RunFolder, progress: Callable[[Report], None]
-) -> Float[Tensor, "time batch input"]:
+def _probe_gradients(config: Config, parts: Parts, files: RunFolder) -> Float[Tensor, "time batch input"]:
     """Loss and gradient of some batches, without an update; the measures of the first. Returns what that one reads."""
     network, task = parts.network, parts.task
     generator = generator_of(config.seed, "training")
@@ -93,7 +88,6 @@ def _probe_gradients(
             for measure, table in measures_of(config, files).items():
                 table.append(measure.before_update(number, network, trace))
                 table.append(measure.after_update(number, network))
-        progress(Report(number, config.probe.batches, loss.item(), norm, None))
     assert first is not None
     return first
 

@@ -20,7 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from experiments.arrangement import rank
 from experiments.catalogue import catalogue
 from experiments.errors import UsageError
-from experiments.findings import describe, finding
+from experiments.findings import by_configuration, finding
 from experiments.plotting import AS_IT_COMES, FIGURES, Drawing, LeftOut, View, render, together
 from experiments.results import write_whole
 from experiments.study import Run, compared_keys, differing_keys, read_studies, shown
@@ -75,7 +75,7 @@ def write_report(studies: Sequence[Path], view: View = AS_IT_COMES, path: Path |
         counts=summary["status"].value_counts().to_dict(),
         runs=len(runs),
         axes=_axes(runs),
-        findings=_findings(runs, summary),
+        findings=by_configuration(runs, summary),
         figures=_figures(drawing, path.parent),
         headings=["run", *keys, "status", *COLUMNS],
         table=_table(runs, summary, keys, path.parent),
@@ -96,21 +96,6 @@ def _axes(runs: Sequence[Run]) -> dict[str, str]:
     keys = dict.fromkeys([*compared_keys(runs), "task", "task.length", "cell", "steps", "seed"])
     values = {key: sorted({run.config.get(key) for run in runs}, key=rank) for key in keys}
     return {key: ", ".join(map(shown, those)) for key, those in values.items() if those != [None]}
-
-
-def _findings(runs: Sequence[Run], summary: pd.DataFrame) -> list[tuple[str, str]]:
-    """A sentence for each configuration, over its seeds."""
-    keys = compared_keys(runs) or ["cell"]
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for i, run in enumerate(runs):
-        groups.setdefault((*(rank(run.config.get(key)) for key in keys), run.is_probe), []).append(i)
-    return [
-        (
-            ", ".join(f"{key} = {shown(runs[rows[0]].config.get(key))}" for key in keys),
-            describe([runs[i] for i in rows], summary.iloc[rows]),
-        )
-        for _, rows in sorted(groups.items())
-    ]
 
 
 class Drawn(NamedTuple):

@@ -126,6 +126,6 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file; empty where there is none."""
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     return content

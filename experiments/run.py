@@ -61,25 +61,15 @@ class Result(NamedTuple):
     skipped: bool
 
 
-class Report(NamedTuple):
-    """What is told of a run while it goes on."""
-
-    step: int
-    steps: int
-    loss: float
-    grad_norm: float
-    error: float | None
-
-
 Work = Callable[[Parts, RunFolder], dict[str, Any]]
 """What is done with the built parts; returns what run.json is to hold besides, `diverged_at_step` above all."""
 
 
-def run(config: Config, *, fresh: bool = False, progress: Callable[[Report], None] = lambda report: None) -> Result:
+def run(config: Config, *, fresh: bool = False) -> Result:
     """Train one network, unless this very configuration is already finished in its study; see `carry_out`."""
 
     def work(parts: Parts, files: RunFolder) -> dict[str, Any]:
-        diverged = _train(config, parts, files, progress)
+        diverged = _train(config, parts, files)
         save_network(parts.network, files.path / NETWORK)
         return {"diverged_at_step": diverged}
 
@@ -152,20 +142,17 @@ def _theory(config: Config, parts: Parts) -> dict[str, Any] | None:
     return None if prediction is None else prediction._asdict()
 
 
-def _train(config: Config, parts: Parts, files: RunFolder, progress: Callable[[Report], None]) -> int | None:
+def _train(config: Config, parts: Parts, files: RunFolder) -> int | None:
     network, task = parts.network, parts.task
     metrics = files.table("metrics", METRICS)
     evaluation = files.table("evaluation", EVALUATION)
-    error = None
 
     def after_step(step: Step) -> None:
-        nonlocal error
         if step.finite and is_due(step.number, config.record.evaluate_every, config.steps):
             held_out = generator_of(config.seed, "evaluation")
             loss, error = evaluate(network, task, config.record.evaluate_samples, held_out)
             solved = None if task.solved_below is None else int(error < task.solved_below)
             evaluation.append([(step.number, loss, error, solved, task.chance_loss, task.chance_error)])
-        progress(Report(step.number, config.steps, step.loss, step.grad_norm, error))
 
     return train(
         network,

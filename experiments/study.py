@@ -81,7 +81,7 @@ def read_runs(study: Path) -> list[Run]:
             info = read_json(folder / "run.json")
             if info:
                 text = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
-                config = _flat(yaml.load(text, Loader=yaml.CSafeLoader))
+                config = flatten(yaml.load(text, Loader=yaml.CSafeLoader))
                 runs.append(Run(folder, {**config, "study": study.name}, info))
         except (NotADirectoryError, FileNotFoundError):
             continue
@@ -113,12 +113,12 @@ def read_studies(studies: Sequence[Path]) -> list[Run]:
     return together
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
     """{'cell': {'name': 'lstm', 'forget_bias': 1}} as {'cell': 'lstm', 'cell.forget_bias': 1}."""
     flat: dict[str, Value] = {}
     for key, value in config.items():
         if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         elif key == "name" and prefix:
             flat[prefix.removesuffix(".")] = value
         elif not key.startswith("_") and key != "results_dir":

@@ -1,7 +1,7 @@
 """A sweep: many runs through Hydra's sweeper and launchers. The one file that drives Hydra's multirun."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -15,18 +15,16 @@ from omegaconf import DictConfig
 from experiments.composition import Composer, composing, name_study, search_path
 from experiments.config import Config, build, check
 from experiments.errors import UsageError
-from experiments.run import Report, Result, check_writable, run
-
-Watch = Callable[[int, Config], Callable[[Report], None]]
-"""Called with a run's number (from 0) and config before it; what it returns is told of each step."""
-Ended = Callable[[int, Result], None]
-"""Called with a run's number and its result."""
+from experiments.probe import probe_folder
+from experiments.run import Result, check_writable, run
+from experiments.status import Task, tasks_of
+from experiments.study import Run, flatten
 
 
 class Make(Protocol):
     """Makes one run of a configuration."""
 
-    def __call__(self, config: Config, *, fresh: bool = ..., progress: Callable[[Report], None] = ...) -> Result:
+    def __call__(self, config: Config, *, fresh: bool = ...) -> Result:
         """As `run` and `probe` do."""
         ...
 
@@ -47,6 +45,16 @@ class Plan(NamedTuple):
     @property
     def study_folder(self) -> Path:
         return self.configs[0].study_folder
+
+    def tasks(self, *, probe: bool = False) -> list[Task]:
+        """What is to be followed while the runs, or probes, are made."""
+        folders = [probe_folder(config) if probe else config.run_folder for config in self.configs]
+        steps = [config.probe.batches if probe else config.steps for config in self.configs]
+        runs = [
+            Run(folder, flatten(config.model_dump(exclude={"study"})), {})
+            for folder, config in zip(folders, self.configs, strict=True)
+        ]
+        return tasks_of(runs, steps)
 
 
 def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
@@ -73,19 +81,17 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
     return Plan([*search_path(config_dir), *name_study(axes, config_dir)], configs, config_dir)
 
 
-def sweep(planned: Plan, *, jobs: int, fresh: bool, watch: Watch, ended: Ended, make: Make = run) -> list[Result]:
+def sweep(planned: Plan, *, jobs: int, fresh: bool = False, make: Make = run) -> list[Result]:
     """Make all runs, `jobs` at a time, in the order of the plan.
 
     Args:
         planned: what to run.
         jobs: 1 runs them in this process, by Hydra's basic launcher; more in as many workers, by joblib.
         fresh: make again what is finished.
-        watch: see `Watch`; called in the process that makes the run.
-        ended: see `Ended`; called in that process, too.
         make: makes one run: `run` or `probe`.
     """
     launcher = ["hydra/launcher=basic"] if jobs == 1 else ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
-    task = partial(_run_one, config_dir=planned.config_dir, fresh=fresh, watch=watch, ended=ended, make=make)
+    task = partial(_run_one, config_dir=planned.config_dir, fresh=fresh, make=make)
     with initialize_config_module("conf", version_base="1.3", job_name="sweep"):
         hydra = GlobalHydra.instance().hydra
         assert hydra is not None
@@ -93,19 +99,15 @@ def sweep(planned: Plan, *, jobs: int, fresh: bool, watch: Watch, ended: Ended, 
     return [job.return_value for batch in batches for job in batch]
 
 
-def _run_one(
-    cfg: DictConfig, *, config_dir: Path | None, fresh: bool, watch: Watch, ended: Ended, make: Make
-) -> Result:
+def _run_one(cfg: DictConfig, *, config_dir: Path | None, fresh: bool, make: Make) -> Result:
     """One run of the sweep, in whichever process the launcher makes it."""
     extend_path(config_dir)
     job = HydraConfig.get()
     config = check(cfg, job.runtime.choices)
     try:
-        result = make(config, fresh=fresh, progress=watch(job.job.num, config))
+        return make(config, fresh=fresh)
     except UsageError as error:  # what was right when the sweep was planned, but is so no longer
-        result = Result(config.run_folder, "failed", str(error), 0.0, skipped=False)
-    ended(job.job.num, result)
-    return result
+        return Result(config.run_folder, "failed", str(error), 0.0, skipped=False)
 
 
 def extend_path(config_dir: Path | None) -> None:

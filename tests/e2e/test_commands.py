@@ -1,13 +1,21 @@
 """The real command, in a process of its own."""
 
+import contextlib
+import fcntl
 import json
 import os
+import re
 import signal
+import struct
+import subprocess
+import termios
 import time
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from tests.e2e.conftest import BPTT
 
 SMALL = ["task.length=12", "model.hidden_size=8", "batch_size=4", "steps=20", "record.evaluate_samples=20"]
 
@@ -130,8 +138,43 @@ def test_stdout_carries_results_and_stderr_progress(bptt, tmp_path):
     assert (tmp_path / done.stdout.splitlines()[-1] / "run.json").exists()
     assert "completed in" in done.stderr
     again = bptt("run", *SMALL, "study=한국어")
-    assert "--fresh" in again.stderr
+    assert again.stderr == "completed before; --fresh makes it again\n"
     assert again.stdout == done.stdout
+    sweep = bptt("sweep", *SMALL, "cell=rnn,lstm", "study=한국어")
+    assert sorted(line.partition(": completed in ")[0][6:] for line in sweep.stderr.splitlines()[:1]) == ["cell=lstm"]
+    assert sweep.stderr.endswith("1 of 2 finished before; --fresh makes them again\n")
+    quiet = bptt("sweep", *SMALL, "cell=rnn,lstm", "study=quiet", "--quiet")
+    assert (quiet.stdout, quiet.stderr) == ("results/quiet\n", "")
+    assert (tmp_path / "results" / "quiet" / "summary.csv").exists()
+
+
+def test_the_live_display_stays_within_the_terminal(tmp_path):
+    """In a pseudo-terminal of 80 columns: no line is wider, nothing is left of it, stdout is clean."""
+    import pty
+
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    environment = {key: value for key, value in os.environ.items() if key != "CI"} | {"TERM": "xterm"}
+    process = subprocess.Popen(
+        [BPTT, "sweep", "cell=rnn,lstm", "task.length=50", "steps=300", "study=live"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=side, env=environment, text=True,
+    )  # fmt: skip
+    os.close(side)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux says so when the other side is closed
+        while part := os.read(main, 65536):
+            shown += part
+    os.close(main)
+    stdout, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    lines = re.split(r"[\r\n]+", text)
+    assert any("2 running" in line for line in lines)
+    assert any("/300" in line for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert shown.decode().rstrip().endswith("\x1b[2K")  # the display wiped its last line
+    assert "\x1b" not in stdout
+    assert stdout.splitlines()[-1] == "results/live"
 
 
 def test_a_probe_and_a_grid_of_probes(bptt, tmp_path):

@@ -1,6 +1,7 @@
 import json
 import resource
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -25,14 +26,6 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.csv"))}
 
 
-def quiet(number, config):
-    return lambda report: None
-
-
-def silent(number, result):
-    return None
-
-
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("task", ["adding", "copy", "temporal_order", "digits task.length=70"])
 def test_the_same_command_twice_writes_the_same_bytes(tmp_path, cell, task):
@@ -50,7 +43,7 @@ def test_the_same_command_twice_writes_the_same_bytes(tmp_path, cell, task):
 def test_a_run_in_a_sweep_equals_the_same_run_alone(tmp_path, jobs):
     overrides = [*SMALL, "record.evaluate_samples=50", "cell=rnn,lstm", "clip=none,norm"]
     planned = plan([*overrides, f"results_dir={tmp_path / 'sweep'}"])
-    results = sweep(planned, jobs=jobs, fresh=False, watch=quiet, ended=silent)
+    results = sweep(planned, jobs=jobs)
     assert [result.status for result in results] == ["completed"] * 4
     for result, config in zip(results, planned.configs, strict=True):
         assert result.folder == config.run_folder
@@ -154,13 +147,10 @@ def test_a_run_that_raises_is_recorded_with_its_error(tmp_path, monkeypatch):
     assert run(small(tmp_path)).status == "completed"  # what failed is made again
 
 
-def test_an_interrupted_run_keeps_its_rows(tmp_path):
-    def interrupt(report):
-        if report.step == 7:
-            raise KeyboardInterrupt
-
+def test_an_interrupted_run_keeps_its_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.run.evaluate", Mock(side_effect=[(0.0, 0.0), KeyboardInterrupt]))
     with pytest.raises(KeyboardInterrupt):
-        run(small(tmp_path), progress=interrupt)
+        run(small(tmp_path, "record.evaluate_every=6"))
     (found,) = read_runs(tmp_path / "default")
     assert found.info["status"] == "interrupted"
     assert found.table("metrics")["step"].tolist() == list(range(1, 8))
@@ -207,15 +197,18 @@ def test_each_purpose_has_its_own_stream():
     assert not any(torch.equal(draws[0], other) for other in draws[1:3])
 
 
-def test_ten_thousand_steps_keep_flat_memory(tmp_path):
-    used = {}
+def test_ten_thousand_steps_keep_flat_memory(tmp_path, monkeypatch):
+    used = []
 
-    def watch(report):
-        if report.step in (2_000, 10_000):
-            used[report.step] = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    def look(*arguments):
+        used.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize())
+        return 0.0, 0.0
 
     if not Path("/proc/self/statm").exists():
         pytest.skip("no /proc/self/statm on this machine to read the memory from")
     options = ["task.length=4", "model.hidden_size=4", "batch_size=2", "steps=10000", "record.every=20"]
-    assert run(compose([*options, f"results_dir={tmp_path}"]), progress=watch).status == "completed"
-    assert used[10_000] - used[2_000] < 10e6
+    monkeypatch.setattr("experiments.run.evaluate", look)
+    config = compose([*options, "record.evaluate_every=2000", f"results_dir={tmp_path}"])
+    assert run(config).status == "completed"
+    assert len(used) == 6  # at steps 1, 2001, ..., 8001 and 10000
+    assert used[-1] - used[1] < 10e6

@@ -1,0 +1,173 @@
+"""How far runs are, as their files tell: the same for whoever looks, from wherever, while they run and afterwards."""
+
+import io
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.results import read_json
+from experiments.study import Run, compared_keys, differing_keys, shown
+
+ENDED = ("completed", "diverged", "failed", "interrupted")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A run that is to be followed.
+
+    Attributes:
+        folder: of the run.
+        label: what it is called.
+        steps: how many it is to make.
+    """
+
+    folder: Path
+    label: str
+    steps: int
+
+
+def tasks_of(runs: Sequence[Run], steps: Sequence[int]) -> list[Task]:
+    """Runs to follow, called by what tells them apart."""
+    differing = set(differing_keys(runs))
+    keys = [*compared_keys(runs), *(["seed"] if "seed" in differing else [])]
+    labels = [" ".join(f"{key}={shown(run.config.get(key))}" for key in keys) or run.id for run in runs]
+    return [Task(run.folder, label, number) for run, label, number in zip(runs, labels, steps, strict=True)]
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is.
+
+    Attributes:
+        task: the run.
+        status: as in run.json; 'waiting' where it has not begun.
+        step: the last one on the disk, 0 before the first.
+        loss: at that step.
+        grad_norm: of all parameters at that step.
+        seconds: since it began; of an ended run, what it took.
+        speed: steps a second, 0 where not known.
+        flow: the norm of the gradient by lag, at the last recorded step; layer 0's h.
+        error: of a failed run.
+        kept: it was finished before it was followed.
+    """
+
+    task: Task
+    status: str = "waiting"
+    step: int = 0
+    loss: float = math.nan
+    grad_norm: float = math.nan
+    seconds: float = 0.0
+    speed: float = 0.0
+    flow: Sequence[float] = ()
+    error: str = ""
+    kept: bool = False
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is done at its speed; infinite where that is not known."""
+        return (self.task.steps - self.step) / self.speed if self.speed else math.inf
+
+
+class Follower:
+    """Follows runs by looking at their files.
+
+    What lies in a folder when the follower is made is an earlier attempt, unless it is finished and is to be kept.
+
+    Args:
+        tasks: the runs.
+        fresh: finished runs will be made again, too.
+    """
+
+    def __init__(self, tasks: Sequence[Task], *, fresh: bool = False) -> None:
+        self._stale: dict[Path, int] = {}
+        self._ended: dict[Path, State] = {}
+        self._tasks = tasks
+        for task in tasks:
+            status = read_json(task.folder / "run.json").get("status")
+            if status in ("completed", "diverged") and not fresh:
+                self._ended[task.folder] = State(task, status, task.steps, kept=True)
+            elif status:
+                self._stale[task.folder] = _stamp(task.folder)
+
+    def look(self) -> list[State]:
+        """The state of each run, now."""
+        return [self._look_at(task) for task in self._tasks]
+
+    def _look_at(self, task: Task) -> State:
+        if task.folder in self._ended:
+            return self._ended[task.folder]
+        if _stamp(task.folder) == self._stale.get(task.folder, 0):
+            return State(task)
+        state = state_of(task)
+        if state.status in ENDED:
+            self._ended[task.folder] = state
+        return state
+
+
+def _stamp(folder: Path) -> int:
+    """When run.json was last put in place; 0 if there is none."""
+    try:
+        return (folder / "run.json").stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def state_of(task: Task) -> State:
+    """How far a run is, from run.json and the last rows of metrics.csv and gradients.csv."""
+    try:
+        info = read_json(task.folder / "run.json")
+    except json.JSONDecodeError:
+        info = {}
+    if not info:
+        return State(task)
+    rows = _last_rows(task.folder / "metrics.csv", 2_000)
+    last: dict[str, Any] = {str(key): value for key, value in rows.iloc[-1].items()} if len(rows) else {}
+    step = int(last.get("step", 0))
+    seconds = info.get("seconds") or _age(info.get("started"))
+    flow: Sequence[float] = ()
+    if info["status"] == "running":
+        gradients = _last_rows(task.folder / "gradients.csv", 30_000)
+        if len(gradients):
+            recorded = gradients[gradients["step"] == gradients["step"].iloc[-1]]
+            recorded = recorded[(recorded["layer"] == 0) & (recorded["state"] == "h")]
+            flow = recorded.sort_values("lag")["grad_norm"].tolist()
+    return State(
+        task,
+        info["status"],
+        step,
+        float(last.get("loss", math.nan)),
+        float(last.get("grad_norm", math.nan)),
+        seconds,
+        step / seconds if seconds else 0.0,
+        flow,
+        info.get("error", ""),
+    )
+
+
+def _age(started: str | None) -> float:
+    """Seconds since a moment in ISO format, at least one: it is written in whole seconds."""
+    return max(1.0, time.time() - datetime.fromisoformat(started).timestamp()) if started else 0.0
+
+
+def _last_rows(path: Path, size: int) -> pd.DataFrame:
+    """The whole rows in the last `size` bytes of a table; empty where there are none yet."""
+    try:
+        with path.open("rb") as file:
+            header = file.readline()
+            begin = file.tell()
+            end = file.seek(0, io.SEEK_END)
+            file.seek(max(begin, end - size))
+            tail = file.read()
+    except FileNotFoundError:
+        return pd.DataFrame()
+    if end - size > begin:
+        tail = tail[tail.find(b"\n") + 1 :]
+    tail = tail[: tail.rfind(b"\n") + 1]
+    return pd.read_csv(io.BytesIO(header + tail)) if tail else pd.DataFrame()
