@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from pydoc import ErrorDuringImport, locate
 from typing import Annotated, Any, Literal, get_type_hints
@@ -54,6 +55,14 @@ class RecordConfig(Section):
     gates: bool
     evaluate_every: PositiveInt
     evaluate_samples: PositiveInt
+    tensorboard: bool = False
+
+    @field_validator("tensorboard")
+    @classmethod
+    def _is_installed(cls, wanted: bool) -> bool:
+        if wanted and find_spec("tensorboard") is None:
+            raise ValueError("false unless TensorBoard is installed: pip install 'bptt[tensorboard]'")
+        return wanted
 
 
 class ProbeConfig(Section):
@@ -118,7 +127,7 @@ class Config(Section):
     @property
     def run_id(self) -> str:
         """A readable name, and the hash of all that the results depend on: the same for the same run, in any study."""
-        identity = self.model_dump(exclude={"study", "results_dir"})
+        identity = self.model_dump(exclude={"study": True, "results_dir": True, "record": {"tensorboard"}})
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
         return f"{self.cell['name']}-{self.task['name']}-{self.clip['name']}-seed{self.seed}-{digest}"
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import pandas as pd
 
@@ -21,10 +21,19 @@ class Table:
     The file is made with its first rows. They are kept back for up to `flush_seconds`, then appended in one write.
     Where the disk takes only a part of it, the file is cut back to its last whole row before the error is raised.
     None is written as an empty field, floats as their shortest exact decimal, non-finite ones as inf, -inf and nan.
+
+    Args:
+        path: of the file.
+        columns: of each row.
+        mirror: gets the same rows.
+        flush_seconds: how long rows may be kept back.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], flush_seconds: float = 1.0) -> None:
+    def __init__(
+        self, path: Path, columns: Sequence[str], mirror: "Mirror | None" = None, flush_seconds: float = 1.0
+    ) -> None:
         self.path = path
+        self._mirror = mirror
         self.columns = list(columns)
         self._flush_seconds = flush_seconds
         self._rows: list[tuple[Value, ...]] = []
@@ -33,7 +42,10 @@ class Table:
 
     def append(self, rows: Iterable[tuple[Value, ...]]) -> None:
         """Add rows, in the order of the columns."""
-        self._rows.extend(rows)
+        new = list(rows)
+        self._rows.extend(new)
+        if self._mirror is not None:
+            self._mirror.add(self.path.stem, self.columns, new)
         if time.monotonic() - self._flushed > self._flush_seconds:
             self.flush()
 
@@ -65,16 +77,29 @@ class Table:
             raise
 
 
+class Mirror(Protocol):
+    """Gets what is written to the tables of a run, to show it elsewhere."""
+
+    def add(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Value, ...]]) -> None:
+        """New rows of a table."""
+        ...
+
+    def close(self) -> None:
+        """There will be no more."""
+        ...
+
+
 class RunFolder:
     """The folder of one run, and the tables in it. Leaving it as a context writes and closes them all."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mirror: Mirror | None = None) -> None:
         self.path = path
+        self._mirror = mirror
         self._tables: list[Table] = []
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
         """Begin NAME.csv."""
-        table = Table(self.path / f"{name}.csv", columns)
+        table = Table(self.path / f"{name}.csv", columns, self._mirror)
         self._tables.append(table)
         return table
 
@@ -85,9 +110,9 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         errors = []
-        for table in self._tables:
+        for close in [table.close for table in self._tables] + ([self._mirror.close] if self._mirror else []):
             try:
-                table.close()
+                close()
             except OSError as failed:
                 errors.append(failed)
         if errors and error is None:

@@ -25,6 +25,7 @@ from experiments.measures.parameters import Parameters
 from experiments.provenance import provenance
 from experiments.results import RunFolder, Table, read_json, write_json, write_whole
 from experiments.tasks.task import Task
+from experiments.tensorboard import EventFile
 from experiments.theory import predict
 from experiments.training import EVALUATION, METRICS, Step, evaluate, is_due, train
 
@@ -117,7 +118,7 @@ def carry_out(config: Config, folder: Path, work: Work, *, fresh: bool = False) 
     status: Status = "interrupted"
     error = None
     try:
-        with RunFolder(folder) as files:
+        with RunFolder(folder, EventFile(folder) if config.record.tensorboard else None) as files:
             record |= work(parts, files)
         status = "completed" if record.get("diverged_at_step") is None else "diverged"
     except Exception as raised:
@@ -212,8 +213,8 @@ def _prepare(folder: Path) -> None:
     """Make the run's folder, without the files of an earlier attempt."""
     try:
         (folder / ".hydra").mkdir(parents=True, exist_ok=True)
-        for table in folder.glob("*.csv"):
-            table.unlink()
+        for earlier in [*folder.glob("*.csv"), *folder.glob(EventFile.PATTERN)]:
+            earlier.unlink()
     except OSError as error:
         raise UsageError(f"results_dir: cannot write to {folder} ({error.strerror})") from None
 

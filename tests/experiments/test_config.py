@@ -108,3 +108,14 @@ def test_building_twice_draws_the_same_parameters():
     assert all((a == b).all() for a, b in zip(one.parameters(), two.parameters(), strict=True))
     other = build(compose(["cell=gru", "seed=1"])).network
     assert any((a != b).any() for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_the_committed_results_are_still_those_of_their_configurations():
+    """A run's identity outlives new keys that change no result."""
+    from pathlib import Path
+
+    import pandas as pd
+
+    reference = Path(__file__).parents[2] / "results" / "reference" / "quickstart" / "summary.csv"
+    planned = {config.run_id for config in plan(["study=quickstart"]).configs}
+    assert planned == set(pd.read_csv(reference)["run_id"])
