@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from cli import completion
 from cli.errors import one_line
 from cli.options import ConfigDir
 
@@ -12,7 +13,11 @@ from cli.options import ConfigDir
 def list_choices(
     group: Annotated[
         str | None,
-        typer.Argument(help="cell, init, task, clip, optimizer, record, study or figure.", show_default=False),
+        typer.Argument(
+            help="cell, init, task, clip, optimizer, record, study or figure.",
+            show_default=False,
+            autocompletion=completion.groups,
+        ),
     ] = None,
     config_dir: ConfigDir = None,
 ) -> None:

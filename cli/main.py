@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from cli.completion import use_own_scripts
 from cli.list import list_choices
 from cli.plot import plot
 from cli.probe import probe
@@ -12,6 +13,7 @@ from cli.run import run
 from cli.show import show
 from cli.sweep import sweep
 
+use_own_scripts()
 app = typer.Typer(
     name="bptt",
     help="See how gradients flow back through time: train recurrent networks, measure, compare, draw.",

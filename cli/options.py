@@ -5,12 +5,15 @@ from typing import Annotated
 
 import typer
 
+from cli import completion
+
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="KEY=VALUE",
         help="Hydra overrides: cell=lstm task.length=200. `bptt show` prints all keys.",
         show_default=False,
+        autocompletion=completion.overrides,
     ),
 ]
 ConfigDir = Annotated[
@@ -27,27 +30,49 @@ Jobs = Annotated[
     typer.Option(min=1, help="Runs at a time.  [default: the number of processors]", show_default=False),
 ]
 Studies = Annotated[
-    list[str], typer.Argument(metavar="STUDY...", help="Studies, by name or folder.", show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="STUDY...", help="Studies, by name or folder.", show_default=False, autocompletion=completion.studies
+    ),
 ]
 Compare = Annotated[
     str | None,
-    typer.Option(help="The key whose values are the lines.  [default: a key that differs]", show_default=False),
+    typer.Option(
+        help="The key whose values are the lines.  [default: a key that differs]",
+        show_default=False,
+        autocompletion=completion.keys,
+    ),
 ]
 Facet = Annotated[
     str | None,
-    typer.Option(help="The key whose values are panels side by side.  [default: another]", show_default=False),
+    typer.Option(
+        help="The key whose values are panels side by side.  [default: another]",
+        show_default=False,
+        autocompletion=completion.keys,
+    ),
 ]
 Where = Annotated[
     list[str] | None,
-    typer.Option(metavar="KEY=VALUE", help="Only runs with this; may be given several times.", show_default=False),
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="Only runs with this; may be given several times.",
+        show_default=False,
+        autocompletion=completion.conditions,
+    ),
 ]
 XAxis = Annotated[
     str | None,
     typer.Option(
-        help="The key on the axis of `success`, `horizon`, `phase`.  [default: task.length]", show_default=False
+        help="The key on the axis of `success`, `horizon`, `phase`.  [default: task.length]",
+        show_default=False,
+        autocompletion=completion.keys,
     ),
 ]
 YAxis = Annotated[
     str | None,
-    typer.Option(help="The key on the other axis of `phase`.  [default: one that differs]", show_default=False),
+    typer.Option(
+        help="The key on the other axis of `phase`.  [default: one that differs]",
+        show_default=False,
+        autocompletion=completion.keys,
+    ),
 ]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cli import completion
 from cli.errors import one_line
 from cli.options import Compare, Facet, ResultsDir, Studies, Where, XAxis, YAxis
 
@@ -15,7 +16,9 @@ def plot(
     figure: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this one; may be given several times. `bptt list figure` shows them.", show_default=False
+            help="Only this one; may be given several times. `bptt list figure` shows them.",
+            show_default=False,
+            autocompletion=completion.figures,
         ),
     ] = None,
     compare: Compare = None,
@@ -24,7 +27,12 @@ def plot(
     x: XAxis = None,
     y: YAxis = None,
     colour: Annotated[str, typer.Option(help="The column of summary.csv that colours `phase`.")] = "gain_per_timestep",
-    formats: Annotated[str, typer.Option("--format", help="Any of png,svg,pdf, and csv: the drawn numbers.")] = "png",
+    formats: Annotated[
+        str,
+        typer.Option(
+            "--format", help="Any of png,svg,pdf, and csv: the drawn numbers.", autocompletion=completion.formats
+        ),
+    ] = "png",
     width: Annotated[
         float | None,
         typer.Option(

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli import completion
 from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Fresh, Jobs, Overrides, Quiet
 
@@ -14,7 +15,10 @@ from cli.options import ConfigDir, Fresh, Jobs, Overrides, Quiet
 def probe(
     overrides: Overrides = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="A trained run's folder: probe its network.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="A trained run's folder: probe its network.", show_default=False, autocompletion=completion.runs
+        ),
     ] = None,
     jobs: Jobs = None,
     config_dir: ConfigDir = None,

@@ -3,15 +3,29 @@
 import ast
 from pathlib import Path
 
-from experiments.composition import CONF, choices
+import conf
 
+CONF = Path(conf.__path__[0])
 FIGURES = Path(__file__).parent / "figures"
+
+
+def groups(config_dir: Path | None = None) -> list[str]:
+    """The groups of choices: the folders with YAML files, ours and the user's."""
+    folders = [folder for root in (CONF, config_dir) if root is not None for folder in sorted(root.iterdir())]
+    return list(dict.fromkeys(folder.name for folder in folders if folder.is_dir() and any(folder.glob("*.yaml"))))
+
+
+def choices(group: str, config_dir: Path | None = None) -> dict[str, Path]:
+    """The YAML file of each choice in a group, by name; the user's own come after ours."""
+    folders = [CONF / group] + ([] if config_dir is None else [config_dir / group])
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
 
 
 def catalogue(config_dir: Path | None = None) -> dict[str, dict[str, str]]:
     """Each group's choices with a line of what they are: a YAML's first comment, a figure's docstring."""
-    groups = [folder.name for folder in sorted(CONF.iterdir()) if folder.is_dir() and any(folder.glob("*.yaml"))]
-    described = {group: {name: _comment(path) for name, path in choices(group, config_dir).items()} for group in groups}
+    described = {
+        group: {name: _comment(path) for name, path in choices(group, config_dir).items()} for group in groups()
+    }
     return described | {"figure": {name: _docstring(path) for name, path in figures().items()}}
 
 

@@ -14,10 +14,8 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-import conf
+from experiments.catalogue import choices
 from experiments.errors import UsageError
-
-CONF = Path(conf.__path__[0])
 
 
 class Composer:
@@ -83,12 +81,6 @@ def name_study(overrides: Sequence[str], config_dir: Path | None) -> list[str]:
             raise UsageError(f"{override}: did you mean study={near[0]}? To call your own study so: study.name={name}")
         named.append("study.name='" + name.replace("'", r"\'") + "'")
     return named
-
-
-def choices(group: str, config_dir: Path | None = None) -> dict[str, Path]:
-    """The YAML file of each choice in a group, by name; the user's own come after ours."""
-    folders = [CONF / group] + ([] if config_dir is None else [config_dir / group])
-    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
 
 
 @contextmanager

@@ -1,0 +1,96 @@
+"""A TAB in real shells, by the scripts that `--show-completion` prints."""
+
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from tests.e2e.conftest import BPTT
+
+PATH = f"{BPTT.parent}:{os.environ['PATH']}"
+
+
+def script(shell, tmp_path):
+    environment = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+    done = subprocess.run(
+        [BPTT, "--show-completion", shell], env=environment, capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    path = tmp_path / f"completion.{shell}"
+    path.write_text(done.stdout)
+    return path
+
+
+def in_bash(tmp_path, line):
+    """What bash offers for the last word, split as bash splits it."""
+    ask = f"""
+    source {script("bash", tmp_path)}
+    COMP_LINE={line!r} COMP_POINT={len(line)}
+    compopt() {{ :; }}
+    _bptt_completion bptt
+    printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(
+        ["bash", "--norc", "-c", ask], env={**os.environ, "PATH": PATH}, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stderr == ""
+    return done.stdout.split("\n")[:-1]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("bptt re", ["report"]),
+        ("bptt run cell=", ["gru", "lstm", "rnn"]),
+        ("bptt run ce", ["cell=", "cell.nonlinearity="]),
+        ("bptt sweep clip=norm cell=rnn,l", ["rnn,lstm"]),
+        ("bptt run cell=lstm cell.", ["cell.forget_bias="]),
+        ("bptt plot --figure pre", ["prediction"]),
+        ("bptt plot --fo", ["--format"]),
+        ("bptt plot ", ["deep", "wide"]),
+        ("bptt plot deep ", ["wide"]),
+        ("bptt plot deep --compare task.", ["task.length", "task.halved"]),
+        ("bptt plot deep --where cell=r", ["rnn"]),
+        ("bptt list s", ["study"]),
+    ],
+)
+def test_bash_completes(tmp_path, line, expected):
+    for study in ("deep", "wide"):
+        (tmp_path / "results" / study / "runs").mkdir(parents=True, exist_ok=True)
+    assert in_bash(tmp_path, line) == expected
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_tab_in_an_interactive_shell(tmp_path, shell):
+    """Typed into a terminal: the shell itself splits the words, asks, and fills in."""
+    if shutil.which("tmux") is None or shutil.which(shell) is None:
+        pytest.skip(f"tmux or {shell} is not installed")
+    start = {"bash": f"bash --rcfile {tmp_path}/rc -i", "zsh": f"ZDOTDIR={tmp_path} zsh -i"}[shell]
+    (tmp_path / "rc").write_text(f"PS1='> '; source {tmp_path}/completion.bash\n")
+    completion = script(shell, tmp_path)
+    (tmp_path / ".zshrc").write_text(f"PS1='> '; autoload -U compinit; compinit -u -D; source {completion}\n")
+    server = ["tmux", "-L", f"bptt-{shell}-{os.getpid()}", "-f", "/dev/null"]
+    subprocess.run([*server, "new-session", "-d", "-x", "100", "-y", "20", start], env={**os.environ, "PATH": PATH})
+
+    def screen():
+        return subprocess.run([*server, "capture-pane", "-p"], capture_output=True, text=True).stdout
+
+    def wait_for(text):
+        until = time.monotonic() + 15
+        while text not in screen() and time.monotonic() < until:
+            time.sleep(0.1)
+        assert text in screen()
+        time.sleep(0.5)  # what is typed before the shell listens again is echoed by the terminal, too
+
+    try:
+        wait_for(">")
+        subprocess.run([*server, "send-keys", "bptt run cell=ls", "Tab"])
+        wait_for("> bptt run cell=lstm")
+        subprocess.run([*server, "send-keys", "cell.f", "Tab"])
+        wait_for("> bptt run cell=lstm cell.forget_bias=")
+        subprocess.run([*server, "send-keys", "1 dty", "Tab"])
+        wait_for("cell.forget_bias=1 dtype=")
+    finally:
+        subprocess.run([*server, "kill-server"])
