@@ -1,4 +1,4 @@
-# make demo: install, run the quickstart study, draw its figures.   make test: install, check everything.
+# make demo: install, run the quickstart study, draw its figures, write its report.   make test: install, check everything.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -7,6 +7,7 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/bptt sweep study=quickstart
 	$(BIN)/bptt plot quickstart
+	$(BIN)/bptt report quickstart
 
 test: lint
 	$(BIN)/pytest -n 2
@@ -23,13 +24,15 @@ bench: .venv/installed
 # Makes results/reference/ again: what the README shows.
 reference: .venv/installed
 	$(BIN)/bptt sweep study=quickstart --fresh
-	$(BIN)/bptt plot quickstart
+	$(BIN)/bptt plot quickstart --output results/reference/quickstart
 	$(BIN)/bptt probe study=prediction --fresh
 	$(BIN)/bptt sweep study=prediction --fresh
-	$(BIN)/bptt plot prediction --figure prediction
-	mkdir -p results/reference/quickstart results/reference/prediction
-	cp results/quickstart/summary.csv results/quickstart/figures/*.png results/reference/quickstart/
-	cp results/prediction/summary.csv results/prediction/figures/prediction.png results/reference/prediction/
+	$(BIN)/bptt plot prediction --figure prediction --figure spectrum --output results/reference/prediction
+	$(BIN)/bptt sweep study=lengths --fresh
+	$(BIN)/bptt plot lengths --figure success --figure horizon --output results/reference/lengths
+	$(BIN)/bptt probe study=forget --fresh
+	$(BIN)/bptt plot forget --figure phase --output results/reference/forget
+	for study in quickstart prediction lengths forget; do cp results/$$study/summary.csv results/reference/$$study/; done
 
 format: .venv/installed
 	$(BIN)/ruff check --fix

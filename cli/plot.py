@@ -51,7 +51,8 @@ def plot(
 
     Example: bptt plot quickstart --figure gradient_flow --compare cell --facet clip --format png,pdf
     """
-    from experiments.plotting import View, plot_studies
+    from experiments.drawing import View
+    from experiments.plotting import plot_studies
     from experiments.study import find_study
 
     view = View(compare=compare, facet=facet, x=x, y=y, colour=colour, where=where or (), width=width)

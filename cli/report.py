@@ -31,7 +31,7 @@ def report(
 
     Example: bptt report quickstart --compare cell --pdf
     """
-    from experiments.plotting import View
+    from experiments.drawing import View
     from experiments.report import find_browser, print_to_pdf, write_report
     from experiments.study import find_study
 

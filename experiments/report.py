@@ -19,9 +19,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments.arrangement import rank
 from experiments.catalogue import catalogue
+from experiments.drawing import AS_IT_COMES, Drawing, LeftOut, View
 from experiments.errors import UsageError
+from experiments.figures import NAMES
 from experiments.findings import by_configuration, finding
-from experiments.plotting import AS_IT_COMES, FIGURES, Drawing, LeftOut, View, render, together
+from experiments.plotting import render, together
 from experiments.results import write_whole
 from experiments.study import Run, compared_keys, differing_keys, read_studies, shown
 from experiments.style import settings
@@ -113,7 +115,7 @@ def _figures(drawing: Drawing, beside: Path) -> list[Drawn]:
     titles = catalogue()["figure"]
     drawn = []
     with mpl.rc_context({**settings(), "figure.facecolor": "none", "axes.facecolor": "none"}):
-        for name in FIGURES:
+        for name in NAMES:
             try:
                 figure = drawing.figure(name)
             except LeftOut:

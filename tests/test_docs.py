@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.config import compose
-from experiments.plotting import FIGURES
+from experiments.figures import NAMES as FIGURES
 from experiments.sweep import plan
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +38,7 @@ def test_commands_are_accepted(command):
     elif name == "probe":
         plan(overrides)
     else:
-        assert name in ("plot", "list")
+        assert name in ("plot", "report", "list", "--install-completion")
 
 
 def test_every_column_is_explained():

@@ -1,21 +1,77 @@
 """The figures: one file each, drawn from the CSV files alone.
 
-A module has TABLES, the CSV files it reads (summary: a row a run, with the configuration's keys), and PANELS, functions
-`draw(data, *, compare, colours, ax)`: `data` holds the tables by name, and `compare` is the column whose values are the
-lines. READING says how to read it.
+A module has as constants and functions what `Description` lists; its panels are functions
 
-What else one may have:
+    draw(data, *, compare, colours, ax) -> Axes
 
-* RUNS: the trainings (default), the probes, or all.
-* select(data): the rows that it is about; where one table is left empty, NOTHING says why there is no figure.
-* EACH: a panel for each compared value, as maps need it. norm(data) then gives their common scale to each `draw`.
-* AXES: the configuration keys on its axes, by the argument of `draw` that names them; None: one that differs.
-* COLOURED: `draw` takes the column of summary.csv that is the colour.
-* SPREAD: what stands for several seeds, in the caption.
+where `data` holds the tables by name, `compare` is the column whose values are the lines, and `colours` says how each
+of them looks.
 """
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+Tables = dict[str, Any]
+"""Tables by name."""
 
 ORDER = (
     *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "gates"),
     *("success", "horizon", "phase", "spectrum", "prediction"),
 )
 """In which they are shown; a figure that is not named comes last."""
+
+NAMES = tuple(
+    sorted(
+        (module.name for module in pkgutil.iter_modules(__path__)),
+        key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name),
+    )
+)
+
+
+def _all_rows(data: Tables) -> Tables:
+    return data
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a figure's module says of itself, the name of a constant in capitals.
+
+    Attributes:
+        tables: the CSV files it reads; 'summary' is a row a run, with all keys of the configuration.
+        panels: its `draw` functions, from above.
+        reading: how to read it.
+        runs: whether it shows the trainings, the probes, or all.
+        select: from all rows to those that it is about; where it leaves a table empty, `nothing` says why.
+        each: a panel for each compared value, as maps need it.
+        norm: for maps, the scale that all panels share; each `draw` gets it as `norm`.
+        axes: the configuration keys on its axes, by the argument of `draw` that names them; None: one that differs.
+        coloured: `draw` takes the column of summary.csv that is the colour as `column`.
+        spread: what stands for several seeds.
+    """
+
+    tables: Sequence[str]
+    panels: Sequence[Callable[..., Any]]
+    reading: str
+    runs: Literal["trainings", "probes", "all"] = "trainings"
+    select: Callable[[Tables], Tables] = _all_rows
+    nothing: str = "the study's runs recorded nothing for it; see `record`"
+    each: bool = False
+    norm: Callable[..., Any] | None = None
+    axes: Mapping[str, str | None] | None = None
+    coloured: bool = False
+    spread: str = "lines: median over {seeds} seeds, bands: quartiles"
+
+
+def describe(name: str) -> Description:
+    """Read a figure's module."""
+    module = importlib.import_module(f"{__name__}.{name}")
+    known = {
+        field.name: getattr(module, spelling)
+        for field in fields(Description)
+        for spelling in (field.name.upper(), field.name)
+        if hasattr(module, spelling)
+    }
+    return Description(**known)

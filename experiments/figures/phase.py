@@ -57,13 +57,13 @@ def pivot(summary: pd.DataFrame, x: str, y: str, column: str) -> pd.DataFrame:
 
 
 def scale(summary: pd.DataFrame, column: str) -> Normalize:
-    """White at a gain of 1; otherwise from smallest to largest, by decades where they span many."""
+    """White at a gain of 1, and as far as the gains go, to a third at least of the other side; else all there is."""
     values = summary[column].to_numpy(float)
     values = values[np.isfinite(values)]
     low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
     if column in GAINS:
-        reach = max(abs(low - 1), abs(high - 1), 1e-3)
-        return TwoSlopeNorm(1, vmin=min(low, 1 - reach), vmax=max(high, 1 + min(reach, 1)))
+        reach = max(1 - low, high - 1, 1e-3) / 3
+        return TwoSlopeNorm(1, vmin=min(low, 1 - reach), vmax=max(high, 1 + reach))
     return LogNorm(low, high) if low > 0 and high > 100 * low else Normalize(low, high)
 
 

@@ -8,8 +8,10 @@ from matplotlib.figure import Figure
 
 from experiments.analysis import outcomes, wilson
 from experiments.config import compose
+from experiments.drawing import Drawing, LeftOut, View
 from experiments.errors import UsageError
-from experiments.plotting import FIGURES, Drawing, LeftOut, View, drawn_numbers, plot_studies, render
+from experiments.figures import NAMES as FIGURES
+from experiments.plotting import drawn_numbers, plot_studies, render
 from experiments.probe import probe
 from experiments.run import run
 from experiments.study import read_runs, read_studies, read_tables

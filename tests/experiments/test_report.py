@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from experiments.analysis import outcomes
+from experiments.drawing import View
 from experiments.errors import UsageError
 from experiments.findings import describe
-from experiments.plotting import View
 from experiments.report import find_browser, write_report
 from experiments.study import read_runs
 

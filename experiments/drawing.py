@@ -1,0 +1,217 @@
+"""From runs to a figure: its tables, which lines and panels there are, and where they stand."""
+
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.analysis import outcomes
+from experiments.arrangement import Arrangement, arrange, numeric_keys
+from experiments.errors import UsageError
+from experiments.figures import Description, describe
+from experiments.labelling import MOST_LINES, add_caption, add_colour_bar, add_legend, label_outer, thin_out
+from experiments.study import Run, read_tables, select
+from experiments.style import COLUMN_INCHES, colours, label_short_log_axis
+
+MOST_PANELS = 24
+PANEL_HEIGHT = 2.1
+LINE, FACET = "line", "facet"
+"""The columns that hold what a run's line and its column of panels are called."""
+
+
+@dataclass(frozen=True)
+class View:
+    """How one looks at studies; what is None is chosen by what differs in them.
+
+    Attributes:
+        compare: the key whose values are the lines. What differs besides is named with it, so that only seeds are
+            thrown together.
+        facet: the key whose values are panels side by side.
+        x: the key on a figure's horizontal axis, for those with configuration keys on their axes.
+        y: the key on the vertical axis.
+        colour: the column of summary.csv that colours a map.
+        where: conditions KEY=VALUE that a run has to meet.
+        width: of the figure in inches; panels that do not fit beside each other go below. None: a column's width each.
+    """
+
+    compare: str | None = None
+    facet: str | None = None
+    x: str | None = None
+    y: str | None = None
+    colour: str = "gain_per_timestep"
+    where: Sequence[str] = ()
+    width: float | None = None
+
+
+AS_IT_COMES = View()
+
+
+class LeftOut(Exception):
+    """A figure for which there is nothing to show, and why."""
+
+
+class Drawing:
+    """Draws the figures of those runs that the view is of, within matplotlib's `settings`. Reads each table once.
+
+    Raises:
+        UsageError: a key that no run has, or a column that summary.csv has not.
+    """
+
+    def __init__(self, runs: Sequence[Run], view: View) -> None:
+        self.runs, self._view = select(runs, view.where), view
+        self._tables: dict[str, pd.DataFrame] = {}
+        arrange(self.runs, compare=view.compare, facet=view.facet)
+        for option, key in (("--x", view.x), ("--y", view.y)):
+            if key is not None and not any(key in run.config for run in self.runs):
+                raise UsageError(f"{option} {key}: no run has this key; `bptt show` prints them")
+        if view.colour != View.colour and view.colour not in (
+            numbers := [str(name) for name in self._summary.select_dtypes("number")]
+        ):
+            raise UsageError(f"--colour {view.colour}: no column of numbers; there is {', '.join(numbers)}")
+
+    @cached_property
+    def outcomes(self) -> pd.DataFrame:
+        """The rows of summary.csv."""
+        return outcomes(self.runs)[0]
+
+    @cached_property
+    def _summary(self) -> pd.DataFrame:
+        """The same with all keys of the configuration, as numbers where they are."""
+        summary = self.outcomes.infer_objects()
+        keys = dict.fromkeys(key for run in self.runs for key in run.config)
+        further: dict[str, Any] = {
+            key: [run.config.get(key) for run in self.runs] for key in keys if key not in summary
+        }
+        return summary.assign(**further, timesteps=[run.info["timesteps"] for run in self.runs])
+
+    def _table(self, name: str, arrangement: Arrangement) -> pd.DataFrame:
+        """A table of the arranged runs, with what their lines and panels are called."""
+        if name == "summary":
+            frame = self._summary
+        else:
+            if name not in self._tables:
+                theory = [run.info.get("theory") or {} for run in self.runs]
+                columns = {f"theory_{key}": [law.get(key) for law in theory] for key in ("state", "gain", "bound")}
+                columns |= {key: [run.config.get(key) for run in self.runs] for key in ("clip", "clip.threshold")}
+                self._tables[name] = read_tables(self.runs, name, columns)
+            frame = self._tables[name]
+        if frame.empty:
+            return frame
+        lines = {run.id: arrangement.line_of(run) for run in arrangement.runs}
+        facets = {run.id: arrangement.facet_of(run) for run in arrangement.runs}
+        frame = frame[frame["run_id"].isin(lines.keys())]
+        return frame.assign(**{LINE: frame["run_id"].map(lines), FACET: frame["run_id"].map(facets)})
+
+    def figure(self, name: str) -> Figure:
+        """Draw one figure.
+
+        Raises:
+            LeftOut: there is nothing to show in it.
+        """
+        kind = describe(name)
+        options, axes = self._options(kind)
+        arrangement = arrange(
+            self.runs,
+            compare=self._view.compare,
+            facet=self._view.facet,
+            axes=axes,
+            which=kind.runs,
+        )
+        tables = {table: self._table(table, arrangement) for table in kind.tables}
+        if not arrangement.runs:
+            raise LeftOut("there is no probe among the runs; see `bptt probe`")
+        if missing := [table for table, frame in tables.items() if frame.empty]:
+            raise LeftOut(f"no {' and no '.join(f'{table}.csv' for table in missing)} in the study's runs")
+        tables = kind.select(tables)
+        if any(frame.empty for frame in tables.values()):
+            raise LeftOut(kind.nothing)
+        if kind.norm is not None:
+            options["norm"] = kind.norm(tables, **options)
+
+        names, facets = arrangement.line_names(), arrangement.facet_names()
+        style = colours(names, arrangement.cells())
+        if len(names) > MOST_LINES:
+            leaders = arrangement.leaders()
+            coarse = colours(list(dict.fromkeys(leaders[line] for line in names)))
+            style = {line: coarse[leaders[line]] for line in names}
+        pairs = [frame[[LINE, FACET]].drop_duplicates() for frame in tables.values()]
+        there = {place for frame in pairs for place in zip(frame[LINE], frame[FACET], strict=True)}
+        names = [name for name in names if any(name == line for line, _ in there)]
+        facets = [name for name in facets if any(name == facet for _, facet in there)]
+        cells: list[tuple[str | None, str]] = [
+            (line, facet) for line in names for facet in facets if (line, facet) in there
+        ]
+        if not kind.each:
+            cells = [(None, facet) for facet in facets]
+        if len(cells) > MOST_PANELS:
+            raise LeftOut(f"{len(cells)} panels are too many; pick some with --where KEY=VALUE")
+        figure, panels = self._panels(kind, cells, len(facets))
+        for draw, row in zip(kind.panels, panels, strict=True):
+            for (line, facet), ax in zip(cells, row, strict=True):
+                shown_here = {
+                    table: frame[(frame[FACET] == facet) & ((frame[LINE] == line) if kind.each else True)]
+                    for table, frame in tables.items()
+                }
+                draw(shown_here, compare=LINE, colours=style, ax=ax, **options)
+                label_short_log_axis(ax)
+                words = [word for word in (line if kind.each and len(names) > 1 else "", facet, ax.get_title()) if word]
+                width = figure.get_figwidth() / self._columns(kind.each, len(cells), len(facets))
+                ax.set_title(textwrap.fill(", ".join(words), int(width * 14)), parse_math=False)
+                ax.set_xlabel(textwrap.fill(ax.get_xlabel(), int(width * 14)))
+                ax.set_ylabel(textwrap.fill(ax.get_ylabel(), int(PANEL_HEIGHT * 14)))
+        for row in panels:
+            label_outer(row, self._columns(kind.each, len(cells), len(facets)), shared=not kind.each)
+        if len(names) > MOST_LINES and not kind.each:
+            thin_out(panels)
+        add_colour_bar(figure)
+        add_legend(figure, {} if kind.each else style, arrangement)
+        add_caption(figure, kind, arrangement)
+        return figure
+
+    def _options(self, kind: Description) -> tuple[dict[str, Any], list[str]]:
+        """What the figure is told about its axes, and the keys on them."""
+        if kind.axes is None:
+            return {}, []
+        given = {"x": self._view.x, "y": self._view.y}
+        spare = numeric_keys(self.runs, [self._view.compare, self._view.facet, *given.values()])
+        chosen: dict[str, Any] = {}
+        for axis, default in kind.axes.items():
+            key = given[axis] or default or (spare.pop(0) if spare else None)
+            if key is None or len({run.config.get(key) for run in self.runs}) < 2:
+                raise LeftOut(f"needs runs that differ in {key or 'two keys of numbers, or others with --x and --y'}")
+            chosen[axis] = key
+        keys = list(chosen.values())
+        if kind.coloured:
+            chosen["column"] = self._view.colour
+        return chosen, keys
+
+    def _columns(self, each: bool, cells: int, facets: int) -> int:
+        """How many panels stand side by side."""
+        wanted = cells if each and facets == 1 else facets
+        most = 3 if self._view.width is None else max(1, int(self._view.width / 1.6))
+        return math.ceil(wanted / math.ceil(wanted / most))
+
+    def _panels(self, kind: Description, cells: Sequence[object], facets: int) -> tuple[Figure, list[list[Axes]]]:
+        """A figure, and in it the axes of each of the module's panels, as many as there are cells."""
+        columns = self._columns(kind.each, len(cells), facets)
+        rows = math.ceil(len(cells) / columns)
+        width = self._view.width or max(COLUMN_INCHES, columns * (2.2 if kind.each else COLUMN_INCHES))
+        figure = Figure(figsize=(width, PANEL_HEIGHT * len(kind.panels) * rows + 0.8))
+        figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.05)
+        grid = figure.subplots(len(kind.panels) * rows, columns, squeeze=False)
+        panels = [list(grid[i * rows : (i + 1) * rows].flat) for i in range(len(kind.panels))]
+        for row in panels:
+            for ax in row[len(cells) :]:
+                ax.remove()
+            del row[len(cells) :]
+            if not kind.each:
+                for ax in row[1:]:
+                    ax.sharex(row[0])
+                    ax.sharey(row[0])
+        return figure, panels

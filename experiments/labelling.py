@@ -1,0 +1,103 @@
+"""What surrounds the panels of a figure: legend, caption, colour bar, the names of the axes."""
+
+import math
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection, QuadMesh
+from matplotlib.figure import Figure
+
+from experiments.arrangement import Arrangement
+from experiments.figures import Description
+from experiments.study import shown
+from experiments.style import Colours
+
+MOST_LINES = 14
+"""That a legend names one by one, and that have bands."""
+
+
+def label_outer(row: Sequence[Axes], columns: int, *, shared: bool) -> None:
+    """The vertical axis is named at the left, the horizontal one below; numbers stay where they may differ."""
+    for i, ax in enumerate(row):
+        if i % columns:
+            ax.yaxis.label.set_visible(False)
+            ax.tick_params(labelleft=not shared)
+        if i + columns < len(row):
+            ax.xaxis.label.set_visible(False)
+
+
+def thin_out(panels: Sequence[Sequence[Axes]]) -> None:
+    """Of many lines only the medians, without markers: bands over bands cannot be told apart."""
+    for ax in (ax for row in panels for ax in row):
+        for band in [artist for artist in ax.collections if isinstance(artist, PolyCollection)]:
+            band.remove()
+        for line in ax.get_lines():
+            if str(line.get_label()).endswith(" quartile"):
+                line.remove()
+            elif line.get_linestyle() != "None":
+                line.set(marker="None", linewidth=0.7)
+
+
+def add_colour_bar(figure: Figure) -> None:
+    """One for all maps: they share their scale."""
+    meshes = [mesh for ax in figure.axes for mesh in ax.collections if isinstance(mesh, QuadMesh)]
+    if scaled := [mesh for mesh in meshes if not str(mesh.get_label()).startswith("_")]:
+        shrink = min(1.0, 6 / figure.get_figheight())
+        bar = figure.colorbar(scaled[0], ax=figure.axes, aspect=30 * shrink, pad=0.02, shrink=shrink)
+        bar.set_label(str(scaled[0].get_label()))
+        bar.outline.set_visible(False)
+
+
+def add_legend(figure: Figure, style: Colours, arrangement: Arrangement) -> None:
+    """One for all panels, above them: the same line has the same look in each."""
+    there: dict[str, Artist] = {}
+    for ax in figure.axes:
+        for line in ax.get_lines():
+            there.setdefault(str(line.get_label()), line)
+    title = ", ".join(arrangement.lines)
+    entries = {line: there[line] for line in style if line in there}
+    if len(entries) > MOST_LINES:
+        leaders = arrangement.leaders()
+        entries = {leaders[line]: artist for line, artist in entries.items()}
+        title = arrangement.lines[0]
+    entries |= {name: artist for name, artist in there.items() if name not in style and not name.startswith("_")}
+    if not entries:
+        return
+    longest = max(map(len, entries))
+    columns = max(1, min(len(entries), int(figure.get_figwidth() / (0.45 + 0.055 * longest))))
+    columns = math.ceil(len(entries) / math.ceil(len(entries) / columns))
+    legend = figure.legend(
+        list(entries.values()),
+        list(entries),
+        title=title if style else None,
+        title_fontsize=7,
+        loc="outside upper center",
+        ncols=columns,
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def add_caption(figure: Figure, kind: Description, arrangement: Arrangement) -> None:
+    """What was run, what a line stands for, and how to read it."""
+    runs = arrangement.runs
+    keys = [key for key in (*arrangement.lines, arrangement.facet, *arrangement.axes) if key]
+    seeds = sorted(set(Counter(tuple(shown(run.config.get(key)) for key in keys) for run in runs).values()))
+    many = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    spread = "one seed each" if seeds == [1] else kind.spread.format(seeds=many)
+    studies = ", ".join(dict.fromkeys(str(run.config["study"]) for run in runs))
+    tasks = sorted({(str(run.config["task"]), int(run.info["timesteps"])) for run in runs})
+    lengths = {task: [length for name, length in tasks if name == task] for task, _ in tasks}
+    task = ", ".join(f"{task} T={_enumerate(those)}" for task, those in lengths.items())
+    combined = len(arrangement.line_names()) > MOST_LINES and not kind.each
+    combined_keys = f" A line for each combination of {', '.join(arrangement.lines)}." if combined else ""
+    text = f"{studies}: {task}; {spread}.{combined_keys} {kind.reading}"
+    caption = textwrap.fill(text, int(figure.get_figwidth() * 19))
+    figure.supxlabel(caption, fontsize=7, color="0.3", x=0.02, ha="left", parse_math=False)
+
+
+def _enumerate(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers)) if len(numbers) < 5 else f"{numbers[0]} to {numbers[-1]}"
