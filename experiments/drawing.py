@@ -1,7 +1,6 @@
 """From runs to a figure: its tables, which lines and panels there are, and where they stand."""
 
 import math
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from experiments.errors import UsageError
 from experiments.figures import Description, describe
 from experiments.labelling import MOST_LINES, add_caption, add_colour_bar, add_legend, label_outer, thin_out
 from experiments.study import Run, read_tables, select
-from experiments.style import COLUMN_INCHES, colours, label_short_log_axis
+from experiments.style import COLUMN_INCHES, colours, label_short_log_axis, wrap
 
 MOST_PANELS = 24
 PANEL_HEIGHT = 2.1
@@ -162,9 +161,9 @@ class Drawing:
                 label_short_log_axis(ax)
                 words = [word for word in (line if kind.each and len(names) > 1 else "", facet, ax.get_title()) if word]
                 width = figure.get_figwidth() / self._columns(kind.each, len(cells), len(facets))
-                ax.set_title(textwrap.fill(", ".join(words), int(width * 14)), parse_math=False)
-                ax.set_xlabel(textwrap.fill(ax.get_xlabel(), int(width * 14)))
-                ax.set_ylabel(textwrap.fill(ax.get_ylabel(), int(PANEL_HEIGHT * 14)))
+                ax.set_title(wrap(", ".join(words), width * 14), parse_math=False)
+                ax.set_xlabel(wrap(ax.get_xlabel(), width * 14))
+                ax.set_ylabel(wrap(ax.get_ylabel(), PANEL_HEIGHT * 14))
         for row in panels:
             label_outer(row, self._columns(kind.each, len(cells), len(facets)), shared=not kind.each)
         if len(names) > MOST_LINES and not kind.each:

@@ -1,7 +1,6 @@
 """What surrounds the panels of a figure: legend, caption, colour bar, the names of the axes."""
 
 import math
-import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from experiments.arrangement import Arrangement
 from experiments.figures import Description
 from experiments.study import shown
-from experiments.style import Colours
+from experiments.style import Colours, wrap
 
 MOST_LINES = 14
 """That a legend names one by one, and that have bands."""
@@ -95,7 +94,7 @@ def add_caption(figure: Figure, kind: Description, arrangement: Arrangement) -> 
     combined = len(arrangement.line_names()) > MOST_LINES and not kind.each
     combined_keys = f" A line for each combination of {', '.join(arrangement.lines)}." if combined else ""
     text = f"{studies}: {task}; {spread}.{combined_keys} {kind.reading}"
-    caption = textwrap.fill(text, int(figure.get_figwidth() * 19))
+    caption = wrap(text, figure.get_figwidth() * 19)
     figure.supxlabel(caption, fontsize=7, color="0.3", x=0.02, ha="left", parse_math=False)
 
 

@@ -1,6 +1,9 @@
 """How the figures look: one style, colour-blind safe, readable at a column's width."""
 
+import textwrap
+import unicodedata
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -31,6 +34,8 @@ ASIAN_FONTS = (
     *("Noto Sans CJK JP", "Noto Sans CJK SC", "Microsoft YaHei", "PingFang SC", "WenQuanYi Zen Hei"),
 )
 
+ASIAN_FILES = ("NotoSansCJK", "NotoSansKR", "NanumGothic", "malgun", "AppleSDGothicNeo", "msyh", "wqy-zenhei")
+
 RC: dict[Any, Any] = {
     "figure.dpi": 150,
     "savefig.dpi": 200,
@@ -60,7 +65,12 @@ Colours = dict[str, tuple[str, str]]
 
 def settings() -> dict[Any, Any]:
     """matplotlib's settings, with those fonts of this machine that have what its own lacks."""
-    here = {font.name for font in font_manager.fontManager.ttflist}
+    fonts = font_manager.fontManager
+    if not any(font.name in ASIAN_FONTS for font in fonts.ttflist):  # matplotlib's list may be older than the fonts
+        for path in font_manager.findSystemFonts():
+            if Path(path).stem.startswith(ASIAN_FILES):
+                fonts.addfont(path)
+    here = {font.name for font in fonts.ttflist}
     return {**RC, "font.family": ["DejaVu Sans", *(font for font in ASIAN_FONTS if font in here)]}
 
 
@@ -101,6 +111,12 @@ def _shade(colour: str, place: int, count: int) -> str:
     towards = np.zeros(3) if amount < 0 else np.ones(3)
     mixed = np.array(to_rgb(colour)) * (1 - abs(amount)) + towards * abs(amount)
     return to_hex((mixed[0], mixed[1], mixed[2]))
+
+
+def wrap(text: str, width: float) -> str:
+    """Break text into lines of so many characters, of which a Chinese, Japanese or Korean one counts as two."""
+    doubled = "".join(c + "\0" * (unicodedata.east_asian_width(c) in "WF") for c in text)
+    return textwrap.fill(doubled, max(1, int(width))).replace("\0", "")
 
 
 def draw_line(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, label: str, colour: str, **line: Any) -> None:
