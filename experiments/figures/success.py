@@ -21,14 +21,14 @@ def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes, x: str = "task.length") -> Axes:
     """The share and Wilson's 95 % interval at each length."""
     for i, (value, (colour, marker)) in enumerate(colours.items()):
-        above = len(colours) - 1 - i  # lines that are drawn later, and may lie upon this one: it shows at their sides
+        above = min(len(colours) - 1 - i, 3)  # lines that may lie upon this one: it shows at their sides
         runs = data["summary"][data["summary"][compare] == value]
         if len(runs):
             counts = runs.groupby(x)["solved"].agg(["sum", "size"])
             share = counts["sum"] / counts["size"]
             low, high = wilson(counts["sum"].to_numpy(float), counts["size"].to_numpy(float))
             errors = np.maximum([share - low, high - share], 0)
-            ax.plot(share.index, share, color=colour, marker=marker, label=value, lw=1.4 + above, ms=4 + 2 * above)
+            ax.plot(share.index, share, color=colour, marker=marker, label=value, lw=1.4 + 0.8 * above, ms=4 + above)
             ax.errorbar(share.index, share, yerr=errors, fmt="none", ecolor=colour, capsize=2, elinewidth=0.8)
     ax.set(ylim=(-0.03, 1.03), xlabel=x, ylabel="share of runs solved")
     ax.yaxis.set_major_formatter("{x:.0%}")
