@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.composition import CONF
+from experiments.catalogue import CONF
 from experiments.config import compose
 from experiments.run import run
 
