@@ -92,6 +92,12 @@ def figures(incomplete: str) -> Iterator[tuple[str, str]]:
     yield from ((name, line) for name, line in catalogue()["figure"].items() if name.startswith(incomplete))
 
 
+def launchers(incomplete: str) -> list[str]:
+    """What a sweep is made by."""
+    names = ("basic", "joblib", "submitit_local", "submitit_slurm")
+    return [name for name in names if name.startswith(incomplete)]
+
+
 def groups(ctx: typer.Context, incomplete: str) -> list[str]:
     """What `bptt list` takes."""
     from experiments.catalogue import catalogue

@@ -22,12 +22,36 @@ ConfigDir = Annotated[
         help="A folder with your own choices, such as cell/mine.yaml.", exists=True, file_okay=False, show_default=False
     ),
 ]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Make finished runs again; without it they are kept.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Make it again from the start, even if it is finished.")]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--fresh/--resume",
+        help="Delete finished runs and start over (asks first), or keep them, and go on with what was cut off.",
+    ),
+]
+Retry = Annotated[bool, typer.Option("--retry", help="Also start over the runs that failed.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Delete without being asked.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder and nothing else.")]
 ResultsDir = Annotated[str, typer.Option(help="Where studies are looked for by name.")]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, help="Runs at a time.  [default: the number of processors]", show_default=False),
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Runs at a time.  [default: the number of processors; on Slurm, that of the runs]",
+        show_default=False,
+    ),
+]
+Launcher = Annotated[
+    str | None,
+    typer.Option(
+        help="basic: in this process; joblib; submitit_local; submitit_slurm: on a cluster, its own options as "
+        "hydra.launcher.partition=NAME and so on.  [default: joblib, for one run basic]",
+        show_default=False,
+        autocompletion=completion.launchers,
+    ),
 ]
 Studies = Annotated[
     list[str],

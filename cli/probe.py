@@ -1,6 +1,5 @@
 """bptt probe"""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -36,10 +35,12 @@ def probe(
     from cli.progress import shown
     from cli.table import print_probe, print_runs
     from experiments.errors import UsageError
+    from experiments.launching import choose
+    from experiments.lifecycle import reopen
     from experiments.probe import config_of_checkpoint, probe_folder
     from experiments.probe import probe as probe_one
     from experiments.status import Task
-    from experiments.sweep import extend_path, plan, sweep
+    from experiments.sweep import extend_path, plan, reopen_all, sweep
 
     extend_path(config_dir)
     if checkpoint is not None:
@@ -47,14 +48,16 @@ def probe(
             raise UsageError(f"{overrides[0]}: --checkpoint comes with the run's own configuration; leave this out")
         config = config_of_checkpoint(checkpoint)
         study, folders = config.study_folder, [probe_folder(config, trained=True)]
-        with shown([Task(folders[0], folders[0].name, config.probe.batches)], fresh=fresh, quiet=quiet):
-            results = [probe_one(config, fresh=fresh, checkpoint=checkpoint)]
+        reopen(folders[0], fresh=fresh, retry=True)
+        with shown([Task(folders[0], folders[0].name, config.probe.batches)], quiet=quiet):
+            results = [probe_one(config, checkpoint=checkpoint)]
     else:
-        planned = plan(overrides or [], config_dir)
-        jobs = min(jobs or os.cpu_count() or 1, len(planned.configs))
-        with shown(planned.tasks(probe=True), fresh=fresh, quiet=quiet):
-            results = sweep(planned, jobs=jobs, fresh=fresh, make=probe_one)
-        study, folders = planned.study_folder, [probe_folder(config) for config in planned.configs]
+        planned = plan(overrides or [], config_dir, probe_one)
+        launcher, jobs = choose(None, jobs, len(planned.configs))
+        reopen_all(planned, fresh=fresh, retry=True)
+        with shown(planned.tasks(), quiet=quiet):
+            results = sweep(planned, launcher=launcher, jobs=jobs)
+        study, folders = planned.study_folder, planned.folders
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
     if len(folders) == 1 and results[0].status == "completed" and not quiet:
         print_probe(study, folders[0].name)

@@ -21,14 +21,14 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 @contextmanager
-def shown(tasks: "Sequence[Task]", *, fresh: bool = False, quiet: bool = False) -> "Iterator[None]":
+def shown(tasks: "Sequence[Task]", *, quiet: bool = False) -> "Iterator[None]":
     """Show how far the runs are until the context is left."""
     if quiet:
         yield
         return
     from experiments.status import Follower
 
-    follower = Follower(tasks, fresh=fresh)
+    follower = Follower(tasks)
     with _live(follower) if _is_terminal() else _plain(follower):
         yield
 

@@ -11,21 +11,26 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     """Train one network and record its gradients through time.
 
     Its folder, RESULTS_DIR/STUDY/runs/RUN_ID, is the last line on stdout. The run id is made from the configuration: a
-    run that is already finished is not made again.
+    run that is finished is not made again, and one that was cut off goes on from where it last saved.
 
     Example: bptt run cell=lstm task.length=200 clip=norm clip.threshold=0.5
     """
     from cli.progress import shown
     from cli.table import print_runs
     from experiments.config import compose
+    from experiments.errors import UsageError
+    from experiments.lifecycle import reopen
     from experiments.run import run as run_one
     from experiments.status import Task
     from experiments.sweep import extend_path
 
     extend_path(config_dir)
     config = compose(overrides or [], config_dir)
-    with shown([Task(config.run_folder, config.run_id, config.steps)], fresh=fresh, quiet=quiet):
-        result = run_one(config, fresh=fresh)
+    reopen(config.run_folder, fresh=fresh, retry=True)
+    with shown([Task(config.run_folder, config.run_id, config.steps)], quiet=quiet):
+        result = run_one(config)
+    if result.status == "running":
+        raise UsageError(f"{result.folder}: is being made by another process; `bptt status` shows it")
     print_runs(config.study_folder, [config.run_id], quiet=quiet)
     typer.echo(result.folder)
     if result.status == "failed":

@@ -1,20 +1,22 @@
 """From KEY=VALUE overrides to what Hydra composes of them, and from Hydra's errors to one line."""
 
+import copy
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.catalogue import choices
+from experiments.catalogue import choices, groups
 from experiments.errors import UsageError
 
 
@@ -35,8 +37,33 @@ class Composer:
             UsageError: what Hydra does not accept.
         """
         overrides = [*search_path(self._config_dir), *name_study(overrides, self._config_dir)]
-        with _explained(overrides):
+        with explained(overrides):
             return compose("config", overrides, return_hydra_config=True)
+
+    def compose_all(self, points: Iterable[Sequence[str]]) -> Iterator[tuple[DictConfig, Mapping[str, str]]]:
+        """Each point's configuration, and its choices; what points have in common is composed once.
+
+        Hydra composes the choices, then sets values in what came of it; this does no other, but the first part, which
+        takes nearly all of the time, only once for the same choices.
+
+        Raises:
+            UsageError: what Hydra does not accept.
+        """
+        composed: dict[tuple[str, ...], DictConfig] = {}
+        known = set(groups(self._config_dir))
+        for point in points:
+            parsed = self.parse(point)
+            values = [o for o in parsed if o.type is OverrideType.CHANGE and o.key_or_group not in known]
+            values = [o for o in values if o.package is None and not is_of_hydra(o.key_or_group)]
+            rest = [str(o.input_line) for o in parsed if o not in values]
+            if not all(override.partition("=")[0] in known for override in rest):
+                values, rest = [], list(point)  # '+x=1', '~clip' and the like: their order counts
+            if tuple(rest) not in composed:
+                composed[tuple(rest)] = self.compose(rest)
+            cfg = copy.deepcopy(composed[tuple(rest)])
+            with explained(point):
+                ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
+            yield cfg, cfg.hydra.runtime.choices
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """The overrides as Hydra's grammar reads them, lists and ranges not yet expanded.
@@ -45,7 +72,7 @@ class Composer:
             UsageError: one that is not of the grammar.
         """
         overrides = name_study(overrides, self._config_dir)
-        with _explained(overrides):
+        with explained(overrides):
             return OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(overrides)
 
 
@@ -83,8 +110,14 @@ def name_study(overrides: Sequence[str], config_dir: Path | None) -> list[str]:
     return named
 
 
+def is_of_hydra(override: str, part: str = "") -> bool:
+    """Whether an override is for Hydra itself, or a part of it: hydra/launcher=..., hydra.launcher.partition=..."""
+    return re.match(rf"[+~]*hydra[./]{part}\b", override) is not None
+
+
 @contextmanager
-def _explained(overrides: Sequence[str]) -> Iterator[None]:
+def explained(overrides: Sequence[str]) -> Iterator[None]:
+    """Turn what Hydra has to say of overrides into a UsageError."""
     try:
         yield
     except (HydraException, OmegaConfBaseException, ValueError) as error:

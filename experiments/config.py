@@ -103,6 +103,7 @@ class Config(Section):
     dtype: Literal["float32", "float64"]
     device: str
     threads: PositiveInt
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     results_dir: Annotated[str, Field(min_length=1)]
 
     @field_validator("device")
@@ -127,7 +128,8 @@ class Config(Section):
     @property
     def run_id(self) -> str:
         """A readable name, and the hash of all that the results depend on: the same for the same run, in any study."""
-        identity = self.model_dump(exclude={"study": True, "results_dir": True, "record": {"tensorboard"}})
+        identity = self.model_dump(exclude={"study": True, "results_dir": True, "checkpoint_seconds": True})
+        del identity["record"]["tensorboard"]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
         return f"{self.cell['name']}-{self.task['name']}-{self.clip['name']}-seed{self.seed}-{digest}"
 

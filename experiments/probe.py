@@ -9,11 +9,14 @@ import yaml
 from jaxtyping import Float
 from torch import Tensor
 
+from experiments.checkpoint import Checkpoint
 from experiments.clipping import total_norm
 from experiments.config import Config, Parts, from_saved
 from experiments.errors import UsageError
+from experiments.lifecycle import Result, carry_out
 from experiments.results import RunFolder
-from experiments.run import NETWORK, Result, carry_out, generator_of, measures_of, windows_of
+from experiments.run import NETWORK, measures_of, windows_of
+from experiments.seeding import generator_of
 from experiments.training import METRICS
 from models.jacobian import Spectrum, analyze, backward_step_jacobians, unroll_states
 from models.network import cut
@@ -25,12 +28,7 @@ JACOBIAN = (
 LYAPUNOV = ("layer", "index", "exponent")
 
 
-def probe(
-    config: Config,
-    *,
-    fresh: bool = False,
-    checkpoint: Path | None = None,
-) -> Result:
+def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
     """Probe one network; see `carry_out`.
 
     All is computed in float64, on the batches that training would begin with. Writes metrics.csv (a row a batch, no
@@ -38,11 +36,10 @@ def probe(
 
     Args:
         config: of the network and task.
-        fresh: probe again what is probed already.
         checkpoint: the folder of a trained run, whose parameters are taken.
     """
 
-    def work(parts: Parts, files: RunFolder) -> dict[str, Any]:
+    def work(parts: Parts, files: RunFolder, _: Checkpoint | None) -> dict[str, Any]:
         if checkpoint is not None:
             parts.network.load_state_dict(torch.load(checkpoint / NETWORK, weights_only=True))
         parts.network.double()
@@ -50,7 +47,7 @@ def probe(
         _probe_jacobians(config, parts, files, inputs[:, : config.probe.samples])
         return {"kind": "probe", "checkpoint": None if checkpoint is None else checkpoint.name}
 
-    return carry_out(config, probe_folder(config, trained=checkpoint is not None), work, fresh=fresh)
+    return carry_out(config, probe_folder(config, trained=checkpoint is not None), work)
 
 
 def probe_folder(config: Config, *, trained: bool = False) -> Path:

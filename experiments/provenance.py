@@ -1,16 +1,21 @@
 """Where a result comes from: what has to be the same for the same numbers to come out again."""
 
+import hashlib
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from pydoc import locate
 from typing import Any
 
 PACKAGES = ("torch", "numpy", "pandas", "hydra-core", "scikit-learn")
 
 
+@cache
 def provenance() -> dict[str, Any]:
     """Versions, the code's commit, the command line and the machine."""
     return {
@@ -24,6 +29,25 @@ def provenance() -> dict[str, Any]:
             "cores": os.cpu_count(),
         },
     }
+
+
+def digest_of_source(targets: Sequence[str]) -> str:
+    """A digest of the source that makes a run: ours, and the modules of its choices, which may be a user's."""
+    digest = hashlib.sha256(_own_source())
+    for target in targets:
+        module = sys.modules.get(getattr(locate(target), "__module__", ""))
+        file = getattr(module, "__file__", None)
+        if file and Path(file).suffix == ".py":
+            digest.update(Path(file).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _own_source() -> bytes:
+    """The Python source of `models` and of `experiments`, but for what only reads results."""
+    root = Path(__file__).parent.parent
+    files = [*root.glob("models/**/*.py"), *root.glob("experiments/**/*.py")]
+    return b"".join(file.read_bytes() for file in sorted(files) if "figures" not in file.parts)
 
 
 def _commit(folder: Path) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -27,10 +27,16 @@ class Table:
         columns: of each row.
         mirror: gets the same rows.
         flush_seconds: how long rows may be kept back.
+        kept: how many bytes of the file that is there to go on behind; what follows them is cut off.
     """
 
     def __init__(
-        self, path: Path, columns: Sequence[str], mirror: "Mirror | None" = None, flush_seconds: float = 1.0
+        self,
+        path: Path,
+        columns: Sequence[str],
+        mirror: "Mirror | None" = None,
+        flush_seconds: float = 1.0,
+        kept: int = 0,
     ) -> None:
         self.path = path
         self._mirror = mirror
@@ -39,6 +45,10 @@ class Table:
         self._rows: list[tuple[Value, ...]] = []
         self._flushed = time.monotonic()
         self._file: io.FileIO | None = None
+        if kept:
+            self._file = io.FileIO(self.path, "rb+")
+            self._file.truncate(kept)
+            self._file.seek(kept)
 
     def append(self, rows: Iterable[tuple[Value, ...]]) -> None:
         """Add rows, in the order of the columns."""
@@ -57,6 +67,14 @@ class Table:
             self._file = self._file or io.FileIO(self.path, "wb")
             self._write(self._file, text)
         self._flushed = time.monotonic()
+
+    def sync(self) -> int:
+        """Write what was kept back through to the disk; the file's size in bytes, 0 before its first row."""
+        self.flush()
+        if self._file is None:
+            return 0
+        os.fsync(self._file.fileno())
+        return self._file.tell()
 
     def close(self) -> None:
         """Write what was kept back, and let go of the file."""
@@ -90,18 +108,30 @@ class Mirror(Protocol):
 
 
 class RunFolder:
-    """The folder of one run, and the tables in it. Leaving it as a context writes and closes them all."""
+    """The folder of one run, and the tables in it. Leaving it as a context writes and closes them all.
 
-    def __init__(self, path: Path, mirror: Mirror | None = None) -> None:
+    Args:
+        path: of the folder.
+        mirror: gets the rows of all tables.
+        kept: sizes, as of `sync`, of tables that go on behind what they hold.
+    """
+
+    def __init__(self, path: Path, mirror: Mirror | None = None, kept: Mapping[str, int] | None = None) -> None:
         self.path = path
         self._mirror = mirror
+        self._kept = kept or {}
         self._tables: list[Table] = []
 
     def table(self, name: str, columns: Sequence[str]) -> Table:
-        """Begin NAME.csv."""
-        table = Table(self.path / f"{name}.csv", columns, self._mirror)
+        """Begin NAME.csv, or go on with it."""
+        table = Table(self.path / f"{name}.csv", columns, self._mirror, kept=self._kept.get(name, 0))
         self._tables.append(table)
         return table
+
+    def sync(self) -> dict[str, int]:
+        """Write all tables through to the disk; the size of each that has rows, by its name."""
+        sizes = {table.path.stem: table.sync() for table in self._tables}
+        return {name: size for name, size in sizes.items() if size}
 
     def __enter__(self) -> Self:
         return self
@@ -133,10 +163,13 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Put a file in place in one go: a reader sees the old one or the new one."""
+    """Put a file in place in one go: a reader, also one after a power cut, sees the old one or the new one."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        with beside.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

@@ -8,14 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
-from experiments.results import read_json
+from experiments.claim import read_info
 from experiments.study import Run, compared_keys, differing_keys, shown
 
-ENDED = ("completed", "diverged", "failed", "interrupted")
+Status = Literal["running", "completed", "diverged", "failed", "interrupted"]
+FINISHED: tuple[Status, ...] = ("completed", "diverged")
+SETTLED: tuple[Status, ...] = (*FINISHED, "failed")
+"""What a sweep does not make again by itself."""
+ENDED: tuple[Status, ...] = (*SETTLED, "interrupted")
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,11 @@ class State:
         step: the last one on the disk, 0 before the first.
         loss: at that step.
         grad_norm: of all parameters at that step.
-        seconds: since it began; of an ended run, what it took.
-        speed: steps a second, 0 where not known.
+        seconds: that it has been made for.
+        speed: steps a second, 0 where not known; of a run that goes on, since it does.
         flow: the norm of the gradient by lag, at the last recorded step; layer 0's h.
         error: of a failed run.
-        kept: it was finished before it was followed.
+        kept: it was settled before it was followed.
     """
 
     task: Task
@@ -78,22 +82,23 @@ class State:
 class Follower:
     """Follows runs by looking at their files.
 
-    What lies in a folder when the follower is made is an earlier attempt, unless it is finished and is to be kept.
+    A run that was cut off before the follower was made is waiting until it goes on.
 
     Args:
         tasks: the runs.
-        fresh: finished runs will be made again, too.
     """
 
-    def __init__(self, tasks: Sequence[Task], *, fresh: bool = False) -> None:
+    def __init__(self, tasks: Sequence[Task]) -> None:
         self._stale: dict[Path, int] = {}
         self._ended: dict[Path, State] = {}
         self._tasks = tasks
         for task in tasks:
-            status = read_json(task.folder / "run.json").get("status")
-            if status in ("completed", "diverged") and not fresh:
-                self._ended[task.folder] = State(task, status, task.steps, kept=True)
-            elif status:
+            info = read_info(task.folder)
+            if info.get("status") in SETTLED:
+                self._ended[task.folder] = State(
+                    task, info["status"], task.steps, error=info.get("error", ""), kept=True
+                )
+            elif info.get("status") == "interrupted":
                 self._stale[task.folder] = _stamp(task.folder)
 
     def look(self) -> list[State]:
@@ -122,7 +127,7 @@ def _stamp(folder: Path) -> int:
 def state_of(task: Task) -> State:
     """How far a run is, from run.json and the last rows of metrics.csv and gradients.csv."""
     try:
-        info = read_json(task.folder / "run.json")
+        info = read_info(task.folder)
     except json.JSONDecodeError:
         info = {}
     if not info:
@@ -130,7 +135,10 @@ def state_of(task: Task) -> State:
     rows = _last_rows(task.folder / "metrics.csv", 2_000)
     last: dict[str, Any] = {str(key): value for key, value in rows.iloc[-1].items()} if len(rows) else {}
     step = int(last.get("step", 0))
-    seconds = info.get("seconds") or _age(info.get("started"))
+    before, since = 0, info["started"]
+    for stage in info.get("continued", []):
+        before, since = stage["after_step"], stage["at"]
+    seconds = info.get("seconds") or _age(since)
     flow: Sequence[float] = ()
     if info["status"] == "running":
         gradients = _last_rows(task.folder / "gradients.csv", 30_000)
@@ -145,15 +153,15 @@ def state_of(task: Task) -> State:
         float(last.get("loss", math.nan)),
         float(last.get("grad_norm", math.nan)),
         seconds,
-        step / seconds if seconds else 0.0,
+        max(0, step - before) / seconds if seconds else 0.0,
         flow,
         info.get("error", ""),
     )
 
 
-def _age(started: str | None) -> float:
+def _age(since: str) -> float:
     """Seconds since a moment in ISO format, at least one: it is written in whole seconds."""
-    return max(1.0, time.time() - datetime.fromisoformat(started).timestamp()) if started else 0.0
+    return max(1.0, time.time() - datetime.fromisoformat(since).timestamp())
 
 
 def _last_rows(path: Path, size: int) -> pd.DataFrame:

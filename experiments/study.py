@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from experiments.claim import read_info
 from experiments.errors import UsageError
-from experiments.results import Value, read_csv, read_json
+from experiments.results import Value, read_csv
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def read_runs(study: Path) -> list[Run]:
     runs = []
     for folder in sorted((study / "runs").iterdir()):
         try:
-            info = read_json(folder / "run.json")
+            info = read_info(folder)
             if info:
                 text = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
                 config = flatten(yaml.load(text, Loader=yaml.CSafeLoader))

@@ -1,30 +1,40 @@
-"""A sweep: many runs through Hydra's sweeper and launchers. The one file that drives Hydra's multirun."""
+"""A sweep: a grid of runs, planned and checked whole, then made by workers that each take what no other has."""
 
+import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from hydra import initialize_config_module
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig
 
-from experiments.composition import Composer, composing, name_study, search_path
+from experiments.claim import is_claimed
+from experiments.composition import Composer, composing, explained, is_of_hydra, name_study, search_path
 from experiments.config import Config, build, check
 from experiments.errors import UsageError
+from experiments.launching import launch, overrides_of
+from experiments.lifecycle import Result, check_writable, reopen, settle
 from experiments.probe import probe_folder
-from experiments.run import Result, check_writable, run
-from experiments.status import Task, tasks_of
+from experiments.results import read_json
+from experiments.run import run
+from experiments.status import SETTLED, Task, tasks_of
 from experiments.study import Run, flatten
+
+MOST_DEATHS = 2
+"""As often may a run's process be killed before the run counts as failed."""
 
 
 class Make(Protocol):
     """Makes one run of a configuration."""
 
-    def __call__(self, config: Config, *, fresh: bool = ...) -> Result:
+    def __call__(self, config: Config) -> Result:
         """As `run` and `probe` do."""
         ...
 
@@ -33,41 +43,52 @@ class Plan(NamedTuple):
     """A sweep, checked and ready.
 
     Attributes:
-        overrides: what Hydra's sweeper gets, the study's own axes included.
         configs: of each run, in the sweeper's order.
+        folders: of each run.
         config_dir: the user's own choices.
+        base: overrides with which Hydra composes the first run: where the study is.
+        launcher: what the user says of the launcher.
+        make: makes one run: `run` or `probe`.
     """
 
-    overrides: list[str]
     configs: list[Config]
+    folders: list[Path]
     config_dir: Path | None
+    base: list[str]
+    launcher: list[str]
+    make: Make
 
     @property
     def study_folder(self) -> Path:
         return self.configs[0].study_folder
 
-    def tasks(self, *, probe: bool = False) -> list[Task]:
-        """What is to be followed while the runs, or probes, are made."""
-        folders = [probe_folder(config) if probe else config.run_folder for config in self.configs]
-        steps = [config.probe.batches if probe else config.steps for config in self.configs]
+    def tasks(self) -> list[Task]:
+        """What is to be followed while the runs are made."""
         runs = [
             Run(folder, flatten(config.model_dump(exclude={"study"})), {})
-            for folder, config in zip(folders, self.configs, strict=True)
+            for folder, config in zip(self.folders, self.configs, strict=True)
         ]
-        return tasks_of(runs, steps)
+        return tasks_of(runs, [config.steps if self.make is run else config.probe.batches for config in self.configs])
+
+    def of_status(self, *statuses: str | None) -> list[Path]:
+        """The folders of the runs whose run.json says so; None: has not begun."""
+        return [folder for folder in self.folders if read_json(folder / "run.json").get("status") in statuses]
 
 
-def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
+def plan(overrides: Sequence[str], config_dir: Path | None = None, make: Make = run) -> Plan:
     """Expand a sweep and check every run in it, before anything is written.
 
     Raises:
         UsageError: the first thing wrong with the first run that has something wrong.
     """
+    launcher = [override for override in overrides if is_of_hydra(override, "launcher")]
     with composing(config_dir) as composer:
-        axes = _with_study_axes(overrides, composer)
-        (points,) = BasicSweeper.split_arguments(composer.parse(axes), max_batch_size=None)
-        composed = [composer.compose(point) for point in points]
-    configs = [check(cfg, cfg.hydra.runtime.choices) for cfg in composed]
+        axes = _with_study_axes([override for override in overrides if override not in launcher], composer)
+        try:
+            (points,) = BasicSweeper.split_arguments(composer.parse(axes), max_batch_size=None)
+        except HydraException as error:
+            raise UsageError(f"{' '.join(overrides)}: {error}; for a search say hydra/sweeper=optuna") from None
+        configs = [check(cfg, choices) for cfg, choices in composer.compose_all(points)]
     different = len({config.run_id for config in configs})
     if different < len(configs):
         raise UsageError(
@@ -78,36 +99,73 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None) -> Plan:
     for config in {config.model_dump_json(exclude={"seed"}): config for config in configs}.values():
         build(config)
     check_writable(configs[0].study_folder)
-    return Plan([*search_path(config_dir), *name_study(axes, config_dir)], configs, config_dir)
+    folders = [config.run_folder if make is run else probe_folder(config) for config in configs]
+    base = [*search_path(config_dir), *name_study(points[0], config_dir)]
+    return Plan(configs, folders, config_dir, base, launcher, make)
 
 
-def sweep(planned: Plan, *, jobs: int, fresh: bool = False, make: Make = run) -> list[Result]:
-    """Make all runs, `jobs` at a time, in the order of the plan.
+def reopen_all(planned: Plan, *, fresh: bool = False, retry: bool = False) -> None:
+    """Make ready what the sweep is to make; see `reopen`."""
+    for folder in planned.folders:
+        reopen(folder, fresh=fresh, retry=retry)
+
+
+def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Result]:
+    """Make all runs that are not settled, `jobs` at a time, in the order of the plan; how each ended.
+
+    A run that another sweep is making is waited for, and taken over where that one dies. A run whose process is killed
+    is begun once more by joblib, and is left interrupted by the other launchers: the next sweep goes on with it.
 
     Args:
         planned: what to run.
-        jobs: 1 runs them in this process, by Hydra's basic launcher; more in as many workers, by joblib.
-        fresh: make again what is finished.
-        make: makes one run: `run` or `probe`.
+        launcher: of Hydra; 'basic' is this process.
+        jobs: how many workers; each takes the next run that no other has.
+
+    Raises:
+        KeyboardInterrupt: as it came; what was being made is recorded as interrupted.
     """
-    launcher = ["hydra/launcher=basic"] if jobs == 1 else ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
-    task = partial(_run_one, config_dir=planned.config_dir, fresh=fresh, make=make)
-    with initialize_config_module("conf", version_base="1.3", job_name="sweep"):
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        batches = hydra.multirun("config", task, [*planned.overrides, "hydra.sweeper.params=null", *launcher])
-    return [job.return_value for batch in batches for job in batch]
+    made: dict[Path, Result] = {}
+    deaths: Counter[Path] = Counter()
+    left = planned
+    with _settled_on_interrupt(planned), composing(planned.config_dir):
+        while left.configs:
+            worker = partial(work, configs=left.configs, config_dir=planned.config_dir, make=planned.make)
+            options = overrides_of(launcher, min(jobs, len(left.configs)), planned.launcher)
+            try:
+                with explained(options):
+                    for results in launch(worker, min(jobs, len(left.configs)), [*planned.base, *options]):
+                        made |= {result.folder: result for result in results if not result.skipped}
+            except TerminatedWorkerError:
+                died = [folder for folder in planned.of_status("running") if not is_claimed(folder)]
+                if not died:
+                    raise
+                deaths.update(died)
+                for folder in died:
+                    if deaths[folder] >= MOST_DEATHS:
+                        settle(folder, "failed", "its process was killed, twice; is there enough memory?")
+                    else:
+                        settle(folder, "interrupted")
+                left = _only(planned, planned.of_status(None, "interrupted"))
+            else:
+                left = _only(planned, _wait_for_others(planned))
+        for folder in planned.of_status("running"):
+            settle(folder, "interrupted")
+    return [made.get(folder) or _result_on_disk(folder) for folder in planned.folders]
 
 
-def _run_one(cfg: DictConfig, *, config_dir: Path | None, fresh: bool, make: Make) -> Result:
-    """One run of the sweep, in whichever process the launcher makes it."""
+def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, make: Make) -> list[Result]:
+    """One worker: makes one run after the other, each that no other worker has begun."""
     extend_path(config_dir)
-    job = HydraConfig.get()
-    config = check(cfg, job.runtime.choices)
-    try:
-        return make(config, fresh=fresh)
-    except UsageError as error:  # what was right when the sweep was planned, but is so no longer
-        return Result(config.run_folder, "failed", str(error), 0.0, skipped=False)
+    results = []
+    for config in configs:
+        folder = config.run_folder if make is run else probe_folder(config)
+        if read_json(folder / "run.json").get("status") == "running":
+            continue  # by another worker; or by one that was killed over it, which is not for this one to risk
+        try:
+            results.append(make(config))
+        except UsageError as error:  # what was right when the sweep was planned, but is so no longer
+            results.append(Result(folder, "failed", str(error), 0.0, skipped=False))
+    return results
 
 
 def extend_path(config_dir: Path | None) -> None:
@@ -116,6 +174,45 @@ def extend_path(config_dir: Path | None) -> None:
         sys.path += [
             folder for folder in map(str, (config_dir.resolve(), config_dir.resolve().parent)) if folder not in sys.path
         ]
+
+
+def _wait_for_others(planned: Plan) -> list[Path]:
+    """Wait while other processes make runs of the plan; those that they left unfinished."""
+    others = [folder for folder in planned.of_status("running") if is_claimed(folder)]
+    while any(map(is_claimed, others)):
+        time.sleep(0.2)
+    for folder in others:
+        reopen(folder)
+    return [folder for folder in others if read_json(folder / "run.json").get("status") not in SETTLED]
+
+
+def _only(planned: Plan, folders: Sequence[Path]) -> Plan:
+    wanted = set(folders)
+    kept = [
+        (config, folder) for config, folder in zip(planned.configs, planned.folders, strict=True) if folder in wanted
+    ]
+    return planned._replace(configs=[config for config, _ in kept], folders=[folder for _, folder in kept])
+
+
+def _result_on_disk(folder: Path) -> Result:
+    info = read_json(folder / "run.json")
+    return Result(folder, info.get("status", "interrupted"), info.get("error"), 0.0, skipped=True)
+
+
+@contextmanager
+def _settled_on_interrupt(planned: Plan) -> Iterator[None]:
+    """Record as interrupted what the workers were making when an interrupt ended them, and pass it on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        for signum in (signal.SIGINT, signal.SIGTERM):  # a second one shall not keep the first from being recorded
+            signal.signal(signum, signal.SIG_IGN)
+        deadline = time.monotonic() + 1.0  # the workers have been told, or killed
+        for folder in planned.of_status("running"):
+            while is_claimed(folder) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            settle(folder, "interrupted")
+        raise
 
 
 def _with_study_axes(overrides: Sequence[str], composer: Composer) -> list[str]:

@@ -23,14 +23,16 @@ class EventFile:
 
     A number is a scalar TABLE/WHAT IT IS ABOUT/COLUMN at its step, such as gradients/layer_0/h/lag_90/grad_norm. A
     table without steps has none, nor has an empty field. The writer keeps float32.
+
+    Args:
+        folder: of the run.
+        made: steps that are there already; what an earlier file has of later ones is not shown any more.
     """
 
-    PATTERN = "events.out.tfevents.*"
-
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, made: int = 0) -> None:
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(folder, flush_secs=1)
+        self._writer = SummaryWriter(folder, purge_step=made + 1 if made else None, flush_secs=1)
 
     def add(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Value, ...]]) -> None:
         """New rows of a table."""

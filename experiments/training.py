@@ -42,6 +42,7 @@ def train(
     clip: Clip,
     *,
     steps: int,
+    first_step: int = 1,
     batch_size: int,
     generator: Generator,
     record_every: int,
@@ -57,6 +58,7 @@ def train(
 
     Args:
         steps: how many updates to make.
+        first_step: the number of the first that is to be made, where those before it were made earlier.
         batch_size: sequences drawn from the task for each.
         generator: of the training sequences, on the CPU.
         record_every: the recorded steps are 1, 1 + record_every, ..., and the last.
@@ -67,7 +69,7 @@ def train(
     """
     parameters = dict(network.named_parameters())
     first = next(iter(parameters.values()))
-    for number in range(1, steps + 1):
+    for number in range(first_step, steps + 1):
         batch = task.draw(batch_size, generator).to(first.device, first.dtype)
         recorded = bool(measures) and is_due(number, record_every, steps)
         loss, trace = _backpropagate(network, task, optimizer, batch, windows if recorded else None)

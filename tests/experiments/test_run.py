@@ -10,7 +10,9 @@ import torch
 
 from experiments.analysis import summarize
 from experiments.config import compose
-from experiments.run import MEASURES, generator_of, run
+from experiments.lifecycle import reopen
+from experiments.run import MEASURES, run
+from experiments.seeding import generator_of
 from experiments.study import read_runs
 from experiments.sweep import plan, sweep
 
@@ -39,11 +41,11 @@ def test_the_same_command_twice_writes_the_same_bytes(tmp_path, cell, task):
     assert set(contents(one.folder)) == {f"{name}.csv" for name in TABLES + gates}
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_a_run_in_a_sweep_equals_the_same_run_alone(tmp_path, jobs):
+@pytest.mark.parametrize(("launcher", "jobs"), [("basic", 1), ("joblib", 2), ("submitit_local", 2)])
+def test_a_run_in_a_sweep_equals_the_same_run_alone(tmp_path, launcher, jobs):
     overrides = [*SMALL, "record.evaluate_samples=50", "cell=rnn,lstm", "clip=none,norm"]
     planned = plan([*overrides, f"results_dir={tmp_path / 'sweep'}"])
-    results = sweep(planned, jobs=jobs)
+    results = sweep(planned, launcher=launcher, jobs=jobs)
     assert [result.status for result in results] == ["completed"] * 4
     for result, config in zip(results, planned.configs, strict=True):
         assert result.folder == config.run_folder
@@ -144,7 +146,10 @@ def test_a_run_that_raises_is_recorded_with_its_error(tmp_path, monkeypatch):
     assert "in after_step" in info["traceback"]
     assert len(pd.read_csv(result.folder / "metrics.csv")) == 1
     monkeypatch.undo()
-    assert run(small(tmp_path)).status == "completed"  # what failed is made again
+    again = run(small(tmp_path))
+    assert (again.status, again.error, again.skipped) == ("failed", "ZeroDivisionError: division by zero", True)
+    reopen(result.folder, retry=True)
+    assert run(small(tmp_path)).status == "completed"
 
 
 def test_an_interrupted_run_keeps_its_rows(tmp_path, monkeypatch):
@@ -163,7 +168,8 @@ def test_what_is_finished_is_not_made_again_unless_asked(tmp_path):
     stamp = (first.folder / "metrics.csv").stat().st_mtime_ns
     assert run(config).skipped
     assert (first.folder / "metrics.csv").stat().st_mtime_ns == stamp
-    again = run(config, fresh=True)
+    reopen(first.folder, fresh=True)
+    again = run(config)
     assert not again.skipped
     assert (first.folder / "metrics.csv").stat().st_mtime_ns > stamp
 

@@ -10,6 +10,7 @@ import pytest
 
 from experiments.config import compose
 from experiments.errors import UsageError
+from experiments.lifecycle import reopen
 from experiments.run import MEASURES, run
 from experiments.tensorboard import NAMED_BY
 
@@ -71,7 +72,8 @@ def test_the_run_is_the_same_with_and_without(tmp_path):
         assert path.read_bytes() == (folders[1] / path.name).read_bytes()
     assert [len(list(folder.glob("events.*"))) for folder in folders] == [1, 0]
     assert run(with_it).skipped
-    run(with_it, fresh=True)
+    reopen(with_it.run_folder, fresh=True)
+    run(with_it)
     assert len(list(folders[0].glob("events.*"))) == 1
 
 

@@ -1,0 +1,56 @@
+"""Who makes a run: one process at a time, also where several sweeps share a study. Imports no torch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from experiments.results import read_json
+
+LOCK = ".lock"
+
+
+@contextmanager
+def claim(folder: Path) -> Iterator[bool]:
+    """Have a run's folder to oneself; False where another process has it. The lock goes with the process that holds it.
+
+    Args:
+        folder: exists.
+    """
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def is_claimed(folder: Path) -> bool:
+    """Whether a process has the folder, as far as can be told."""
+    if not (folder / LOCK).exists():
+        return False
+    try:
+        with claim(folder) as free:
+            return not free
+    except OSError:  # of another user: cannot be tried
+        return True
+
+
+def read_info(folder: Path) -> dict[str, Any]:
+    """run.json, in which a run that no process makes any more is 'interrupted', whatever it said last; {} without one.
+
+    Raises:
+        json.JSONDecodeError: it is damaged.
+    """
+    info = read_json(folder / "run.json")
+    if info.get("status") == "running" and not is_claimed(folder):
+        info = read_json(folder / "run.json")  # it may just have ended
+        if info.get("status") == "running":
+            return {**info, "status": "interrupted"}
+    return info

@@ -1,0 +1,227 @@
+"""The life of a run: claimed, begun or continued, and ended, each recorded in run.json as it happens."""
+
+import os
+import shutil
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import torch
+from omegaconf import OmegaConf
+
+from experiments.checkpoint import CHECKPOINT, Checkpoint, load
+from experiments.claim import LOCK, claim, read_info
+from experiments.config import CHOICES, Config, Parts, build
+from experiments.errors import UsageError
+from experiments.provenance import digest_of_source, provenance
+from experiments.results import RunFolder, read_json, write_json, write_whole
+from experiments.seeding import generator_of
+from experiments.status import SETTLED, Status
+from experiments.tensorboard import EventFile
+from experiments.theory import predict
+
+
+class Result(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        folder: where its files are.
+        status: as in run.json; 'running' where another process makes it.
+        error: of a failed run, in one line.
+        seconds: what it took; 0 if nothing was done.
+        skipped: whether nothing was done: it was settled before, or another process makes it.
+    """
+
+    folder: Path
+    status: Status
+    error: str | None
+    seconds: float
+    skipped: bool
+
+
+Work = Callable[[Parts, RunFolder, Checkpoint | None], dict[str, Any]]
+"""What is done with the built parts, from the start or from a checkpoint.
+
+It returns what run.json is to hold besides, `diverged_at_step` above all.
+"""
+
+
+def carry_out(config: Config, folder: Path, work: Work) -> Result:
+    """Do the work of one run in its folder, and record how it ended; unless it is settled, or another process does it.
+
+    A run that was cut off goes on from its checkpoint, where it has one. One that raises is recorded as failed, with
+    its error, and returns; one that is interrupted is recorded as that, and the interrupt goes on.
+
+    Args:
+        config: of the run.
+        folder: where its files go.
+        work: to do.
+
+    Raises:
+        UsageError: the configuration cannot be built, or the folder not be written.
+    """
+    check_writable(folder)
+    if settled := _settled(folder):
+        return settled
+    torch.set_num_threads(config.threads)
+    parts = build(config)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with claim(folder) as free:
+            if not free:
+                return Result(folder, "running", None, 0.0, skipped=True)
+            return _settled(folder) or _make(config, folder, parts, work)
+    except OSError as error:
+        return Result(folder, "failed", _in_a_line(error), 0.0, skipped=False)
+
+
+def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:
+    """The same, once the folder is claimed and what is in it known to be unfinished."""
+    saved = load(folder, code_of(config))
+    record: dict[str, Any] = {
+        "status": "running",
+        "seed": config.seed,
+        "threads": config.threads,
+        "parameters": sum(parameter.numel() for parameter in parts.network.parameters()),
+        "timesteps": parts.task.timesteps,
+        "theory": _theory(config, parts),
+        "readout_steps": parts.task.readout_steps or parts.task.timesteps,
+        "pid": os.getpid(),
+        "started": _now(),
+        "source": code_of(config)["source"],
+        **provenance(),
+    }
+    if saved is not None:
+        before = read_json(folder / "run.json")
+        stage = {"after_step": saved.step, "at": _now(), "host": record["machine"]["host"]}
+        record |= {"started": before["started"], "continued": [*before.get("continued", []), stage]}
+    else:
+        _empty(folder)
+        (folder / ".hydra").mkdir()
+        write_whole(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config.model_dump())))
+    write_json(folder / "run.json", record)
+
+    began = time.monotonic() - (saved.seconds if saved else 0.0)
+    status: Status = "interrupted"
+    error = None
+    try:
+        mirror = EventFile(folder, saved.step if saved else 0) if config.record.tensorboard else None
+        devices = [torch.device(config.device)] if config.device.startswith("cuda") else []
+        with RunFolder(folder, mirror, saved.sizes if saved else {}) as files, torch.random.fork_rng(devices):
+            torch.manual_seed(config.seed)
+            record |= work(parts, files, saved)
+        status = "completed" if record.get("diverged_at_step") is None else "diverged"
+    except Exception as raised:
+        status, error = "failed", _in_a_line(raised)
+        # A full disk is not the run's own fault: a sweep goes on with it by itself.
+        record |= {"error": error, "traceback": traceback.format_exc(), "retry": isinstance(raised, OSError)}
+    finally:
+        seconds = time.monotonic() - began
+        try:
+            write_json(
+                folder / "run.json", {**record, "status": status, "finished": _now(), "seconds": round(seconds, 3)}
+            )
+            if status in SETTLED and not record.get("retry"):
+                (folder / CHECKPOINT).unlink(missing_ok=True)
+        except OSError as unwritten:  # a full disk: run.json keeps saying 'running'
+            status, error = "failed", error or _in_a_line(unwritten)
+    return Result(folder, status, error, seconds, skipped=False)
+
+
+def _theory(config: Config, parts: Parts) -> dict[str, Any] | None:
+    """The gain of the first layer at its initialisation, where a closed form says it, for the inputs of the task."""
+    inputs = parts.task.draw(config.batch_size, generator_of(config.seed, "theory")).inputs
+    like = next(parts.network.parameters())
+    prediction = predict(config, parts.network.cells[0], inputs.to(like.device, like.dtype))
+    return None if prediction is None else prediction._asdict()
+
+
+def _settled(folder: Path) -> Result | None:
+    info = read_json(folder / "run.json")
+    if info.get("status") not in SETTLED:
+        return None
+    return Result(folder, info["status"], info.get("error"), 0.0, skipped=True)
+
+
+def reopen(folder: Path, *, fresh: bool = False, retry: bool = False) -> None:
+    """Make ready what is to be made, or to go on: what was cut off, what failed for want of disk.
+
+    Args:
+        folder: of a run.
+        fresh: delete what is there.
+        retry: start over what failed.
+
+    Raises:
+        UsageError: it is to be deleted while another process makes it.
+    """
+    if not folder.is_dir():
+        return
+    info = read_info(folder)
+    own_fault = info.get("status") == "failed" and not info.get("retry")
+    if fresh or (own_fault and retry):
+        discard(folder)
+    elif info.get("status") == "interrupted" or (info.get("status") == "failed" and not own_fault):
+        settle(folder, "interrupted")
+
+
+def settle(folder: Path, status: Status, error: str | None = None) -> None:
+    """Record how a run ended whose process can no longer do so; nothing is done where one still makes it."""
+    with claim(folder) as free:
+        info = read_json(folder / "run.json")
+        if free and info:
+            write_json(folder / "run.json", {**info, "status": status, **({"error": error} if error else {})})
+
+
+def discard(folder: Path, *, whole: bool = False) -> None:
+    """Delete what is in the folder of a run, and with `whole` the folder itself.
+
+    Raises:
+        UsageError: a process makes it.
+    """
+    with claim(folder) as free:
+        if not free:
+            raise UsageError(f"{folder}: is being made by another process; `bptt status` shows it")
+        _empty(folder)
+        if whole:
+            shutil.rmtree(folder)
+
+
+def _empty(folder: Path) -> None:
+    """Delete all but the lock; run.json goes first, so that no half-deleted run passes for one."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.name != "run.json"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+
+
+def check_writable(folder: Path) -> None:
+    """Find out, by trying, whether a folder can be made or written to; leaves nothing behind.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        with TemporaryDirectory(dir=existing, prefix=".bptt-"):
+            pass
+    except OSError as error:
+        raise UsageError(f"results_dir: cannot write to {existing} ({error.strerror})") from None
+
+
+def code_of(config: Config) -> dict[str, Any]:
+    """What must be the same for a run to go on as it began: the packages' versions, and the source that makes it."""
+    targets = [str(getattr(config, group)["_target_"]) for group in CHOICES]
+    return {"versions": provenance()["versions"], "source": digest_of_source(targets)}
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
