@@ -1,5 +1,7 @@
 """The `bptt` command."""
 
+import atexit
+import gc
 from typing import Annotated
 
 import typer
@@ -14,6 +16,7 @@ from cli.show import show
 from cli.sweep import sweep
 
 use_own_scripts()
+atexit.register(gc.freeze)  # else Python spends a second at the end to take torch apart
 app = typer.Typer(
     name="bptt",
     help="See how gradients flow back through time: train recurrent networks, measure, compare, draw.",

@@ -49,6 +49,14 @@ def load(folder: Path, code: dict[str, Any]) -> Checkpoint | None:
     return saved if whole and saved.code == code else None
 
 
+def saved_at(folder: Path) -> float:
+    """When a run last saved where it stands, in seconds since the epoch; 0 if it did not."""
+    try:
+        return (folder / CHECKPOINT).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 class Saver:
     """Saves checkpoints of one training.
 

@@ -1,9 +1,9 @@
 """A sweep: a grid of runs, planned and checked whole, then made by workers that each take what no other has."""
 
+import os
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig
 
+from experiments.checkpoint import saved_at
 from experiments.claim import is_claimed
 from experiments.composition import Composer, composing, explained, is_of_hydra, name_study, search_path
 from experiments.config import Config, build, check
@@ -26,9 +27,6 @@ from experiments.results import read_json
 from experiments.run import run
 from experiments.status import SETTLED, Task, tasks_of
 from experiments.study import Run, flatten
-
-MOST_DEATHS = 2
-"""As often may a run's process be killed before the run counts as failed."""
 
 
 class Make(Protocol):
@@ -114,7 +112,8 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
     """Make all runs that are not settled, `jobs` at a time, in the order of the plan; how each ended.
 
     A run that another sweep is making is waited for, and taken over where that one dies. A run whose process is killed
-    is begun once more by joblib, and is left interrupted by the other launchers: the next sweep goes on with it.
+    is gone on with where the launcher is joblib, unless it is killed again before it came any further; with the others
+    it is left as interrupted, and the next sweep goes on with it.
 
     Args:
         planned: what to run.
@@ -125,7 +124,7 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
         KeyboardInterrupt: as it came; what was being made is recorded as interrupted.
     """
     made: dict[Path, Result] = {}
-    deaths: Counter[Path] = Counter()
+    died_at: dict[Path, float] = {}
     left = planned
     with _settled_on_interrupt(planned), composing(planned.config_dir):
         while left.configs:
@@ -139,12 +138,12 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
                 died = [folder for folder in planned.of_status("running") if not is_claimed(folder)]
                 if not died:
                     raise
-                deaths.update(died)
                 for folder in died:
-                    if deaths[folder] >= MOST_DEATHS:
+                    if died_at.get(folder) == saved_at(folder):
                         settle(folder, "failed", "its process was killed, twice; is there enough memory?")
                     else:
                         settle(folder, "interrupted")
+                    died_at[folder] = saved_at(folder)
                 left = _only(planned, planned.of_status(None, "interrupted"))
             else:
                 left = _only(planned, _wait_for_others(planned))
@@ -156,8 +155,12 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
 def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, make: Make) -> list[Result]:
     """One worker: makes one run after the other, each that no other worker has begun."""
     extend_path(config_dir)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be cancelled is to be interrupted
     results = []
+    parent = os.getppid()
     for config in configs:
+        if os.getppid() != parent:
+            break  # who asked for this is gone
         folder = config.run_folder if make is run else probe_folder(config)
         if read_json(folder / "run.json").get("status") == "running":
             continue  # by another worker; or by one that was killed over it, which is not for this one to risk
