@@ -23,12 +23,12 @@ bench: .venv/installed
 
 # Makes results/reference/ again: what the README shows.
 reference: .venv/installed
-	$(BIN)/bptt sweep study=quickstart --fresh
+	$(BIN)/bptt sweep study=quickstart --fresh --yes
 	$(BIN)/bptt plot quickstart --output results/reference/quickstart
 	$(BIN)/bptt probe study=prediction --fresh
-	$(BIN)/bptt sweep study=prediction --fresh
+	$(BIN)/bptt sweep study=prediction --fresh --yes
 	$(BIN)/bptt plot prediction --figure prediction --figure spectrum --output results/reference/prediction
-	$(BIN)/bptt sweep study=lengths --fresh
+	$(BIN)/bptt sweep study=lengths --fresh --yes
 	$(BIN)/bptt plot lengths --figure success --figure horizon --output results/reference/lengths
 	$(BIN)/bptt probe study=forget --fresh
 	$(BIN)/bptt plot forget --figure phase --output results/reference/forget

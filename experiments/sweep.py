@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ from experiments.results import read_json
 from experiments.run import run
 from experiments.status import SETTLED, Task, tasks_of
 from experiments.study import Run, flatten
+
+SECONDS_TO_END = 1.0
+"""For a worker that has been interrupted, to record it."""
 
 
 class Make(Protocol):
@@ -128,7 +132,9 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
     left = planned
     with _settled_on_interrupt(planned), composing(planned.config_dir):
         while left.configs:
-            worker = partial(work, configs=left.configs, config_dir=planned.config_dir, make=planned.make)
+            worker = partial(
+                work, configs=left.configs, config_dir=planned.config_dir, make=planned.make, by=os.getpid()
+            )
             options = overrides_of(launcher, min(jobs, len(left.configs)), planned.launcher)
             try:
                 with explained(options):
@@ -152,15 +158,14 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
     return [made.get(folder) or _result_on_disk(folder) for folder in planned.folders]
 
 
-def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, make: Make) -> list[Result]:
-    """One worker: makes one run after the other, each that no other worker has begun."""
+def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, make: Make, by: int) -> list[Result]:
+    """One worker, which may be this process: makes one run after the other, each that no other worker has begun."""
     extend_path(config_dir)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be cancelled is to be interrupted
+    if os.getpid() != by:
+        threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
     results = []
-    parent = os.getppid()
     for config in configs:
-        if os.getppid() != parent:
-            break  # who asked for this is gone
         folder = config.run_folder if make is run else probe_folder(config)
         if read_json(folder / "run.json").get("status") == "running":
             continue  # by another worker; or by one that was killed over it, which is not for this one to risk
@@ -169,6 +174,15 @@ def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, m
         except UsageError as error:  # what was right when the sweep was planned, but is so no longer
             results.append(Result(folder, "failed", str(error), 0.0, skipped=False))
     return results
+
+
+def _end_with_parent(parent: int) -> None:
+    """Interrupt this process when its parent is gone: nobody is there any more to tell it to stop."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(SECONDS_TO_END)
+    os._exit(1)
 
 
 def extend_path(config_dir: Path | None) -> None:
@@ -210,7 +224,7 @@ def _settled_on_interrupt(planned: Plan) -> Iterator[None]:
     except KeyboardInterrupt:
         for signum in (signal.SIGINT, signal.SIGTERM):  # a second one shall not keep the first from being recorded
             signal.signal(signum, signal.SIG_IGN)
-        deadline = time.monotonic() + 1.0  # the workers have been told, or killed
+        deadline = time.monotonic() + SECONDS_TO_END  # the workers have been told, or killed
         for folder in planned.of_status("running"):
             while is_claimed(folder) and time.monotonic() < deadline:
                 time.sleep(0.02)

@@ -1,0 +1,181 @@
+"""Sweeps that are interrupted, killed, or beside each other: nothing is lost, made twice, or torn."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import BPTT
+
+LONG = ["cell=rnn,lstm", "seed=0,1", "task.length=60", "steps=100000"]
+GRID = [
+    "cell=rnn,lstm,gru", "seed=0,1", "task.length=20", "model.hidden_size=8", "steps=2000", "record.every=40",
+    "record.evaluate_samples=50", "checkpoint_seconds=0.1",
+]  # fmt: skip
+
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="no /proc on this machine to find processes in"
+)
+
+
+class Sweep:
+    """A sweep in a session of its own, so that all processes that it begins can be found."""
+
+    def __init__(self, folder, *arguments):
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(
+                [BPTT, "sweep", *arguments],
+                cwd=folder,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                start_new_session=True,
+                # A shell starts background jobs deaf to SIGINT, and whoever runs these tests there passes that on.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+        self.pid = self._process.pid
+        self.is_over = lambda: self._process.poll() is not None
+
+    def end(self, seconds=120):
+        """Its exit code, and what it said."""
+        return self._process.wait(seconds), self.log.read_text()
+
+    def processes(self):
+        """Those that it began, itself included."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                name, _, rest = path.read_text().rpartition(")")
+                state, _, _, session = rest.split()[:4]
+                if int(session) == self.pid and state != "Z":
+                    found.append(int(name.split()[0]))
+        return sorted(found)
+
+    def kill(self, *processes):
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        return len(processes)
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Start a sweep; nothing of it is left when the test is over."""
+    sweeps = []
+
+    def begin(*arguments):
+        sweeps.append(Sweep(tmp_path, *arguments))
+        return sweeps[-1]
+
+    yield begin
+    for one in sweeps:
+        one.kill(*one.processes())
+        one.end()
+
+
+def statuses(folder):
+    files = [run / "run.json" for run in (folder / "results" / "default" / "runs").glob("*")]
+    return Counter(json.loads(file.read_text())["status"] for file in files if file.exists())
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("runs/*/*.csv"))}
+
+
+def until(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The CSV files of a sweep that nothing happened to."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    code, said = Sweep(folder, *GRID, "--jobs", "2").end()
+    assert code == 0, said
+    return contents(folder)
+
+
+@pytest.mark.parametrize(
+    ("launcher", "signum", "whom"),
+    [
+        ("basic", signal.SIGINT, os.killpg),
+        ("basic", signal.SIGTERM, os.kill),
+        ("joblib", signal.SIGINT, os.killpg),
+        ("joblib", signal.SIGTERM, os.kill),
+        ("submitit_local", signal.SIGINT, os.killpg),
+        ("submitit_local", signal.SIGTERM, os.kill),
+    ],
+)
+def test_an_interrupt_ends_a_sweep_at_once_and_is_recorded(tmp_path, sweep, launcher, signum, whom):
+    jobs = 1 if launcher == "basic" else 2
+    one = sweep(*LONG, "--launcher", launcher, "--jobs", str(jobs))
+    until(lambda: len(list(tmp_path.rglob("metrics.csv"))) == jobs)
+    began = time.monotonic()
+    whom(one.pid, signum)
+    code, said = one.end(20)
+    assert time.monotonic() - began < 2
+    assert code == 130, said
+    assert statuses(tmp_path) == {"interrupted": jobs}
+    assert said.endswith("bptt: interrupted; what is written stays\n")
+    assert "Traceback" not in said
+    until(lambda: not one.processes(), seconds=5)
+
+
+def test_workers_end_when_the_sweep_is_killed(tmp_path, sweep):
+    one = sweep(*LONG, "--jobs", "2")
+    until(lambda: len(list(tmp_path.rglob("metrics.csv"))) == 2)
+    one.kill(one.pid)
+    until(lambda: not one.processes(), seconds=5)
+    assert statuses(tmp_path) == {"interrupted": 2}
+
+
+def test_killed_at_twenty_random_moments_a_sweep_loses_nothing(tmp_path, sweep, unbroken):
+    """Now the sweep, now one of its workers, now all of them at once; each time, the same command goes on."""
+    moments = random.Random(1)
+    kills = Counter()
+    progress = [0]
+    while kills.total() < 20:
+        one = sweep(*GRID, "--jobs", "2")
+        time.sleep(moments.uniform(0, 4))
+        while kills.total() < 20 and not one.is_over():
+            time.sleep(moments.uniform(0, 2))
+            processes = one.processes()
+            victim = moments.choice(["sweep", "worker", "worker", "all"])
+            doomed = {"sweep": [one.pid], "worker": processes[-1:], "all": processes}[victim]
+            kills[victim] += one.kill(*doomed) > 0
+        progress.append(sum(map(len, contents(tmp_path).values())))
+    one.end()
+    assert len(kills) == 3
+    assert progress[-1] > progress[len(progress) // 2] > 0
+    code, said = sweep(*GRID, "--jobs", "2", "--retry").end()
+    assert code == 0, said
+    assert statuses(tmp_path) == {"completed": 6}
+    assert contents(tmp_path) == unbroken
+
+
+SWEEP = """
+import sys
+from experiments.sweep import plan, reopen_all, sweep
+planned = plan(sys.argv[1:])
+reopen_all(planned)
+print(sum(not result.skipped for result in sweep(planned, launcher="joblib", jobs=2)))
+"""
+
+
+def test_two_sweeps_into_one_study_share_the_work(tmp_path, unbroken):
+    command = [sys.executable, "-c", SWEEP, *GRID]
+    sweeps = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    made = [int(one.communicate(timeout=120)[0]) for one in sweeps]
+    assert sum(made) == 6
+    assert contents(tmp_path) == unbroken
