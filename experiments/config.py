@@ -178,8 +178,13 @@ def check(cfg: DictConfig, choices: Mapping[str, str]) -> Config:
 
 
 def from_saved(values: Mapping[str, Any]) -> Config:
-    """A run's configuration from its own saved `.hydra/config.yaml`."""
-    return Config(**values)
+    """A run's configuration from its own saved `.hydra/config.yaml`.
+
+    Raises:
+        UsageError: this version, or this machine, cannot make it.
+    """
+    with _one_line("", dict(values)):
+        return Config(**values)
 
 
 def build(config: Config) -> Parts:
