@@ -85,6 +85,13 @@ def runs(incomplete: str) -> list[str]:
     return [folder for folder in folders if folder.startswith(incomplete)]
 
 
+def run_folders(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The folders of all runs that are not named yet, probes included."""
+    folders = sorted(str(path.parent) for path in Path("results").glob("*/runs/*/run.json"))
+    named = set(map(str, ctx.params.get("runs") or ()))
+    return [folder for folder in folders if folder.startswith(incomplete) and folder not in named]
+
+
 def figures(incomplete: str) -> Iterator[tuple[str, str]]:
     """The figures, each with a line of what it is."""
     from experiments.catalogue import catalogue

@@ -10,6 +10,7 @@ from cli.completion import use_own_scripts
 from cli.list import list_choices
 from cli.plot import plot
 from cli.probe import probe
+from cli.replay import replay
 from cli.report import report
 from cli.run import run
 from cli.show import show
@@ -31,6 +32,7 @@ app.command("sweep")(sweep)
 app.command("probe")(probe)
 app.command("plot")(plot)
 app.command("report")(report)
+app.command("replay")(replay)
 app.command("show")(show)
 app.command("list")(list_choices)
 

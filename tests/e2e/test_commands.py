@@ -282,3 +282,20 @@ def test_a_shortened_quickstart_against_closed_facts(bptt, tmp_path):
     pd.testing.assert_frame_equal(
         norm[norm["step"] == 1], none[none["step"] == 1]
     )  # clipping comes after the measuring
+
+
+def test_replay(bptt, tmp_path):
+    made = bptt("sweep", "cell=rnn,gru", *SMALL)
+    folders = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.glob("results/default/runs/*"))
+    same = bptt("replay", *folders)
+    assert (made.returncode, same.returncode) == (0, 0), same.stderr
+    assert same.stdout.splitlines() == [f"{folder}: identical" for folder in folders]
+    metrics = tmp_path / folders[1] / "metrics.csv"
+    metrics.write_text(metrics.read_text().replace("\n3,", "\n3,9", 1))
+    other = bptt("replay", *folders, "--quiet")
+    assert (other.returncode, other.stderr) == (1, "")
+    first, second, third = other.stdout.splitlines()
+    assert first == f"{folders[0]}: identical"
+    assert second.startswith(f"{folders[1]}: metrics.csv, row 3 (step=3), column loss: 9")
+    assert third.startswith("  versions, processor, threads and source are the same")
+    assert bptt("replay", "results").returncode == 2
