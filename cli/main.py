@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from cli.clean import clean
 from cli.completion import use_own_scripts
 from cli.list import list_choices
 from cli.plot import plot
@@ -14,6 +15,7 @@ from cli.replay import replay
 from cli.report import report
 from cli.run import run
 from cli.show import show
+from cli.status import status
 from cli.sweep import sweep
 
 use_own_scripts()
@@ -30,9 +32,11 @@ app = typer.Typer(
 app.command("run")(run)
 app.command("sweep")(sweep)
 app.command("probe")(probe)
+app.command("status")(status)
 app.command("plot")(plot)
 app.command("report")(report)
 app.command("replay")(replay)
+app.command("clean")(clean)
 app.command("show")(show)
 app.command("list")(list_choices)
 

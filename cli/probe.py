@@ -35,8 +35,8 @@ def probe(
     from cli.progress import shown
     from cli.table import print_probe, print_runs
     from experiments.errors import UsageError
+    from experiments.housekeeping import reopen
     from experiments.launching import choose
-    from experiments.lifecycle import reopen
     from experiments.probe import config_of_checkpoint, probe_folder
     from experiments.probe import probe as probe_one
     from experiments.status import Task

@@ -67,7 +67,10 @@ def display(states: "Sequence[State]", console: "Console") -> "RenderableType":
     lines: list[RenderableType] = []
     if len(states) > 1:
         whole = Table.grid(padding=(0, 1))
-        done = sum(state.step / state.task.steps for state in states if state.status in ("running", *_ENDED))
+        done = sum(
+            state.step / state.task.steps if state.status == "running" else state.status in _FINISHED
+            for state in states
+        )
         bar = ProgressBar(total=len(states), completed=done, width=20 if wide else 12)
         whole.add_row(Text(counts(states)), bar, Text(_time_left(states)))
         lines.append(whole)
@@ -117,6 +120,7 @@ def sparkline(flow: "Sequence[float]", width: int) -> str:
     return "".join(map(bar, picked))
 
 
+_FINISHED = ("completed", "diverged")
 _ENDED = ("completed", "diverged", "failed", "interrupted")
 
 
@@ -130,11 +134,11 @@ def counts(states: "Sequence[State]") -> str:
 
 def _time_left(states: "Sequence[State]") -> str:
     """From the speed of all runs together so far."""
-    made = sum(state.step for state in states if not state.kept)
-    took = sum(state.seconds for state in states if not state.kept)
-    side_by_side = max(1, sum(state.status == "running" for state in states))
+    timed = [state for state in states if not state.kept and state.status in ("running", "completed", "diverged")]
+    made, took = sum(state.step for state in timed), sum(state.seconds for state in timed)
+    side_by_side = sum(state.status == "running" for state in states)
     left = sum(state.task.steps - state.step for state in states if state.status in ("running", "waiting"))
-    return _duration(left * took / made / side_by_side) if made else ""
+    return _duration(left * took / made / side_by_side) if made and side_by_side else ""
 
 
 def _duration(seconds: float) -> str:

@@ -19,7 +19,7 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     from cli.table import print_runs
     from experiments.config import compose
     from experiments.errors import UsageError
-    from experiments.lifecycle import reopen
+    from experiments.housekeeping import reopen
     from experiments.run import run as run_one
     from experiments.status import Task
     from experiments.sweep import extend_path

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from experiments.analysis import gradient_profiles
 from experiments.arrangement import rank
+from experiments.profiles import gradient_profiles
 from experiments.study import Run, compared_keys, shown
 
 
@@ -33,20 +33,20 @@ def _reach(run: Run) -> str:
     """How far back the gradient reaches at the last recorded step."""
     _, profile = gradient_profiles(run.table("gradients"))
     length = run.info["timesteps"]
-    if len(profile) < 2 or not math.isfinite(profile.iloc[0]) or profile.iloc[0] == 0:
+    lags, norms = profile
+    if len(norms) < 2 or not math.isfinite(norms[0]) or norms[0] == 0:
         return ""
     if run.info["readout_steps"] > 1:
         return "a loss at many timesteps, each with a gradient of its own: see contributions.csv for the reach"
-    relative = profile / profile.iloc[0]
-    gone = relative[relative < 1e-3]
-    still = relative[relative >= 1e-3].index.max()
-    if len(gone) and still < gone.index.min():
-        lag = int(gone.index.min())
+    relative = norms / norms[0]
+    gone, still = lags[relative < 1e-3], lags[relative >= 1e-3]
+    if len(gone) and still.max() < gone.min():
+        lag = int(gone.min())
         return (
             f"gradient falls to 1e-3 of its size within {lag} steps back: "
             f"inputs before step {length - lag} of {length} do not train this network"
         )
-    lag, left = int(relative.index[-1]), float(relative.iloc[-1])
+    lag, left = int(lags[-1]), float(relative[-1])
     return f"gradient reaches back to step {length - lag} of {length}: {_number(left)} times its size at the end"
 
 

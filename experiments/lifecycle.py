@@ -1,22 +1,20 @@
 """The life of a run: claimed, begun or continued, and ended, each recorded in run.json as it happens."""
 
 import os
-import shutil
 import time
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import torch
 from omegaconf import OmegaConf
 
 from experiments.checkpoint import CHECKPOINT, Checkpoint, load
-from experiments.claim import LOCK, claim, read_info
+from experiments.claim import claim
 from experiments.config import CHOICES, Config, Parts, build
-from experiments.errors import UsageError
+from experiments.housekeeping import check_writable, empty
 from experiments.provenance import digest_of_source, provenance
 from experiments.results import RunFolder, read_json, write_json, write_whole
 from experiments.seeding import generator_of
@@ -100,7 +98,7 @@ def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:
         stage = {"after_step": saved.step, "at": _now(), "host": record["machine"]["host"]}
         record |= {"started": before["started"], "continued": [*before.get("continued", []), stage]}
     else:
-        _empty(folder)
+        empty(folder)
         (folder / ".hydra").mkdir()
         write_whole(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config.model_dump())))
     write_json(folder / "run.json", record)
@@ -145,72 +143,6 @@ def _settled(folder: Path) -> Result | None:
     if info.get("status") not in SETTLED:
         return None
     return Result(folder, info["status"], info.get("error"), 0.0, skipped=True)
-
-
-def reopen(folder: Path, *, fresh: bool = False, retry: bool = False) -> None:
-    """Make ready what is to be made, or to go on: what was cut off, what failed for want of disk.
-
-    Args:
-        folder: of a run.
-        fresh: delete what is there.
-        retry: start over what failed.
-
-    Raises:
-        UsageError: it is to be deleted while another process makes it.
-    """
-    if not folder.is_dir():
-        return
-    info = read_info(folder)
-    own_fault = info.get("status") == "failed" and not info.get("retry")
-    if fresh or (own_fault and retry):
-        discard(folder)
-    elif info.get("status") == "interrupted" or (info.get("status") == "failed" and not own_fault):
-        settle(folder, "interrupted")
-
-
-def settle(folder: Path, status: Status, error: str | None = None) -> None:
-    """Record how a run ended whose process can no longer do so; nothing is done where one still makes it."""
-    with claim(folder) as free:
-        info = read_json(folder / "run.json")
-        if free and info:
-            write_json(folder / "run.json", {**info, "status": status, **({"error": error} if error else {})})
-
-
-def discard(folder: Path, *, whole: bool = False) -> None:
-    """Delete what is in the folder of a run, and with `whole` the folder itself.
-
-    Raises:
-        UsageError: a process makes it.
-    """
-    with claim(folder) as free:
-        if not free:
-            raise UsageError(f"{folder}: is being made by another process; `bptt status` shows it")
-        _empty(folder)
-        if whole:
-            shutil.rmtree(folder)
-
-
-def _empty(folder: Path) -> None:
-    """Delete all but the lock; run.json goes first, so that no half-deleted run passes for one."""
-    for path in sorted(folder.iterdir(), key=lambda path: path.name != "run.json"):
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != LOCK:
-            path.unlink()
-
-
-def check_writable(folder: Path) -> None:
-    """Find out, by trying, whether a folder can be made or written to; leaves nothing behind.
-
-    Raises:
-        UsageError: it cannot.
-    """
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    try:
-        with TemporaryDirectory(dir=existing, prefix=".bptt-"):
-            pass
-    except OSError as error:
-        raise UsageError(f"results_dir: cannot write to {existing} ({error.strerror})") from None
 
 
 def code_of(config: Config) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,8 @@ from typing import Any, Literal
 import pandas as pd
 
 from experiments.claim import read_info
-from experiments.study import Run, compared_keys, differing_keys, shown
+from experiments.planned import read_plans
+from experiments.study import Run, compared_keys, differing_keys, read_runs, shown
 
 Status = Literal["running", "completed", "diverged", "failed", "interrupted"]
 FINISHED: tuple[Status, ...] = ("completed", "diverged")
@@ -77,6 +78,25 @@ class State:
     def left(self) -> float:
         """Seconds until it is done at its speed; infinite where that is not known."""
         return (self.task.steps - self.step) / self.speed if self.speed else math.inf
+
+
+def states_of(study: Path) -> list[State]:
+    """The state of each run in a study, and of those that a sweep set out to make and has not come to.
+
+    Of the runs that have ended no table is read: there may be thousands.
+    """
+    runs = read_runs(study)
+    steps = [int(run.config["probe.batches" if run.is_probe else "steps"] or 0) for run in runs]
+    waiting = {name: planned for sweep in read_plans(study) for name, planned in sweep.runs.items()}
+    states = []
+    for run, task in zip(runs, tasks_of(runs, steps), strict=True):
+        if planned := waiting.pop(run.folder.name, None):
+            task = replace(task, label=planned.label)
+        status = run.info["status"]
+        made = {"completed": task.steps, "diverged": run.info.get("diverged_at_step") or 0}.get(status, 0)
+        ended = State(task, status, made, seconds=run.info.get("seconds", 0.0), error=run.info.get("error", ""))
+        states.append(state_of(task) if status == "running" else ended)
+    return states + [State(Task(study / "runs" / name, *planned)) for name, planned in waiting.items()]
 
 
 class Follower:

@@ -1,8 +1,10 @@
 """Studies as they lie on the disk: their runs, what tells the runs apart, their tables. Imports no torch."""
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -81,8 +83,7 @@ def read_runs(study: Path) -> list[Run]:
         try:
             info = read_info(folder)
             if info:
-                text = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
-                config = flatten(yaml.load(text, Loader=yaml.CSafeLoader))
+                config = _read_config((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
                 runs.append(Run(folder, {**config, "study": study.name}, info))
         except (NotADirectoryError, FileNotFoundError):
             continue
@@ -92,6 +93,19 @@ def read_runs(study: Path) -> list[Run]:
                 f"{folder}: its run.json or config.yaml cannot be read ({what}); delete the folder"
             ) from None
     return runs
+
+
+def _read_config(text: str) -> dict[str, Value]:
+    """The flat configuration, read a group at a time: the runs of a study have most of them in common."""
+    flat: dict[str, Value] = {}
+    for group in re.split(r"\n(?=\w)", text):
+        flat |= _read_group(group)
+    return flat
+
+
+@lru_cache(maxsize=10_000)
+def _read_group(text: str) -> dict[str, Value]:
+    return flatten(yaml.load(text, Loader=yaml.CSafeLoader))
 
 
 def read_studies(studies: Sequence[Path]) -> list[Run]:

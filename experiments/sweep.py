@@ -21,8 +21,10 @@ from experiments.claim import is_claimed
 from experiments.composition import Composer, composing, explained, is_of_hydra, name_study, search_path
 from experiments.config import Config, build, check
 from experiments.errors import UsageError
+from experiments.housekeeping import check_writable, reopen, settle
 from experiments.launching import launch, overrides_of
-from experiments.lifecycle import Result, check_writable, reopen, settle
+from experiments.lifecycle import Result
+from experiments.planned import PlannedRun, record_plan
 from experiments.probe import probe_folder
 from experiments.results import read_json
 from experiments.run import run
@@ -127,6 +129,9 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
     Raises:
         KeyboardInterrupt: as it came; what was being made is recorded as interrupted.
     """
+    record_plan(
+        planned.study_folder, {task.folder.name: PlannedRun(task.label, task.steps) for task in planned.tasks()}
+    )
     made: dict[Path, Result] = {}
     died_at: dict[Path, float] = {}
     left = planned

@@ -6,7 +6,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.analysis import gain_by_step
+from experiments.profiles import gain_by_step
 from experiments.style import Colours, at_recorded_step, draw_line, explain
 
 TABLES = ("gates", "gradients")
@@ -67,8 +67,9 @@ def measured_gains(gates: pd.DataFrame, gradients: pd.DataFrame, compare: str) -
     frames = []
     for run, rows in gradients.groupby("run_id"):
         gains = gain_by_step(rows, state=kept[run])
-        frames.append(pd.DataFrame({compare: rows[compare].iloc[0], "run_id": run, "step": gains.index, "gain": gains}))
-    return pd.concat(frames, ignore_index=True).dropna(subset="gain")
+        known = {compare: rows[compare].iloc[0], "run_id": run}
+        frames.append(pd.DataFrame({**known, "step": list(gains), "gain": list(gains.values())}))
+    return pd.concat(frames, ignore_index=True)
 
 
 PANELS = (

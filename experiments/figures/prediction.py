@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.analysis import gain_per_timestep, gradient_profiles, jacobian_profile
+from experiments.profiles import gain_per_timestep, gradient_profiles, jacobian_profile
 from experiments.style import Colours
 
 TABLES = ("jacobian", "gradients")

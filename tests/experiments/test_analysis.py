@@ -1,16 +1,15 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from experiments.analysis import gain_per_timestep, horizon
 from experiments.errors import UsageError
+from experiments.profiles import Profile, gain_per_timestep, horizon
 from experiments.study import Run, compared_keys, differing_keys, find_study
 
 
 def profile(*norms, every=1):
-    return pd.Series(norms, index=np.arange(len(norms)) * every, dtype=float)
+    return Profile(np.arange(len(norms)) * every, np.array(norms, float))
 
 
 def test_the_gain_is_the_slope_a_timestep_whatever_the_windows():

@@ -12,7 +12,8 @@ from experiments.checkpoint import CHECKPOINT, load
 from experiments.claim import claim
 from experiments.config import compose
 from experiments.errors import UsageError
-from experiments.lifecycle import code_of, discard, reopen
+from experiments.housekeeping import discard, reopen
+from experiments.lifecycle import code_of
 from experiments.run import run
 from models.rnn import RNN
 

@@ -10,7 +10,7 @@ import torch
 
 from experiments.analysis import summarize
 from experiments.config import compose
-from experiments.lifecycle import reopen
+from experiments.housekeeping import reopen
 from experiments.run import MEASURES, run
 from experiments.seeding import generator_of
 from experiments.study import read_runs

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.config import compose
 from experiments.errors import UsageError
-from experiments.lifecycle import reopen
+from experiments.housekeeping import reopen
 from experiments.run import MEASURES, run
 from experiments.tensorboard import NAMED_BY
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.analysis import gain_per_timestep, gradient_profiles, summarize
+from experiments.analysis import summarize
 from experiments.clipping import ClipNorm, ClipValue, total_norm
 from experiments.measures.gradients import Gradients
+from experiments.profiles import Profile, gain_per_timestep, gradient_profiles
 from models.initialization import default
 from models.lstm import LSTM
 from models.network import RecurrentNetwork
@@ -37,7 +38,7 @@ def test_float64_carries_a_gradient_to_where_float32_has_none(make_run):
     double = make_run(*options, *EXACT).table("gradients").set_index("lag")["grad_norm"]
     assert single[199] == 0
     assert double[199] == pytest.approx(double[0] * 0.5**199, rel=1e-9)
-    assert gain_per_timestep(single.sort_index()) == pytest.approx(0.5, rel=0.01)
+    assert gain_per_timestep(Profile.of(single.index, single)) == pytest.approx(0.5, rel=0.01)
 
 
 def test_a_tanh_recurrence_gains_no_more_than_its_largest_singular_value(make_run):
@@ -142,9 +143,9 @@ def test_gradient_profiles_are_those_of_the_first_and_the_last_step(make_run):
     gradients = run.table("gradients")
     assert gradients["step"].unique().tolist() == [1, 3, 5]
     first, last = gradient_profiles(gradients)
-    assert first.index.tolist() == last.index.tolist() == [0, 3, 6, 9]
-    assert first[0] == gradients[(gradients["step"] == 1) & (gradients["lag"] == 0)]["grad_norm"].item()
-    assert last[9] == gradients[(gradients["step"] == 5) & (gradients["lag"] == 9)]["grad_norm"].item()
+    assert first.lag.tolist() == last.lag.tolist() == [0, 3, 6, 9]
+    assert first.norm[0] == gradients[(gradients["step"] == 1) & (gradients["lag"] == 0)]["grad_norm"].item()
+    assert last.norm[-1] == gradients[(gradients["step"] == 5) & (gradients["lag"] == 9)]["grad_norm"].item()
 
 
 def test_the_carousel_through_the_whole_program(make_run):

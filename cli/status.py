@@ -1,0 +1,90 @@
+"""bptt status"""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import completion
+from cli.errors import one_line
+from cli.options import ResultsDir
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console, RenderableType
+
+    from experiments.status import State
+
+MOST_FAILED = 20
+
+
+@one_line
+def status(
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY", help="By name or folder.", show_default=False, autocompletion=completion.studies
+        ),
+    ],
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Go on showing it until all runs have ended, or Ctrl-C.")
+    ] = False,
+    results_dir: ResultsDir = "results",
+) -> None:
+    """Say how far the runs of a study are.
+
+    How many ended, and how; those that are being made, by whatever process and machine; the errors of those that
+    failed; and what would go on with the rest.
+
+    Example: bptt status quickstart --watch
+    """
+    from rich.console import Console
+    from rich.live import Live
+
+    from experiments.study import find_study
+
+    folder = find_study(study, results_dir)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200, height=10_000)
+    states, looks = _look(folder)
+    if watch:
+        with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False, transient=True) as live:
+            while any(state.status in ("running", "waiting") for state in states):
+                live.update(_picture(folder, states, console), refresh=True)
+                time.sleep(max(1.0, 4 * looks))
+                states, looks = _look(folder)
+    console.print(_picture(folder, states, console), soft_wrap=not console.is_terminal)
+
+
+def _look(folder: Path) -> "tuple[Sequence[State], float]":
+    """How far the runs are, and how many seconds it took to find out."""
+    from experiments.status import states_of
+
+    began = time.monotonic()
+    return states_of(folder), time.monotonic() - began
+
+
+def _picture(folder: Path, states: "Sequence[State]", console: "Console") -> "RenderableType":
+    """What `bptt sweep` shows of them, then what failed, then what to do."""
+    from rich.console import Group
+    from rich.text import Text
+
+    from cli.progress import display
+    from experiments.planned import read_plans
+
+    failed = [state for state in states if state.status == "failed"]
+    lines = [f"{state.task.label}: {state.error}" for state in failed[:MOST_FAILED]]
+    if len(failed) > MOST_FAILED:
+        lines.append(f"and {len(failed) - MOST_FAILED} more that failed")
+    unfinished = [state.task.folder.name for state in states if state.status in ("interrupted", "waiting")]
+    running = any(state.status == "running" for state in states)
+    for sweep in read_plans(folder):
+        if not sweep.runs.keys().isdisjoint(state.task.folder.name for state in failed):
+            lines.append(f"to start over what failed: {sweep.retry}")
+        elif not running and not sweep.runs.keys().isdisjoint(unfinished):
+            lines.append(f"to go on: {sweep.command}")
+    return Group(display(states, console), *(Text(line) for line in lines))

@@ -1,0 +1,74 @@
+"""What sweeps into a study set out to make, on the disk: so that what they never came to is known, too."""
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from experiments.results import write_json
+
+FILE = "sweeps.json"
+ONCE = ("--fresh", "--retry", "--yes", "-y")
+"""What a command that goes on with a sweep is not to say again."""
+
+
+class PlannedRun(NamedTuple):
+    """A run that is to be made.
+
+    Attributes:
+        label: what it is called: what tells it apart in its sweep.
+        steps: how many it is to make.
+    """
+
+    label: str
+    steps: int
+
+
+class PlannedSweep(NamedTuple):
+    """A sweep that was begun.
+
+    Attributes:
+        command: that goes on with it.
+        started: when, in ISO format.
+        runs: by their ids.
+    """
+
+    command: str
+    started: str
+    runs: dict[str, PlannedRun]
+
+    @property
+    def retry(self) -> str:
+        """The command that also starts over what failed; a probe does so by itself."""
+        return self.command if self.command.startswith("bptt probe") else f"{self.command} --retry"
+
+
+def record_plan(study: Path, runs: Mapping[str, PlannedRun]) -> None:
+    """Note that a sweep sets out; earlier ones that it includes are forgotten.
+
+    Args:
+        study: the folder, which is made where there is none.
+        runs: by their ids.
+    """
+    (study / "runs").mkdir(parents=True, exist_ok=True)
+    command = shlex.join([Path(sys.argv[0]).name, *(word for word in sys.argv[1:] if word not in ONCE)])
+    sweeps = [sweep for sweep in read_plans(study) if not sweep.runs.keys() <= runs.keys()]
+    sweeps.append(PlannedSweep(command, datetime.now(UTC).isoformat(timespec="seconds"), dict(runs)))
+    write_json(study / FILE, {"sweeps": [sweep._asdict() for sweep in sweeps]})
+
+
+def read_plans(study: Path) -> list[PlannedSweep]:
+    """The sweeps that were begun into a study, the latest last; none where that is not known."""
+    try:
+        content: dict[str, Any] = json.loads((study / FILE).read_text(encoding="utf-8"))
+        return [
+            PlannedSweep(
+                sweep["command"], sweep["started"], {id: PlannedRun(*run) for id, run in sweep["runs"].items()}
+            )
+            for sweep in content["sweeps"]
+        ]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
