@@ -1,6 +1,7 @@
 """From the CSV files of a study's runs to summary.csv. Reads files only, and imports no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,6 +17,14 @@ ALWAYS = ("cell", "task", "task.length", "clip", "clip.threshold", "seed")
 
 Arrays = Mapping[str, np.ndarray]
 """The columns of one run's table; {} where it has no rows."""
+
+READ = {
+    "metrics": ("loss", "grad_norm", "clip_scale"),
+    "evaluation": ("step", "error", "solved", "chance_error"),
+    "gradients": ("step", "layer", "state", "lag", "grad_norm"),
+    "jacobian": ("layer", "lag", "log10_mean_squared_sv"),
+}
+"""The tables, and the columns of each, that summary.csv is made from."""
 
 STATES = ("run_id", "layer", "state", "gain_per_timestep", "gain_at_init", "horizon", "horizon_at_init")
 """The columns of states.csv."""
@@ -34,11 +43,18 @@ def summarize(study: Path, runs: Sequence[Run] | None = None) -> pd.DataFrame:
     return summary
 
 
-def outcomes(runs: Sequence[Run]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of summary.csv and of states.csv for some runs."""
+def outcomes(
+    runs: Sequence[Run], read: Callable[[str], pd.DataFrame] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of summary.csv and of states.csv for some runs.
+
+    Args:
+        runs: of a study.
+        read: gives a table of these runs by its name, where some are read already.
+    """
     keys = list(dict.fromkeys([*ALWAYS, *differing_keys(runs)]))
-    names = ("metrics", "evaluation", "gradients", "jacobian")
-    tables = zip(*(_split(read_tables(runs, name), runs) for name in names), strict=True)
+    read = read or partial(read_tables, runs)
+    tables = zip(*(_split(read(name), runs, columns) for name, columns in READ.items()), strict=True)
     rows: list[dict[str, Value]] = []
     state_rows: list[dict[str, Value]] = []
     for run, (metrics, evaluation, gradients, jacobian) in zip(runs, tables, strict=True):
@@ -49,13 +65,13 @@ def outcomes(runs: Sequence[Run]) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.DataFrame(rows, dtype=object), pd.DataFrame(state_rows, columns=STATES, dtype=object)
 
 
-def _split(table: pd.DataFrame, runs: Sequence[Run]) -> list[Arrays]:
+def _split(table: pd.DataFrame, runs: Sequence[Run], names: Sequence[str]) -> list[Arrays]:
     """The part of each run; the table has the runs in their order. As arrays: thousands of frames would be slow."""
     if table.empty:
         return [{}] * len(runs)
     number = {run.id: i for i, run in enumerate(runs)}
     bounds = np.searchsorted(table["run_id"].map(number).to_numpy(), np.arange(len(runs) + 1))
-    columns = {str(name): table[name].to_numpy() for name in table if name != "run_id"}
+    columns = {name: table[name].to_numpy() for name in names}
     return [
         {name: column[begin:end] for name, column in columns.items()} if end > begin else {}
         for begin, end in pairwise(bounds)

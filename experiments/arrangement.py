@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from experiments.errors import UsageError
@@ -31,6 +32,13 @@ class Arrangement:
 
     def line_of(self, run: Run) -> str:
         """What the run's line is called."""
+        return self._lines[run.id]
+
+    @cached_property
+    def _lines(self) -> dict[str, str]:
+        return {run.id: self._line_of(run) for run in self.runs}
+
+    def _line_of(self, run: Run) -> str:
         words = [shown(run.config.get(key)) for key in self.lines] + ["trained"] * bool(run.info.get("checkpoint"))
         name = ", ".join(words)
         return f"\u200b{name}" if name.startswith("_") else name  # an underscore hides a label from the legend
@@ -41,8 +49,10 @@ class Arrangement:
 
     def line_names(self) -> list[str]:
         """All lines, in the order of their keys' values."""
-        in_turn = sorted(self.runs, key=lambda run: [rank(run.config.get(key)) for key in self.lines])
-        return list(dict.fromkeys(map(self.line_of, in_turn)))
+        one_each: dict[str, Run] = {}
+        for run in self.runs:
+            one_each.setdefault(self.line_of(run), run)
+        return sorted(one_each, key=lambda name: [rank(one_each[name].config.get(key)) for key in self.lines])
 
     def facet_names(self) -> list[str]:
         """All panels side by side, in the order of the facet's values."""

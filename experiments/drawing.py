@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.analysis import outcomes
-from experiments.arrangement import Arrangement, arrange, numeric_keys
+from experiments.arrangement import Arrangement, Which, arrange, numeric_keys
 from experiments.errors import UsageError
 from experiments.figures import Description, describe
-from experiments.labelling import MOST_LINES, add_caption, add_colour_bar, add_legend, label_outer, thin_out
-from experiments.study import Run, read_tables, select
-from experiments.style import COLUMN_INCHES, colours, label_short_log_axis, wrap
+from experiments.labelling import MOST_LINES, add_caption, add_colour_bar, add_legend, label_outer
+from experiments.study import Run, read_tables, repeated, select
+from experiments.style import COLUMN_INCHES, CROWDED, colours, label_short_log_axis, wrap
 
 MOST_PANELS = 24
 PANEL_HEIGHT = 2.1
@@ -65,7 +66,8 @@ class Drawing:
     def __init__(self, runs: Sequence[Run], view: View) -> None:
         self.runs, self._view = select(runs, view.where), view
         self._tables: dict[str, pd.DataFrame] = {}
-        arrange(self.runs, compare=view.compare, facet=view.facet)
+        self._arrangements: dict[tuple[Which, tuple[str, ...]], Arrangement] = {}
+        self._arrange("trainings", ())
         for option, key in (("--x", view.x), ("--y", view.y)):
             if key is not None and not any(key in run.config for run in self.runs):
                 raise UsageError(f"{option} {key}: no run has this key; `bptt show` prints them")
@@ -77,7 +79,7 @@ class Drawing:
     @cached_property
     def outcomes(self) -> pd.DataFrame:
         """The rows of summary.csv."""
-        return outcomes(self.runs)[0]
+        return outcomes(self.runs, self._table)[0]
 
     @cached_property
     def _summary(self) -> pd.DataFrame:
@@ -89,23 +91,25 @@ class Drawing:
         }
         return summary.assign(**further, timesteps=[run.info["timesteps"] for run in self.runs])
 
-    def _table(self, name: str, arrangement: Arrangement) -> pd.DataFrame:
-        """A table of the arranged runs, with what their lines and panels are called."""
+    def _table(self, name: str) -> pd.DataFrame:
+        """A table of all runs."""
         if name == "summary":
-            frame = self._summary
-        else:
-            if name not in self._tables:
-                theory = [run.info.get("theory") or {} for run in self.runs]
-                columns = {f"theory_{key}": [law.get(key) for law in theory] for key in ("state", "gain", "bound")}
-                columns |= {key: [run.config.get(key) for run in self.runs] for key in ("clip", "clip.threshold")}
-                self._tables[name] = read_tables(self.runs, name, columns)
-            frame = self._tables[name]
-        if frame.empty:
-            return frame
-        lines = {run.id: arrangement.line_of(run) for run in arrangement.runs}
-        facets = {run.id: arrangement.facet_of(run) for run in arrangement.runs}
-        frame = frame[frame["run_id"].isin(lines.keys())]
-        return frame.assign(**{LINE: frame["run_id"].map(lines), FACET: frame["run_id"].map(facets)})
+            return self._summary
+        if name not in self._tables:
+            theory = [run.info.get("theory") or {} for run in self.runs]
+            columns = {f"theory_{key}": [law.get(key) for law in theory] for key in ("state", "gain", "bound")}
+            columns |= {key: [run.config.get(key) for run in self.runs] for key in ("clip", "clip.threshold")}
+            self._tables[name] = read_tables(self.runs, name, columns)
+        return self._tables[name]
+
+    def _arrange(self, which: Which, axes: tuple[str, ...]) -> Arrangement:
+        """How the runs stand together in a figure, found out once for all that are alike."""
+        if (which, axes) not in self._arrangements:
+            view = self._view
+            self._arrangements[which, axes] = arrange(
+                self.runs, compare=view.compare, facet=view.facet, axes=axes, which=which
+            )
+        return self._arrangements[which, axes]
 
     def figure(self, name: str) -> Figure:
         """Draw one figure.
@@ -115,21 +119,22 @@ class Drawing:
         """
         kind = describe(name)
         options, axes = self._options(kind)
-        arrangement = arrange(
-            self.runs,
-            compare=self._view.compare,
-            facet=self._view.facet,
-            axes=axes,
-            which=kind.runs,
-        )
-        tables = {table: self._table(table, arrangement) for table in kind.tables}
+        arrangement = self._arrange(kind.runs, tuple(axes))
         if not arrangement.runs:
             raise LeftOut("there is no probe among the runs; see `bptt probe`")
+        shown_runs = [run.id for run in arrangement.runs]
+        tables = {table: self._table(table) for table in kind.tables}
+        if len(shown_runs) < len(self.runs):
+            tables = {
+                table: frame[frame["run_id"].isin(shown_runs)] if len(frame) else frame
+                for table, frame in tables.items()
+            }
         if missing := [table for table, frame in tables.items() if frame.empty]:
             raise LeftOut(f"no {' and no '.join(f'{table}.csv' for table in missing)} in the study's runs")
         tables = kind.select(tables)
         if any(frame.empty for frame in tables.values()):
             raise LeftOut(kind.nothing)
+        tables = {table: _named(frame, arrangement) for table, frame in tables.items()}
         if kind.norm is not None:
             options["norm"] = kind.norm(tables, **options)
 
@@ -157,7 +162,8 @@ class Drawing:
                     table: frame[(frame[FACET] == facet) & ((frame[LINE] == line) if kind.each else True)]
                     for table, frame in tables.items()
                 }
-                draw(shown_here, compare=LINE, colours=style, ax=ax, **options)
+                with mpl.rc_context(CROWDED if len(names) > MOST_LINES and not kind.each else {}):
+                    draw(shown_here, compare=LINE, colours=style, ax=ax, **options)
                 label_short_log_axis(ax)
                 words = [word for word in (line if kind.each and len(names) > 1 else "", facet, ax.get_title()) if word]
                 width = figure.get_figwidth() / self._columns(kind.each, len(cells), len(facets))
@@ -166,8 +172,6 @@ class Drawing:
                 ax.set_ylabel(wrap(ax.get_ylabel(), PANEL_HEIGHT * 14))
         for row in panels:
             label_outer(row, self._columns(kind.each, len(cells), len(facets)), shared=not kind.each)
-        if len(names) > MOST_LINES and not kind.each:
-            thin_out(panels)
         add_colour_bar(figure)
         add_legend(figure, {} if kind.each else style, arrangement)
         add_caption(figure, kind, arrangement)
@@ -214,3 +218,17 @@ class Drawing:
                     ax.sharex(row[0])
                     ax.sharey(row[0])
         return figure, panels
+
+
+def _named(frame: pd.DataFrame, arrangement: Arrangement) -> pd.DataFrame:
+    """The same with what each row's line and panel are called."""
+    arranged = {run.id: run for run in arrangement.runs}
+    ids = frame["run_id"].astype("category").cat
+    runs = [arranged.get(run_id) for run_id in ids.categories]
+    names = {LINE: arrangement.line_of, FACET: arrangement.facet_of}
+    return frame.assign(
+        **{
+            column: repeated([run and name(run) for run in runs], ids.codes.to_numpy())
+            for column, name in names.items()
+        }
+    )

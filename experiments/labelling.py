@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.collections import PolyCollection, QuadMesh
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from experiments.arrangement import Arrangement
@@ -15,7 +15,7 @@ from experiments.study import shown
 from experiments.style import Colours, wrap
 
 MOST_LINES = 14
-"""That a legend names one by one, and that have bands."""
+"""That a legend names one by one, and that are drawn with bands and markers."""
 
 
 def label_outer(row: Sequence[Axes], columns: int, *, shared: bool) -> None:
@@ -26,18 +26,6 @@ def label_outer(row: Sequence[Axes], columns: int, *, shared: bool) -> None:
             ax.tick_params(labelleft=not shared)
         if i + columns < len(row):
             ax.xaxis.label.set_visible(False)
-
-
-def thin_out(panels: Sequence[Sequence[Axes]]) -> None:
-    """Of many lines only the medians, without markers: bands over bands cannot be told apart."""
-    for ax in (ax for row in panels for ax in row):
-        for band in [artist for artist in ax.collections if isinstance(artist, PolyCollection)]:
-            band.remove()
-        for line in ax.get_lines():
-            if str(line.get_label()).endswith(" quartile"):
-                line.remove()
-            elif line.get_linestyle() != "None":
-                line.set(marker="None", linewidth=0.7)
 
 
 def add_colour_bar(figure: Figure) -> None:

@@ -59,6 +59,9 @@ RC: dict[Any, Any] = {
     "pdf.fonttype": 42,
 }
 
+CROWDED: dict[Any, Any] = {"lines.linewidth": 0.7}
+"""Settings for figures of many lines."""
+
 Colours = dict[str, tuple[str, str]]
 """The colour and the marker of each compared value."""
 
@@ -122,19 +125,30 @@ def wrap(text: str, width: float) -> str:
 def draw_line(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, label: str, colour: str, **line: Any) -> None:
     """The median of y over the runs at each x, and the band between its quartiles.
 
-    On a log axis the line ends where the median is 0, and the band goes on to the axis's foot.
+    On a log axis the line ends where the median is 0, and the band goes on to the axis's foot. Of many lines there are
+    the medians only, without markers: bands over bands cannot be told apart.
     """
+    values = frame.groupby(x)[y]
     with np.errstate(invalid="ignore"):  # between two infinities there is no median
-        quartiles = frame.groupby(x)[y].quantile(np.array([0.25, 0.5, 0.75])).unstack()
-    median = quartiles[0.5].where((quartiles[0.5] > 0) | (ax.get_yscale() != "log"))
-    line.setdefault("markevery", max(1, len(quartiles) // 20))
-    if len(quartiles) == 1:
+        middle = values.median()
+    if is_crowded() and len(middle) > 1:
+        line["marker"] = None
+    line.setdefault("markevery", max(1, len(middle) // 20))
+    if len(middle) == 1:
         line.setdefault("marker", "o")
-    ax.plot(quartiles.index, median, color=colour, label=label, **line)
-    if frame.groupby(x).size().max() > 1:
+    median = middle.where((middle > 0) | (ax.get_yscale() != "log"))
+    ax.plot(median.index, median, color=colour, label=label, **line)
+    if len(frame) > len(median) and not is_crowded():
+        with np.errstate(invalid="ignore"):
+            quartiles = values.quantile(np.array([0.25, 0.75])).unstack()
         ax.fill_between(quartiles.index, quartiles[0.25], quartiles[0.75], color=colour, alpha=0.18, linewidth=0)
         for quartile, name in ((0.25, "lower quartile"), (0.75, "upper quartile")):  # the band's numbers, not drawn
             ax.plot(quartiles.index, quartiles[quartile], linestyle="", label=f"_{label.lstrip('_')}, {name}")
+
+
+def is_crowded() -> bool:
+    """Whether there are so many lines that they are drawn thin."""
+    return bool(mpl.rcParams["lines.linewidth"] < RC["lines.linewidth"])
 
 
 def explain(ax: Axes, name: str, **look: Any) -> None:

@@ -11,6 +11,12 @@ from experiments.style import Colours, at_recorded_step, draw_line
 TABLES = ("contributions",)
 
 
+def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The recurrent weights of layer 0, which reads the input."""
+    frame = data["contributions"]
+    return {"contributions": frame[frame["parameter"] == "layers.0.weight_hh"]}
+
+
 def draw(
     data: dict[str, pd.DataFrame],
     *,
@@ -21,9 +27,7 @@ def draw(
     title: str = "",
 ) -> Axes:
     """One step of each run: the first recorded one (`which` is min) or the last (max)."""
-    frame = data["contributions"]
-    frame = frame[frame["parameter"] == "layers.0.weight_hh"]
-    frame = at_recorded_step(frame, which)
+    frame = at_recorded_step(data["contributions"], which)
     for value, (colour, marker) in colours.items():
         line = frame[frame[compare] == value]
         if len(line):
@@ -33,5 +37,6 @@ def draw(
     return ax
 
 
+NOTHING = "contributions.csv has no recurrent weights of layer 0"
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
 READING = "A share near 0 is a stretch of the sequence that does not train the weights; below 0, one against the rest."

@@ -1,11 +1,13 @@
 """The share of runs that solve the task, against its length: how long a memory can be learned."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.analysis import wilson
-from experiments.style import Colours
+from experiments.style import Colours, is_crowded
 
 TABLES = ("summary",)
 AXES = {"x": "task.length"}
@@ -28,7 +30,8 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
             share = counts["sum"] / counts["size"]
             low, high = wilson(counts["sum"].to_numpy(float), counts["size"].to_numpy(float))
             errors = np.maximum([share - low, high - share], 0)
-            ax.plot(share.index, share, color=colour, marker=marker, label=value, lw=1.4 + 0.8 * above, ms=4 + above)
+            look: dict[str, Any] = {} if is_crowded() else {"marker": marker, "lw": 1.4 + 0.8 * above, "ms": 4 + above}
+            ax.plot(share.index, share, color=colour, label=value, **look)
             ax.errorbar(share.index, share, yerr=errors, fmt="none", ecolor=colour, capsize=2, elinewidth=0.8)
     ax.set(ylim=(-0.03, 1.03), xlabel=x, ylabel="share of runs solved")
     ax.yaxis.set_major_formatter("{x:.0%}")
