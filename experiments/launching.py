@@ -1,6 +1,7 @@
 """Workers, by Hydra's launchers: in this process, side by side on this machine, or on a cluster."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -36,6 +37,8 @@ def choose(launcher: str | None, jobs: int | None, runs: int) -> tuple[str, int]
         raise UsageError(f"--launcher {launcher}: there is no such launcher; choose from {', '.join(LAUNCHERS)}")
     if launcher.startswith("submitit") and find_spec("submitit") is None:
         raise UsageError(f"--launcher {launcher}: is not installed; pip install 'bptt[slurm]'")
+    if launcher == "submitit_slurm" and shutil.which("srun") is None:
+        raise UsageError(f"--launcher {launcher}: there is no Slurm on this machine: no srun on the path")
     if launcher == "basic" and jobs > 1:
         raise UsageError(f"--launcher basic: makes one run at a time, in this process; --jobs {jobs} needs another")
     return launcher, jobs
@@ -48,7 +51,11 @@ def overrides_of(launcher: str, jobs: int, given: Sequence[str]) -> list[str]:
         # A worker makes runs as long as there are any.
         "submitit_local": [f"hydra.launcher.timeout_min={FOR_EVER}"],
         # One that Slurm stops at its time limit is queued again: its run goes on from its checkpoint.
-        "submitit_slurm": ["hydra.launcher.max_num_timeout=1000", f"hydra.launcher.array_parallelism={jobs}"],
+        "submitit_slurm": [
+            "hydra.launcher.max_num_timeout=1000",
+            f"hydra.launcher.array_parallelism={jobs}",
+            "hydra.launcher.name=bptt",
+        ],
     }
     keys = {override.lstrip("+").partition("=")[0] for override in given}
     return [

@@ -1,11 +1,9 @@
 import signal
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-BPTT = Path(sys.executable).with_name("bptt")
+from tests.e2e.sweeps import BPTT, Sweep
 
 
 @pytest.fixture
@@ -43,3 +41,18 @@ def start(tmp_path):
     for process in processes:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Start a sweep; nothing of it is left when the test is over."""
+    sweeps = []
+
+    def begin(*arguments, **options):
+        sweeps.append(Sweep(tmp_path, *arguments, **options))
+        return sweeps[-1]
+
+    yield begin
+    for one in sweeps:
+        one.kill(*one.processes())
+        one.end()

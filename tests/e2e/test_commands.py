@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.e2e.conftest import BPTT
+from tests.e2e.sweeps import BPTT
 
 SMALL = ["task.length=12", "model.hidden_size=8", "batch_size=4", "steps=20", "record.evaluate_samples=20"]
 

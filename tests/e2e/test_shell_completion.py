@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tests.e2e.conftest import BPTT
+from tests.e2e.sweeps import BPTT
 
 PATH = f"{BPTT.parent}:{os.environ['PATH']}"
 

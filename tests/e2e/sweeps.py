@@ -1,0 +1,77 @@
+"""Real sweeps in the background, and what they leave on the disk."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+BPTT = Path(sys.executable).with_name("bptt")
+
+
+class Sweep:
+    """A sweep in a session of its own, so that all processes that it begins can be found."""
+
+    def __init__(self, folder, *arguments, environment=None):
+        self.log = folder / "log"
+        with self.log.open("w") as log:
+            self._process = subprocess.Popen(
+                [BPTT, "sweep", *arguments],
+                cwd=folder,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                env=os.environ | (environment or {}),
+                start_new_session=True,
+                # A shell starts background jobs deaf to SIGINT, and whoever runs these tests there passes that on.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+        self.pid = self._process.pid
+        self.is_over = lambda: self._process.poll() is not None
+
+    def send(self, signum):
+        os.kill(self.pid, signum)
+
+    def end(self, seconds=120):
+        """Its exit code, and what it said."""
+        return self._process.wait(seconds), self.log.read_text()
+
+    def processes(self):
+        """Those that it began, itself included."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                name, _, rest = path.read_text().rpartition(")")
+                state, _, _, session = rest.split()[:4]
+                if int(session) == self.pid and state != "Z":
+                    found.append(int(name.split()[0]))
+        return sorted(found)
+
+    def kill(self, *processes):
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        return len(processes)
+
+
+def statuses(folder):
+    files = [run / "run.json" for run in (folder / "results" / "default" / "runs").glob("*")]
+    return Counter(json.loads(file.read_text())["status"] for file in files if file.exists())
+
+
+def contents(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("runs/*/*.csv"))}
+
+
+def size(folder):
+    return sum(map(len, contents(folder).values()))
+
+
+def until(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
