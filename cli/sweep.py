@@ -1,6 +1,6 @@
 """bptt sweep"""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,7 +9,14 @@ from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Jobs, Launcher, Overrides, Quiet, Resume, Retry, Yes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from experiments.lifecycle import Result
     from experiments.sweep import Plan
+
+MOST_TRIALS = 1000
+"""That a search makes side by side, if it has as many processors."""
 
 
 @one_line
@@ -20,12 +27,16 @@ def sweep(
     config_dir: ConfigDir = None,
     fresh: Resume = False,
     retry: Retry = False,
+    objective: Annotated[
+        str, typer.Option(metavar="COLUMN", help="Of summary.csv: what hydra/sweeper=optuna minimises.")
+    ] = "best_error",
     yes: Yes = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a grid of networks.
 
-    Its axes are lists (cell=rnn,lstm), ranges (seed=range(5)), or those of a study (study=quickstart).
+    Its axes are lists (cell=rnn,lstm), ranges (seed=range(5)), or those of a study (study=quickstart). With
+    hydra/sweeper=optuna it is a search instead, also in intervals ('optimizer.lr=tag(log,interval(1e-4,1e-1))').
 
     All combinations are checked before the first one starts. One that fails does not stop the others. The same command
     goes on with what was cut off, and skips what is done. The study's folder, RESULTS_DIR/STUDY, with summary.csv and
@@ -35,30 +46,47 @@ def sweep(
     """
     from cli.progress import shown
     from cli.table import print_runs
+    from experiments.errors import UsageError
     from experiments.launching import choose
+    from experiments.search import is_search, search
+    from experiments.status import of_status
     from experiments.sweep import extend_path, plan, reopen_all
     from experiments.sweep import sweep as sweep_all
 
+    def make(planned: "Plan") -> list["Result"]:
+        reopen_all(planned, fresh=fresh, retry=retry)
+        named, number = choose(launcher, jobs, len(planned.configs))
+        with shown(planned.tasks(), quiet=quiet):
+            return sweep_all(planned, launcher=named, jobs=number)
+
     extend_path(config_dir)
-    planned = plan(overrides or [], config_dir)
-    launcher, jobs = choose(launcher, jobs, len(planned.configs))
-    if fresh and (finished := planned.of_status("completed", "diverged")):
-        confirm(f"--fresh deletes {len(finished)} finished runs in {planned.study_folder}", yes=yes)
-    reopen_all(planned, fresh=fresh, retry=retry)
-    with shown(planned.tasks(), quiet=quiet):
-        sweep_all(planned, launcher=launcher, jobs=jobs)
-    print_runs(planned.study_folder, [folder.name for folder in planned.folders], quiet=quiet)
-    unfinished = _tell_unfinished(planned)
-    typer.echo(planned.study_folder)
+    if is_search(overrides or []):
+        if fresh:
+            raise UsageError("--fresh: a search keeps what it has; give it another study=NAME")
+        _, side_by_side = choose(launcher, jobs, MOST_TRIALS)
+        found = search(overrides or [], config_dir, objective=objective, jobs=side_by_side, sweep=make)
+        study, folders = found.study, found.folders
+    else:
+        planned = plan(overrides or [], config_dir)
+        if fresh and (finished := of_status(planned.folders, "completed", "diverged")):
+            confirm(f"--fresh deletes {len(finished)} finished runs in {planned.study_folder}", yes=yes)
+        make(planned)
+        study, folders = planned.study_folder, planned.folders
+    print_runs(study, [folder.name for folder in folders], quiet=quiet)
+    if is_search(overrides or []) and not quiet:
+        typer.echo(f"best {objective}: {found.value:.4g}, {found.best}" if found.best else f"no run has a {objective}")
+    unfinished = _tell_unfinished(folders)
+    typer.echo(study)
     if unfinished:
         raise typer.Exit(FAILED)
 
 
-def _tell_unfinished(planned: "Plan") -> bool:
+def _tell_unfinished(folders: "Sequence[Path]") -> bool:
     """Say which runs are not as they should be, and what would do; whether there are any."""
     from experiments.results import read_json
+    from experiments.status import of_status
 
-    failed, cut_off = planned.of_status("failed"), planned.of_status("interrupted", None)
+    failed, cut_off = of_status(folders, "failed"), of_status(folders, "interrupted", None)
     for folder in failed:
         typer.echo(f"{folder.name} failed: {read_json(folder / 'run.json')['error']}", err=True)
     if cut_off:

@@ -28,7 +28,7 @@ class Composer:
     """
 
     def __init__(self, config_dir: Path | None) -> None:
-        self._config_dir = config_dir
+        self.config_dir = config_dir
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Hydra's configuration, its own node `hydra` included.
@@ -36,7 +36,7 @@ class Composer:
         Raises:
             UsageError: what Hydra does not accept.
         """
-        overrides = [*search_path(self._config_dir), *name_study(overrides, self._config_dir)]
+        overrides = [*search_path(self.config_dir), *name_study(overrides, self.config_dir)]
         with explained(overrides):
             return compose("config", overrides, return_hydra_config=True)
 
@@ -50,7 +50,7 @@ class Composer:
             UsageError: what Hydra does not accept.
         """
         composed: dict[tuple[str, ...], DictConfig] = {}
-        known = set(groups(self._config_dir))
+        known = set(groups(self.config_dir))
         for point in points:
             parsed = self.parse(point)
             values = [o for o in parsed if o.type is OverrideType.CHANGE and o.key_or_group not in known]
@@ -71,7 +71,7 @@ class Composer:
         Raises:
             UsageError: one that is not of the grammar.
         """
-        overrides = name_study(overrides, self._config_dir)
+        overrides = name_study(overrides, self.config_dir)
         with explained(overrides):
             return OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(overrides)
 

@@ -47,7 +47,7 @@ class PlannedSweep(NamedTuple):
 
 
 def record_plan(study: Path, runs: Mapping[str, PlannedRun]) -> None:
-    """Note that a sweep sets out; earlier ones that it includes are forgotten.
+    """Note that a sweep sets out; earlier ones that it includes are forgotten, those of the same command added to it.
 
     Args:
         study: the folder, which is made where there is none.
@@ -56,7 +56,10 @@ def record_plan(study: Path, runs: Mapping[str, PlannedRun]) -> None:
     (study / "runs").mkdir(parents=True, exist_ok=True)
     command = shlex.join([Path(sys.argv[0]).name, *(word for word in sys.argv[1:] if word not in ONCE)])
     sweeps = [sweep for sweep in read_plans(study) if not sweep.runs.keys() <= runs.keys()]
-    sweeps.append(PlannedSweep(command, datetime.now(UTC).isoformat(timespec="seconds"), dict(runs)))
+    same = [sweep for sweep in sweeps if sweep.command == command]  # a search, which finds out its runs as it goes
+    whole = {id: run for sweep in same for id, run in sweep.runs.items()} | dict(runs)
+    sweeps = [sweep for sweep in sweeps if sweep not in same]
+    sweeps.append(PlannedSweep(command, datetime.now(UTC).isoformat(timespec="seconds"), whole))
     write_json(study / FILE, {"sweeps": [sweep._asdict() for sweep in sweeps]})
 
 

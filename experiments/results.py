@@ -87,11 +87,12 @@ class Table:
     def _write(self, file: io.FileIO, text: str) -> None:
         data, whole = text.encode(), file.tell()
         try:
-            written = file.write(data)
-            if written < len(data):
-                raise OSError(f"{self.path}: only {written} of {len(data)} bytes could be written")
+            while data:  # what a full disk does not take of it, it refuses the next time, and says why
+                data = data[file.write(data) :]
         except OSError:
             file.truncate(whole)
+            if not whole:  # an empty file is no table
+                self.path.unlink()
             raise
 
 

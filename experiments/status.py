@@ -14,6 +14,7 @@ import pandas as pd
 
 from experiments.claim import read_info
 from experiments.planned import read_plans
+from experiments.results import read_json
 from experiments.study import Run, compared_keys, differing_keys, read_runs, shown
 
 Status = Literal["running", "completed", "diverged", "failed", "interrupted"]
@@ -21,6 +22,11 @@ FINISHED: tuple[Status, ...] = ("completed", "diverged")
 SETTLED: tuple[Status, ...] = (*FINISHED, "failed")
 """What a sweep does not make again by itself."""
 ENDED: tuple[Status, ...] = (*SETTLED, "interrupted")
+
+
+def of_status(folders: Sequence[Path], *statuses: str | None) -> list[Path]:
+    """The folders of the runs whose run.json says so; None: has not begun."""
+    return [folder for folder in folders if read_json(folder / "run.json").get("status") in statuses]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from experiments.planned import PlannedRun, record_plan
 from experiments.probe import probe_folder
 from experiments.results import read_json
 from experiments.run import run
-from experiments.status import SETTLED, Task, tasks_of
+from experiments.status import SETTLED, Task, of_status, tasks_of
 from experiments.study import Run, flatten
 
 SECONDS_TO_END = 1.0
@@ -74,10 +74,6 @@ class Plan(NamedTuple):
         ]
         return tasks_of(runs, [config.steps if self.make is run else config.probe.batches for config in self.configs])
 
-    def of_status(self, *statuses: str | None) -> list[Path]:
-        """The folders of the runs whose run.json says so; None: has not begun."""
-        return [folder for folder in self.folders if read_json(folder / "run.json").get("status") in statuses]
-
 
 def plan(overrides: Sequence[str], config_dir: Path | None = None, make: Make = run) -> Plan:
     """Expand a sweep and check every run in it, before anything is written.
@@ -92,20 +88,29 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None, make: Make = 
             (points,) = BasicSweeper.split_arguments(composer.parse(axes), max_batch_size=None)
         except HydraException as error:
             raise UsageError(f"{' '.join(overrides)}: {error}; for a search say hydra/sweeper=optuna") from None
-        configs = [check(cfg, choices) for cfg, choices in composer.compose_all(points)]
-    different = len({config.run_id for config in configs})
-    if different < len(configs):
+        planned = plan_points(points, composer, launcher, make)
+    if (different := len(set(planned.folders))) < len(planned.folders):
         raise UsageError(
-            f"{' '.join(overrides)}: {len(configs)} runs, but only {different} different ones; is a value there twice?"
+            f"{' '.join(overrides)}: {len(points)} runs, but only {different} different ones; is a value there twice?"
         )
+    return planned
+
+
+def plan_points(points: Sequence[Sequence[str]], composer: Composer, launcher: Sequence[str], make: Make = run) -> Plan:
+    """Check a sweep of which each run's overrides are known; within `composing`.
+
+    Raises:
+        UsageError: the first thing wrong with the first run that has something wrong.
+    """
+    configs = [check(cfg, choices) for cfg, choices in composer.compose_all(points)]
     if len({config.study_folder for config in configs}) > 1:
         raise UsageError("study and results_dir: one sweep is one study; give each one value")
     for config in {config.model_dump_json(exclude={"seed"}): config for config in configs}.values():
         build(config)
     check_writable(configs[0].study_folder)
     folders = [config.run_folder if make is run else probe_folder(config) for config in configs]
-    base = [*search_path(config_dir), *name_study(points[0], config_dir)]
-    return Plan(configs, folders, config_dir, base, launcher, make)
+    base = [*search_path(composer.config_dir), *name_study(points[0], composer.config_dir)]
+    return Plan(configs, folders, composer.config_dir, base, [*launcher], make)
 
 
 def reopen_all(planned: Plan, *, fresh: bool = False, retry: bool = False) -> None:
@@ -146,7 +151,7 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
                     for results in launch(worker, min(jobs, len(left.configs)), [*planned.base, *options]):
                         made |= {result.folder: result for result in results if not result.skipped}
             except TerminatedWorkerError:
-                died = [folder for folder in planned.of_status("running") if not is_claimed(folder)]
+                died = [folder for folder in of_status(planned.folders, "running") if not is_claimed(folder)]
                 if not died:
                     raise
                 for folder in died:
@@ -155,10 +160,10 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
                     else:
                         settle(folder, "interrupted")
                     died_at[folder] = saved_at(folder)
-                left = _only(planned, planned.of_status(None, "interrupted"))
+                left = _only(planned, of_status(planned.folders, None, "interrupted"))
             else:
                 left = _only(planned, _wait_for_others(planned))
-        for folder in planned.of_status("running"):
+        for folder in of_status(planned.folders, "running"):
             settle(folder, "interrupted")
     return [made.get(folder) or _result_on_disk(folder) for folder in planned.folders]
 
@@ -200,7 +205,7 @@ def extend_path(config_dir: Path | None) -> None:
 
 def _wait_for_others(planned: Plan) -> list[Path]:
     """Wait while other processes make runs of the plan; those that they left unfinished."""
-    others = [folder for folder in planned.of_status("running") if is_claimed(folder)]
+    others = [folder for folder in of_status(planned.folders, "running") if is_claimed(folder)]
     while any(map(is_claimed, others)):
         time.sleep(0.2)
     for folder in others:
@@ -230,7 +235,7 @@ def _settled_on_interrupt(planned: Plan) -> Iterator[None]:
         for signum in (signal.SIGINT, signal.SIGTERM):  # a second one shall not keep the first from being recorded
             signal.signal(signum, signal.SIG_IGN)
         deadline = time.monotonic() + SECONDS_TO_END  # the workers have been told, or killed
-        for folder in planned.of_status("running"):
+        for folder in of_status(planned.folders, "running"):
             while is_claimed(folder) and time.monotonic() < deadline:
                 time.sleep(0.02)
             settle(folder, "interrupted")

@@ -16,7 +16,7 @@ BPTT = Path(sys.executable).with_name("bptt")
 class Sweep:
     """A sweep in a session of its own, so that all processes that it begins can be found."""
 
-    def __init__(self, folder, *arguments, environment=None):
+    def __init__(self, folder, *arguments, environment=None, before=lambda: None):
         self.log = folder / "log"
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
@@ -27,7 +27,7 @@ class Sweep:
                 env=os.environ | (environment or {}),
                 start_new_session=True,
                 # A shell starts background jobs deaf to SIGINT, and whoever runs these tests there passes that on.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                preexec_fn=lambda: (signal.signal(signal.SIGINT, signal.SIG_DFL), before()),
             )
         self.pid = self._process.pid
         self.is_over = lambda: self._process.poll() is not None

@@ -299,3 +299,21 @@ def test_replay(bptt, tmp_path):
     assert second.startswith(f"{folders[1]}: metrics.csv, row 3 (step=3), column loss: 9")
     assert third.startswith("  versions, processor, threads and source are the same")
     assert bptt("replay", "results").returncode == 2
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
+def test_any_folder_will_do_and_own_modules_are_found(bptt, tmp_path, launcher):
+    """The folder has a models/, conf/, experiments/ and cli/ of its own, which are not taken for ours."""
+    for package in ("models", "conf", "experiments", "cli"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("raise SystemExit('this is not the one that was meant')")
+    (tmp_path / "mine" / "cell").mkdir(parents=True)
+    (tmp_path / "mine" / "cell" / "own.yaml").write_text("_target_: own.Own\n_partial_: true\n")
+    (tmp_path / "own.py").write_text("from models.rnn import RNN\n\nclass Own(RNN):\n    pass\n")
+    jobs = () if launcher == "basic" else ("--jobs", "2")
+    grid = ["cell=own,gru", "seed=0,1,2", *SMALL, "steps=5", "--config-dir", "mine"]
+    done = bptt("sweep", *grid, "--launcher", launcher, *jobs)
+    assert done.returncode == 0, done.stderr
+    infos = [json.loads(path.read_text()) for path in tmp_path.glob("results/default/runs/*/run.json")]
+    assert [info["status"] for info in infos] == ["completed"] * 6
+    assert len({info["pid"] for info in infos}) <= 2  # a worker imports torch once, not once a run

@@ -38,6 +38,8 @@ def test_a_line_that_is_being_written_is_not_read(tmp_path):
 def test_a_write_that_fits_only_in_part_leaves_whole_rows(tmp_path):
     class SmallDisk(io.FileIO):
         def write(self, data):
+            if self.tell() > 4:
+                raise OSError(28, "No space left on device")
             return super().write(data[:3])
 
     table = Table(tmp_path / "t.csv", ("a",))
@@ -46,7 +48,7 @@ def test_a_write_that_fits_only_in_part_leaves_whole_rows(tmp_path):
     table._file.close()
     table._file = SmallDisk(tmp_path / "t.csv", "ab")
     table.append([(22222,), (33333,)])
-    with pytest.raises(OSError, match="only 3 of 12 bytes"):
+    with pytest.raises(OSError, match="No space left on device"):
         table.flush()
     table.close()
     assert (tmp_path / "t.csv").read_text() == "a\n1\n"

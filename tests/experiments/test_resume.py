@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from experiments import training
+from experiments import checkpoint, results, training
 from experiments.checkpoint import CHECKPOINT, load
-from experiments.claim import claim
+from experiments.claim import claim, read_info
 from experiments.config import compose
 from experiments.errors import UsageError
 from experiments.housekeeping import discard, reopen
@@ -172,6 +172,30 @@ def test_a_full_disk_is_gone_on_from_an_own_fault_is_not(tmp_path, cut_off):
     reopen(faulty.run_folder, retry=True)
     assert run(faulty).status == "completed"
     assert "continued" not in info_of(faulty)
+
+
+def test_a_folder_that_is_closed_while_a_run_is_made(tmp_path, monkeypatch):
+    """What the open files still take is kept; the rest says why, and the run is finished once it is open again."""
+    unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
+    run(unbroken)
+    written = checkpoint.write_whole
+    closed = []
+
+    def closing(path, content):
+        if closed or load(broken.run_folder, code_of(broken)) is not None:
+            closed.append(path)
+            raise PermissionError(13, "Permission denied", str(path))
+        written(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_whole", closing)
+        patch.setattr(results, "write_whole", closing)
+        result = run(broken)
+    assert result.status == "failed"
+    assert result.error.startswith("PermissionError: [Errno 13] Permission denied")
+    assert read_info(broken.run_folder)["status"] == "interrupted"
+    assert run(broken).status == "completed"
+    assert contents(broken.run_folder) == contents(unbroken.run_folder)
 
 
 def test_a_run_is_made_by_one_process_at_a_time(tmp_path):

@@ -2,7 +2,7 @@
 
 It has two nodes, so that one can be lost, and accounts for jobs in a database of its own. All its files are in FOLDER,
 and it listens on this machine only. It needs root, and of Debian: slurmctld slurmd slurm-client slurmdbd
-mariadb-server-core munge.
+mariadb-server-core mariadb-client-core munge.
 """
 
 import os
