@@ -20,6 +20,8 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m tests.bench.recording
+	$(BIN)/python -m tests.bench.sweeping
+	$(BIN)/python -m tests.bench.many_runs
 
 # Makes results/reference/ again: what the README shows.
 reference: .venv/installed

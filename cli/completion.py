@@ -79,6 +79,17 @@ def studies(ctx: typer.Context, incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete) and name not in (ctx.params.get("studies") or ())]
 
 
+def claims(ctx: typer.Context, incomplete: str) -> list[str]:
+    """The studies that claim something and are not named yet, and what could be set for them."""
+    from experiments.catalogue import claims
+    from experiments.completion import complete
+
+    given = ctx.params.get("studies") or ()
+    named = [name for name in claims(ctx.params.get("config_dir")) if name.startswith(incomplete) and name not in given]
+    overrides = [word for word in given if "=" in word]
+    return named + complete(incomplete, overrides, ctx.params.get("config_dir")) if incomplete else named
+
+
 def runs(incomplete: str) -> list[str]:
     """The folders of trained runs."""
     folders = sorted(str(path.parent) for path in Path("results").glob("*/runs/*/network.pt"))

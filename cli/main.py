@@ -13,6 +13,7 @@ from cli.plot import plot
 from cli.probe import probe
 from cli.replay import replay
 from cli.report import report
+from cli.reproduce import reproduce
 from cli.run import run
 from cli.show import show
 from cli.status import status
@@ -35,6 +36,7 @@ app.command("probe")(probe)
 app.command("status")(status)
 app.command("plot")(plot)
 app.command("report")(report)
+app.command("reproduce")(reproduce)
 app.command("replay")(replay)
 app.command("clean")(clean)
 app.command("show")(show)

@@ -44,20 +44,14 @@ def sweep(
 
     Example: bptt sweep cell=rnn,lstm,gru task.length=50,100,200 'seed=range(5)' study=lengths
     """
-    from cli.progress import shown
     from cli.table import print_runs
     from experiments.errors import UsageError
     from experiments.launching import choose
     from experiments.search import is_search, search
-    from experiments.status import of_status
-    from experiments.sweep import extend_path, plan, reopen_all
-    from experiments.sweep import sweep as sweep_all
+    from experiments.sweep import extend_path, plan
 
     def make(planned: "Plan") -> list["Result"]:
-        reopen_all(planned, fresh=fresh, retry=retry)
-        named, number = choose(launcher, jobs, len(planned.configs))
-        with shown(planned.tasks(), quiet=quiet):
-            return sweep_all(planned, launcher=named, jobs=number)
+        return make_all(planned, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
 
     extend_path(config_dir)
     if is_search(overrides or []):
@@ -68,20 +62,35 @@ def sweep(
         study, folders = found.study, found.folders
     else:
         planned = plan(overrides or [], config_dir)
-        if fresh and (finished := of_status(planned.folders, "completed", "diverged")):
-            confirm(f"--fresh deletes {len(finished)} finished runs in {planned.study_folder}", yes=yes)
         make(planned)
         study, folders = planned.study_folder, planned.folders
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
     if is_search(overrides or []) and not quiet:
         typer.echo(f"best {objective}: {found.value:.4g}, {found.best}" if found.best else f"no run has a {objective}")
-    unfinished = _tell_unfinished(folders)
+    unfinished = tell_unfinished(folders)
     typer.echo(study)
     if unfinished:
         raise typer.Exit(FAILED)
 
 
-def _tell_unfinished(folders: "Sequence[Path]") -> bool:
+def make_all(
+    planned: "Plan", *, launcher: str | None, jobs: int | None, fresh: bool, retry: bool, yes: bool, quiet: bool
+) -> list["Result"]:
+    """Make the runs of a plan, shown as they are made; the options are those of `bptt sweep`."""
+    from cli.progress import shown
+    from experiments.launching import choose
+    from experiments.status import of_status
+    from experiments.sweep import reopen_all, sweep
+
+    if fresh and (finished := of_status(planned.folders, "completed", "diverged")):
+        confirm(f"--fresh deletes {len(finished)} finished runs in {planned.study_folder}", yes=yes)
+    reopen_all(planned, fresh=fresh, retry=retry)
+    named, number = choose(launcher, jobs, len(planned.configs))
+    with shown(planned.tasks(), quiet=quiet):
+        return sweep(planned, launcher=named, jobs=number)
+
+
+def tell_unfinished(folders: "Sequence[Path]") -> bool:
     """Say which runs are not as they should be, and what would do; whether there are any."""
     from experiments.results import read_json
     from experiments.status import of_status

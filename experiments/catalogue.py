@@ -8,6 +8,9 @@ import conf
 CONF = Path(conf.__path__[0])
 FIGURES = Path(__file__).parent / "figures"
 
+ARGUMENT = ("bptt_terms", "any_length", "vanishing", "exploding", "lstm_memory", "gates", "gru")
+"""The order of the studies that claim something: others come after."""
+
 
 def groups(config_dir: Path | None = None) -> list[str]:
     """The groups of choices: the folders with YAML files, ours and the user's."""
@@ -19,6 +22,19 @@ def choices(group: str, config_dir: Path | None = None) -> dict[str, Path]:
     """The YAML file of each choice in a group, by name; the user's own come after ours."""
     folders = [CONF / group] + ([] if config_dir is None else [config_dir / group])
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
+
+def claims(config_dir: Path | None = None) -> dict[str, list[str]]:
+    """The names of the claims of each study that makes any."""
+    import yaml
+
+    found = {}
+    for name, path in choices("study", config_dir).items():
+        if claimed := (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("claims"):
+            found[name] = list(claimed)
+    return dict(
+        sorted(found.items(), key=lambda item: ARGUMENT.index(item[0]) if item[0] in ARGUMENT else len(ARGUMENT))
+    )
 
 
 def catalogue(config_dir: Path | None = None) -> dict[str, dict[str, str]]:

@@ -13,11 +13,14 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, OverrideParseException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.catalogue import choices, groups
 from experiments.errors import UsageError
+
+OF_STUDIES = ("hydra", "scale", "scales", "claims")
+"""The keys of a configuration that say which runs there are, and what is claimed of them."""
 
 
 class Composer:
@@ -41,7 +44,7 @@ class Composer:
             return compose("config", overrides, return_hydra_config=True)
 
     def compose_all(self, points: Iterable[Sequence[str]]) -> Iterator[tuple[DictConfig, Mapping[str, str]]]:
-        """Each point's configuration, and its choices; what points have in common is composed once.
+        """What `of_run` is of each point's configuration, and its choices; what points share is composed once.
 
         Hydra composes the choices, then sets values in what came of it; this does no other, but the first part, which
         takes nearly all of the time, only once for the same choices.
@@ -49,7 +52,7 @@ class Composer:
         Raises:
             UsageError: what Hydra does not accept.
         """
-        composed: dict[tuple[str, ...], DictConfig] = {}
+        composed: dict[tuple[str, ...], tuple[DictConfig, Mapping[str, str]]] = {}
         known = set(groups(self.config_dir))
         for point in points:
             parsed = self.parse(point)
@@ -59,11 +62,13 @@ class Composer:
             if not all(override.partition("=")[0] in known for override in rest):
                 values, rest = [], list(point)  # '+x=1', '~clip' and the like: their order counts
             if tuple(rest) not in composed:
-                composed[tuple(rest)] = self.compose(rest)
-            cfg = copy.deepcopy(composed[tuple(rest)])
+                cfg = self.compose(rest)
+                composed[tuple(rest)] = of_run(cfg), cfg.hydra.runtime.choices
+            common, chosen = composed[tuple(rest)]
+            cfg = copy.deepcopy(common)
             with explained(point):
                 ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
-            yield cfg, cfg.hydra.runtime.choices
+            yield cfg, chosen
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """The overrides as Hydra's grammar reads them, lists and ranges not yet expanded.
@@ -74,6 +79,13 @@ class Composer:
         overrides = name_study(overrides, self.config_dir)
         with explained(overrides):
             return OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(overrides)
+
+
+def of_run(cfg: DictConfig) -> DictConfig:
+    """The part of a configuration that a single run depends on, which is much the smaller one."""
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key not in OF_STUDIES])
+    OmegaConf.set_struct(own, True)
+    return own
 
 
 @contextmanager

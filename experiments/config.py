@@ -22,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, create_model, field_validator
 
-from experiments.composition import composing
+from experiments.composition import composing, of_run
 from experiments.errors import UsageError
 from experiments.tasks.task import Task
 from models.network import RecurrentNetwork
@@ -152,22 +152,21 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Config:
     """
     with composing(config_dir) as composer:
         cfg = composer.compose(overrides)
-    return check(cfg, cfg.hydra.runtime.choices)
+    return check(of_run(cfg), cfg.hydra.runtime.choices)
 
 
 def check(cfg: DictConfig, choices: Mapping[str, str]) -> Config:
     """Resolve what Hydra composed, and hold every value against the type of what it is for.
 
     Args:
-        cfg: the composed configuration, with or without its node `hydra`.
+        cfg: `of_run` of the composed configuration.
         choices: the name that was chosen in each group.
 
     Raises:
         UsageError: the first value that does not fit.
     """
-    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
     try:
-        values: Any = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)
+        values: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UsageError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     for group in CHOICES:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import matplotlib as mpl
@@ -11,13 +10,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.analysis import outcomes
 from experiments.arrangement import Arrangement, Which, arrange, numeric_keys
 from experiments.errors import UsageError
 from experiments.figures import Description, describe
 from experiments.labelling import MOST_LINES, add_caption, add_colour_bar, add_legend, label_outer
-from experiments.study import Run, read_tables, repeated, select
+from experiments.study import Run, repeated, select
 from experiments.style import COLUMN_INCHES, CROWDED, colours, label_short_log_axis, wrap
+from experiments.tables import Tables
 
 MOST_PANELS = 24
 PANEL_HEIGHT = 2.1
@@ -64,50 +63,23 @@ class Drawing:
     """
 
     def __init__(self, runs: Sequence[Run], view: View) -> None:
-        self.runs, self._view = select(runs, view.where), view
-        self._tables: dict[str, pd.DataFrame] = {}
+        self.tables, self._view = Tables(select(runs, view.where)), view
         self._arrangements: dict[tuple[Which, tuple[str, ...]], Arrangement] = {}
         self._arrange("trainings", ())
         for option, key in (("--x", view.x), ("--y", view.y)):
-            if key is not None and not any(key in run.config for run in self.runs):
+            if key is not None and not any(key in run.config for run in self.tables.runs):
                 raise UsageError(f"{option} {key}: no run has this key; `bptt show` prints them")
         if view.colour != View.colour and view.colour not in (
-            numbers := [str(name) for name in self._summary.select_dtypes("number")]
+            numbers := [str(name) for name in self.tables.summary.select_dtypes("number")]
         ):
             raise UsageError(f"--colour {view.colour}: no column of numbers; there is {', '.join(numbers)}")
-
-    @cached_property
-    def outcomes(self) -> pd.DataFrame:
-        """The rows of summary.csv."""
-        return outcomes(self.runs, self._table)[0]
-
-    @cached_property
-    def _summary(self) -> pd.DataFrame:
-        """The same with all keys of the configuration, as numbers where they are."""
-        summary = self.outcomes.infer_objects()
-        keys = dict.fromkeys(key for run in self.runs for key in run.config)
-        further: dict[str, Any] = {
-            key: [run.config.get(key) for run in self.runs] for key in keys if key not in summary
-        }
-        return summary.assign(**further, timesteps=[run.info["timesteps"] for run in self.runs])
-
-    def _table(self, name: str) -> pd.DataFrame:
-        """A table of all runs."""
-        if name == "summary":
-            return self._summary
-        if name not in self._tables:
-            theory = [run.info.get("theory") or {} for run in self.runs]
-            columns = {f"theory_{key}": [law.get(key) for law in theory] for key in ("state", "gain", "bound")}
-            columns |= {key: [run.config.get(key) for run in self.runs] for key in ("clip", "clip.threshold")}
-            self._tables[name] = read_tables(self.runs, name, columns)
-        return self._tables[name]
 
     def _arrange(self, which: Which, axes: tuple[str, ...]) -> Arrangement:
         """How the runs stand together in a figure, found out once for all that are alike."""
         if (which, axes) not in self._arrangements:
             view = self._view
             self._arrangements[which, axes] = arrange(
-                self.runs, compare=view.compare, facet=view.facet, axes=axes, which=which
+                self.tables.runs, compare=view.compare, facet=view.facet, axes=axes, which=which
             )
         return self._arrangements[which, axes]
 
@@ -123,8 +95,8 @@ class Drawing:
         if not arrangement.runs:
             raise LeftOut("there is no probe among the runs; see `bptt probe`")
         shown_runs = [run.id for run in arrangement.runs]
-        tables = {table: self._table(table) for table in kind.tables}
-        if len(shown_runs) < len(self.runs):
+        tables = {table: self.tables[table] for table in kind.tables}
+        if len(shown_runs) < len(self.tables.runs):
             tables = {
                 table: frame[frame["run_id"].isin(shown_runs)] if len(frame) else frame
                 for table, frame in tables.items()
@@ -182,11 +154,11 @@ class Drawing:
         if kind.axes is None:
             return {}, []
         given = {"x": self._view.x, "y": self._view.y}
-        spare = numeric_keys(self.runs, [self._view.compare, self._view.facet, *given.values()])
+        spare = numeric_keys(self.tables.runs, [self._view.compare, self._view.facet, *given.values()])
         chosen: dict[str, Any] = {}
         for axis, default in kind.axes.items():
             key = given[axis] or default or (spare.pop(0) if spare else None)
-            if key is None or len({run.config.get(key) for run in self.runs}) < 2:
+            if key is None or len({run.config.get(key) for run in self.tables.runs}) < 2:
                 raise LeftOut(f"needs runs that differ in {key or 'two keys of numbers, or others with --x and --y'}")
             chosen[axis] = key
         keys = list(chosen.values())

@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from experiments.analysis import summarize
-from experiments.claim import LOCK, claim, is_claimed, read_info
 from experiments.errors import UsageError
+from experiments.locks import LOCK, is_locked, lock, read_info
 from experiments.results import read_json, write_json
 from experiments.status import Status
 
@@ -35,7 +35,7 @@ def reopen(folder: Path, *, fresh: bool = False, retry: bool = False) -> None:
 
 def settle(folder: Path, status: Status, error: str | None = None) -> None:
     """Record how a run ended whose process can no longer do so; nothing is done where one still makes it."""
-    with claim(folder) as free:
+    with lock(folder) as free:
         info = read_json(folder / "run.json")
         if free and info:
             write_json(folder / "run.json", {**info, "status": status, **({"error": error} if error else {})})
@@ -47,7 +47,7 @@ def discard(folder: Path, *, whole: bool = False) -> None:
     Raises:
         UsageError: a process makes it.
     """
-    with claim(folder) as free:
+    with lock(folder) as free:
         if not free:
             raise UsageError(f"{folder}: is being made by another process; `bptt status` shows it")
         empty(folder)
@@ -84,7 +84,7 @@ def unwanted(study: Path, statuses: Collection[Status]) -> list[Path]:
     return [
         folder
         for folder in folders
-        if (read_info(folder).get("status") or ("running" if is_claimed(folder) else "interrupted")) in statuses
+        if (read_info(folder).get("status") or ("running" if is_locked(folder) else "interrupted")) in statuses
     ]
 
 

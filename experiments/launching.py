@@ -12,6 +12,7 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
+from joblib.externals.loky import get_reusable_executor
 from omegaconf import DictConfig
 
 from experiments.errors import UsageError
@@ -83,6 +84,8 @@ def launch(worker: Callable[[DictConfig], Any], jobs: int, overrides: Sequence[s
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=worker, config=cfg)
     with _patient_submitit(), _own_packages_first():
         returns = launcher.launch([[]] * jobs, initial_job_idx=0)
+    # joblib keeps its workers for more to do, and would wait at the end until each has closed down.
+    get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
     return [job.return_value for job in returns if job is not None]
 
 

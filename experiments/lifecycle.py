@@ -1,4 +1,4 @@
-"""The life of a run: claimed, begun or continued, and ended, each recorded in run.json as it happens."""
+"""The life of a run: locked, begun or continued, and ended, each recorded in run.json as it happens."""
 
 import os
 import time
@@ -12,9 +12,9 @@ import torch
 from omegaconf import OmegaConf
 
 from experiments.checkpoint import CHECKPOINT, Checkpoint, load
-from experiments.claim import claim
 from experiments.config import CHOICES, Config, Parts, build
 from experiments.housekeeping import check_writable, empty
+from experiments.locks import lock
 from experiments.provenance import digest_of_source, provenance
 from experiments.results import RunFolder, read_json, write_json, write_whole
 from experiments.seeding import generator_of
@@ -69,7 +69,7 @@ def carry_out(config: Config, folder: Path, work: Work) -> Result:
     parts = build(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with claim(folder) as free:
+        with lock(folder) as free:
             if not free:
                 return Result(folder, "running", None, 0.0, skipped=True)
             return _settled(folder) or _make(config, folder, parts, work)
@@ -78,7 +78,7 @@ def carry_out(config: Config, folder: Path, work: Work) -> Result:
 
 
 def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:
-    """The same, once the folder is claimed and what is in it known to be unfinished."""
+    """The same, once the folder is locked and what is in it known to be unfinished."""
     saved = load(folder, code_of(config))
     record: dict[str, Any] = {
         "status": "running",

@@ -71,14 +71,25 @@ def gain_per_timestep(profile: Profile) -> float | None:
     From lag 0 back to where the norm is 0 (underflow) or not finite: beyond that it has no logarithm. None where fewer
     than two points are left.
     """
+    lags, logs = _logarithms(profile)
+    if len(lags) < 2:
+        return None
+    lags, logs = lags - lags.mean(), logs - logs.mean()
+    return float(np.exp(lags @ logs / (lags @ lags)))
+
+
+def straightness(profile: Profile) -> float:
+    """How much of the variance of ln grad_norm a straight line against lag explains (R²); nan with fewer than three."""
+    lags, logs = _logarithms(profile)
+    return float(np.corrcoef(lags, logs)[0, 1] ** 2) if len(lags) > 2 else np.nan
+
+
+def _logarithms(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
+    """Lags and ln grad_norm, as far back as there is a logarithm."""
     lag, norm = profile
     usable = (norm > 0) & np.isfinite(norm)
     reach = len(norm) if usable.all() else int(np.argmin(usable))
-    if reach < 2:
-        return None
-    lags, logs = lag[:reach].astype(float), np.log(norm[:reach])
-    lags, logs = lags - lags.mean(), logs - logs.mean()
-    return float(np.exp(lags @ logs / (lags @ lags)))
+    return lag[:reach].astype(float), np.log(norm[:reach])
 
 
 def horizon(profile: Profile, timesteps: int) -> int | None:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from experiments.claim import read_info
 from experiments.config import Config, from_saved
 from experiments.errors import UsageError
 from experiments.lifecycle import Result
+from experiments.locks import read_info
 from experiments.probe import probe, probe_folder
 from experiments.run import NETWORK, run
 from experiments.status import FINISHED

@@ -1,7 +1,6 @@
 """The report of studies: one HTML page that needs nothing but itself."""
 
 import base64
-import re
 import shlex
 import shutil
 import subprocess
@@ -15,7 +14,6 @@ from urllib.parse import quote
 import matplotlib as mpl
 import pandas as pd
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from experiments.arrangement import rank
 from experiments.catalogue import catalogue
@@ -23,6 +21,7 @@ from experiments.drawing import AS_IT_COMES, Drawing, LeftOut, View
 from experiments.errors import UsageError
 from experiments.figures import NAMES
 from experiments.findings import by_configuration, finding
+from experiments.page import inline, render_page
 from experiments.plotting import render, together
 from experiments.results import write_whole
 from experiments.study import Run, compared_keys, differing_keys, read_studies, shown
@@ -61,18 +60,12 @@ def write_report(studies: Sequence[Path], view: View = AS_IT_COMES, path: Path |
         UsageError: a key that is not there, or a study in which nothing was recorded yet.
     """
     drawing = Drawing(read_studies(studies), view)
-    runs = drawing.runs
-    summary = drawing.outcomes
+    runs = drawing.tables.runs
+    summary = drawing.tables.outcomes
     path = together(studies) / "report.html" if path is None else path
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     keys, common = _keys(runs), _common(runs)
-    page = environment.get_template("report.html.j2").render(
+    page = render_page(
+        "report.html.j2",
         title=" and ".join(dict.fromkeys(str(run.config["study"]) for run in runs)),
         counts=summary["status"].value_counts().to_dict(),
         runs=len(runs),
@@ -126,23 +119,9 @@ def _figures(drawing: Drawing, beside: Path) -> list[Drawn]:
                 link = f"figures/{name}.csv"
                 (beside / "figures").mkdir(parents=True, exist_ok=True)
                 write_whole(beside / link, numbers)
-            inline = _inline(svg.decode(), name, titles[name])
-            drawn.append(Drawn(name, titles[name], inline, link, "map" if "<image" in inline else "lines"))
+            element = inline(svg.decode(), name, titles[name])
+            drawn.append(Drawn(name, titles[name], element, link, "map" if "<image" in element else "lines"))
     return drawn
-
-
-def _inline(svg: str, name: str, title: str) -> str:
-    """The svg element alone, described for those who cannot see it, its ids apart from those of other figures."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r'(?<= d=)"[^"]*"|(?<= [xy]=)"[^"]*"', lambda places: _to_hundredths(places[0]), svg)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{name}: {title}" ', 1)
-
-
-def _to_hundredths(places: str) -> str:
-    """Coordinates in hundredths of a point: finer cannot be seen, and takes twice the space."""
-    return re.sub(r"(\.\d\d)\d+", r"\1", places)
 
 
 def _keys(runs: Sequence[Run]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from experiments.claim import read_info
+from experiments.locks import read_info
 from experiments.planned import read_plans
 from experiments.results import read_json
 from experiments.study import Run, compared_keys, differing_keys, read_runs, shown

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from experiments.claim import read_info
 from experiments.errors import UsageError
+from experiments.locks import read_info
 from experiments.results import Value, read_csv
 
 

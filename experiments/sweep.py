@@ -17,19 +17,22 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig
 
 from experiments.checkpoint import saved_at
-from experiments.claim import is_claimed
 from experiments.composition import Composer, composing, explained, is_of_hydra, name_study, search_path
 from experiments.config import Config, build, check
 from experiments.errors import UsageError
 from experiments.housekeeping import check_writable, reopen, settle
 from experiments.launching import launch, overrides_of
 from experiments.lifecycle import Result
+from experiments.locks import is_locked
 from experiments.planned import PlannedRun, record_plan
 from experiments.probe import probe_folder
 from experiments.results import read_json
 from experiments.run import run
 from experiments.status import SETTLED, Task, of_status, tasks_of
 from experiments.study import Run, flatten
+
+SCALE = "small"
+"""That every study has."""
 
 SECONDS_TO_END = 1.0
 """For a worker that has been interrupted, to record it."""
@@ -83,11 +86,12 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None, make: Make = 
     """
     launcher = [override for override in overrides if is_of_hydra(override, "launcher")]
     with composing(config_dir) as composer:
-        axes = _with_study_axes([override for override in overrides if override not in launcher], composer)
+        grids = _grids([override for override in overrides if override not in launcher], composer)
         try:
-            (points,) = BasicSweeper.split_arguments(composer.parse(axes), max_batch_size=None)
+            split = [BasicSweeper.split_arguments(composer.parse(grid), max_batch_size=None)[0] for grid in grids]
         except HydraException as error:
             raise UsageError(f"{' '.join(overrides)}: {error}; for a search say hydra/sweeper=optuna") from None
+        points = [point for grid in split for point in grid]
         planned = plan_points(points, composer, launcher, make)
     if (different := len(set(planned.folders))) < len(planned.folders):
         raise UsageError(
@@ -151,7 +155,7 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
                     for results in launch(worker, min(jobs, len(left.configs)), [*planned.base, *options]):
                         made |= {result.folder: result for result in results if not result.skipped}
             except TerminatedWorkerError:
-                died = [folder for folder in of_status(planned.folders, "running") if not is_claimed(folder)]
+                died = [folder for folder in of_status(planned.folders, "running") if not is_locked(folder)]
                 if not died:
                     raise
                 for folder in died:
@@ -205,8 +209,8 @@ def extend_path(config_dir: Path | None) -> None:
 
 def _wait_for_others(planned: Plan) -> list[Path]:
     """Wait while other processes make runs of the plan; those that they left unfinished."""
-    others = [folder for folder in of_status(planned.folders, "running") if is_claimed(folder)]
-    while any(map(is_claimed, others)):
+    others = [folder for folder in of_status(planned.folders, "running") if is_locked(folder)]
+    while any(map(is_locked, others)):
         time.sleep(0.2)
     for folder in others:
         reopen(folder)
@@ -236,16 +240,33 @@ def _settled_on_interrupt(planned: Plan) -> Iterator[None]:
             signal.signal(signum, signal.SIG_IGN)
         deadline = time.monotonic() + SECONDS_TO_END  # the workers have been told, or killed
         for folder in of_status(planned.folders, "running"):
-            while is_claimed(folder) and time.monotonic() < deadline:
+            while is_locked(folder) and time.monotonic() < deadline:
                 time.sleep(0.02)
             settle(folder, "interrupted")
         raise
 
 
-def _with_study_axes(overrides: Sequence[str], composer: Composer) -> list[str]:
-    """The study's own sweep axes that the user did not set, then the user's overrides."""
+def _grids(overrides: Sequence[str], composer: Composer) -> list[list[str]]:
+    """The overrides of each grid: the study's own axes that the user did not set, then what the user says.
+
+    A study has several grids where it lists them, for each of its scales, under `scales`; else one. What is not at the
+    scale that a study has by itself goes into a folder of its own.
+
+    Raises:
+        UsageError: a scale that the study has not.
+    """
     parsed = composer.parse(overrides)
     fixed = [o.input_line for o in parsed if o.input_line and not o.is_sweep_override()]
-    axes = composer.compose(fixed).hydra.sweeper.params or {}
+    cfg = composer.compose(fixed)
+    scales = cfg.get("scales") or {SCALE: [{}]}
+    if cfg.scale not in scales:
+        raise UsageError(f"scale={cfg.scale}: the study has no such scale; choose from {', '.join(scales)}")
+    shared = dict(cfg.hydra.sweeper.params or {})
+    if cfg.scale != SCALE:
+        shared["study.name"] = f"{cfg.study.name}-{cfg.scale}"
     given = {o.key_or_group for o in parsed}
-    return [f"{key}={value}" for key, value in axes.items() if key not in given] + list(overrides)
+    said = [o.input_line for o in parsed if o.input_line and o.key_or_group != "scale"]
+    return [
+        [f"{key}={value}" for key, value in {**shared, **grid}.items() if key not in given] + said
+        for grid in scales[cfg.scale]
+    ]

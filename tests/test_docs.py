@@ -8,6 +8,7 @@ import pytest
 
 from experiments.config import compose
 from experiments.figures import NAMES as FIGURES
+from experiments.search import is_search, search
 from experiments.sweep import plan
 
 ROOT = Path(__file__).parents[1]
@@ -17,6 +18,14 @@ COMMANDS = [
     for page in PAGES
     for line in re.findall(r"^ {4}((?:bptt|make) .*)$", page.read_text(), flags=re.MULTILINE)
 ]
+
+
+class Planned(Exception):
+    """A search came as far as its first runs."""
+
+
+def stop(_):
+    raise Planned
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -31,6 +40,9 @@ def test_commands_are_accepted(command):
     overrides = [argument for argument in arguments if "=" in argument]
     if program == "make":
         assert f"\n{name}:" in (ROOT / "Makefile").read_text()
+    elif name == "sweep" and is_search(overrides):
+        with pytest.raises(Planned):
+            search(overrides, None, objective="best_error", jobs=1, sweep=stop)
     elif name == "sweep":
         plan(overrides)
     elif name in ("run", "show"):
@@ -38,7 +50,7 @@ def test_commands_are_accepted(command):
     elif name == "probe":
         plan(overrides)
     else:
-        assert name in ("plot", "report", "list", "--install-completion")
+        assert name in ("plot", "report", "status", "replay", "clean", "list", "--install-completion")
 
 
 def test_every_column_is_explained():

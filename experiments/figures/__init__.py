@@ -19,7 +19,7 @@ Tables = dict[str, Any]
 
 ORDER = (
     *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "gates"),
-    *("success", "horizon", "phase", "spectrum", "prediction"),
+    *("gate_means", "success", "horizon", "phase", "spectrum", "prediction", "cost"),
 )
 """In which they are shown; a figure that is not named comes last."""
 

@@ -9,11 +9,11 @@ from torch import nn
 
 from experiments import checkpoint, results, training
 from experiments.checkpoint import CHECKPOINT, load
-from experiments.claim import claim, read_info
 from experiments.config import compose
 from experiments.errors import UsageError
 from experiments.housekeeping import discard, reopen
 from experiments.lifecycle import code_of
+from experiments.locks import lock, read_info
 from experiments.run import run
 from models.rnn import RNN
 
@@ -201,7 +201,7 @@ def test_a_folder_that_is_closed_while_a_run_is_made(tmp_path, monkeypatch):
 def test_a_run_is_made_by_one_process_at_a_time(tmp_path):
     config = small(tmp_path)
     config.run_folder.mkdir(parents=True)
-    with claim(config.run_folder) as free:
+    with lock(config.run_folder) as free:
         assert free
         result = run(config)
         assert (result.status, result.skipped) == ("running", True)

@@ -13,30 +13,30 @@ LOCK = ".lock"
 
 
 @contextmanager
-def claim(folder: Path) -> Iterator[bool]:
+def lock(folder: Path) -> Iterator[bool]:
     """Have a run's folder to oneself; False where another process has it. The lock goes with the process that holds it.
 
     Args:
         folder: exists.
     """
-    lock = FileLock(folder / LOCK, timeout=0)
+    file = FileLock(folder / LOCK, timeout=0)
     try:
-        lock.acquire()
+        file.acquire()
     except Timeout:
         yield False
         return
     try:
         yield True
     finally:
-        lock.release()
+        file.release()
 
 
-def is_claimed(folder: Path) -> bool:
+def is_locked(folder: Path) -> bool:
     """Whether a process has the folder, as far as can be told."""
     if not (folder / LOCK).exists():
         return False
     try:
-        with claim(folder) as free:
+        with lock(folder) as free:
             return not free
     except OSError:  # of another user: cannot be tried
         return True
@@ -49,7 +49,7 @@ def read_info(folder: Path) -> dict[str, Any]:
         json.JSONDecodeError: it is damaged.
     """
     info = read_json(folder / "run.json")
-    if info.get("status") == "running" and not is_claimed(folder):
+    if info.get("status") == "running" and not is_locked(folder):
         info = read_json(folder / "run.json")  # it may just have ended
         if info.get("status") == "running":
             return {**info, "status": "interrupted"}

@@ -1,0 +1,109 @@
+"""bptt reproduce"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import completion
+from cli.errors import FAILED, one_line
+from cli.options import ConfigDir, Jobs, Launcher, Quiet, Resume, Retry, Yes
+
+if TYPE_CHECKING:
+    from experiments.verdicts import Judged
+
+
+@one_line
+def reproduce(
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="STUDY|KEY=VALUE...",
+            help="Studies that claim something, and overrides for all of them, such as scale=paper.",
+            show_default=False,
+            autocompletion=completion.claims,
+        ),
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All studies that claim something.")] = False,
+    jobs: Jobs = None,
+    launcher: Launcher = None,
+    config_dir: ConfigDir = None,
+    fresh: Resume = False,
+    retry: Retry = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="Folder of page, table and figures.  [default: the study's; of several studies RESULTS_DIR/claims]",
+            show_default=False,
+        ),
+    ] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(
+            "--markdown", dir_okay=False, help="A Markdown file that is to have the table as well.", show_default=False
+        ),
+    ] = None,
+    yes: Yes = False,
+    quiet: Quiet = False,
+) -> None:
+    """Hold claims about gradients through time against experiments.
+
+    Makes the runs of a study, unless they are there, and says for each of its claims what was predicted, what was
+    measured, with its interval over seeds, and whether it holds, does not hold here, or is undecided. The page with
+    all of it, and the figures, is the last line on stdout.
+
+    Example: bptt reproduce vanishing; bptt reproduce --all; bptt reproduce gru scale=paper --launcher submitit_slurm
+    """
+    from cli.sweep import make_all, tell_unfinished
+    from cli.table import print_runs
+    from experiments.catalogue import claims as claims_of_studies
+    from experiments.claims import describe
+    from experiments.claims_page import write_verdicts
+    from experiments.errors import UsageError
+    from experiments.sweep import extend_path, plan
+    from experiments.verdicts import check_place, judge, markdown, put_into
+
+    extend_path(config_dir)
+    known = claims_of_studies(config_dir)
+    overrides = [word for word in studies or [] if "=" in word]
+    names = list(known) if everything else [word for word in studies or [] if "=" not in word]
+    if not names:
+        raise UsageError(f"reproduce: say which: --all, or some of {', '.join(known)}")
+    if unknown := [name for name in names if name not in known]:
+        raise UsageError(f"{unknown[0]}: no study of this name claims anything; choose from {', '.join(known)}")
+    claims = {name: [describe(claim) for claim in known[name]] for name in names}
+    planned = {name: plan([f"study={name}", *overrides], config_dir) for name in names}
+    if into is not None:
+        check_place(into)
+
+    judged: list[Judged] = []
+    unfinished = False
+    for name, sweep in planned.items():
+        if not quiet:
+            typer.echo(f"{name}: {len(sweep.folders)} runs", err=True)
+        make_all(sweep, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
+        print_runs(sweep.study_folder, [], quiet=True)
+        unfinished |= tell_unfinished(sweep.folders)
+        found = judge(sweep.study_folder, [folder.name for folder in sweep.folders], claims[name])
+        _print(found, quiet=quiet)
+        judged += found
+    folders = [sweep.study_folder for sweep in planned.values()]
+    if output is None:
+        output = folders[0] if len(folders) == 1 else folders[0].parent / "claims"
+    page = write_verdicts(output, judged)
+    if into is not None:
+        put_into(into, markdown(judged))
+    typer.echo(page)
+    if unfinished:
+        raise typer.Exit(FAILED)
+
+
+def _print(judged: "list[Judged]", *, quiet: bool) -> None:
+    """What was found of one study."""
+    if quiet:
+        return
+    for one in judged:
+        typer.echo(f"{one.verdict}: {one.claim.statement}")
+        for quantity in one.quantities:
+            typer.echo(f"    {quantity.what}: {quantity.measured}; predicted {quantity.predicted}")

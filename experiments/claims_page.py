@@ -1,0 +1,55 @@
+"""What `bptt reproduce` leaves: the table of claims, the figure of each, and a page with all of it. CSV files only."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from experiments.catalogue import catalogue
+from experiments.drawing import Drawing, LeftOut, View
+from experiments.errors import UsageError
+from experiments.page import inline, render_page
+from experiments.plotting import render
+from experiments.results import to_csv, write_whole
+from experiments.style import settings
+from experiments.verdicts import Judged, counts, markdown, table_of
+
+
+def write_verdicts(folder: Path, judged: Sequence[Judged]) -> Path:
+    """Write claims.csv, claims.md, the figure of each claim in figures/, and all of it on one page, claims.html.
+
+    Args:
+        folder: where they go.
+        judged: in the order of the page.
+
+    Returns:
+        The page.
+    """
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    drawn = {}
+    with mpl.rc_context(settings()):
+        for one in judged:
+            if figure := _figure(one):
+                write_whole(folder / "figures" / f"{one.claim.name}.png", render(figure, "png")[0])
+                with mpl.rc_context({"figure.facecolor": "none", "axes.facecolor": "none"}):
+                    svg = render(figure, "svg")[0].decode()
+                drawn[one.claim.name] = inline(svg, one.claim.name, one.claim.statement)
+    write_whole(folder / "claims.csv", to_csv(table_of(judged)))
+    write_whole(folder / "claims.md", markdown(judged))
+    page = folder / "claims.html"
+    titles = catalogue()["study"]
+    write_whole(page, render_page("claims.html.j2", judged=judged, drawn=drawn, titles=titles, counts=counts(judged)))
+    return page
+
+
+def _figure(one: Judged) -> Figure | None:
+    """The figure that shows a claim; None where it has none, or too little was recorded for it."""
+    if one.claim.figure is None or not one.runs:
+        return None
+    view: dict[str, Any] = dict(one.claim.view)
+    try:
+        return Drawing(one.runs, View(**view)).figure(one.claim.figure)
+    except (LeftOut, UsageError):
+        return None
