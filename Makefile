@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench reference format
+.PHONY: demo test lint bench reference reproduce format
 
 demo: .venv/installed
 	$(BIN)/bptt sweep study=quickstart
@@ -35,6 +35,14 @@ reference: .venv/installed
 	$(BIN)/bptt probe study=forget --fresh
 	$(BIN)/bptt plot forget --figure phase --output results/reference/forget
 	for study in quickstart prediction lengths forget; do cp results/$$study/summary.csv results/reference/$$study/; done
+
+# Holds all claims against experiments again, about 20 minutes on two cores: the README's table of claims.
+reproduce: .venv/installed
+	$(BIN)/bptt reproduce --all --output results/reference/claims --markdown README.md
+	for study in bptt_terms any_length vanishing exploding lstm_memory gates gru; do \
+	  mkdir -p results/reference/$$study && cp results/$$study/summary.csv results/$$study/states.csv results/reference/$$study/; done
+	$(BIN)/bptt plot any_length --figure cost --output results/reference/any_length
+	$(BIN)/bptt plot gates --figure gate_means --where init=default --output results/reference/gates
 
 format: .venv/installed
 	$(BIN)/ruff check --fix

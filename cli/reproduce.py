@@ -1,5 +1,6 @@
 """bptt reproduce"""
 
+from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,7 +94,7 @@ def reproduce(
         output = folders[0] if len(folders) == 1 else folders[0].parent / "claims"
     page = write_verdicts(output, judged)
     if into is not None:
-        put_into(into, markdown(judged))
+        put_into(into, markdown(judged, relpath(output / "figures", into.parent)))
     typer.echo(page)
     if unfinished:
         raise typer.Exit(FAILED)

@@ -37,7 +37,7 @@ def write_verdicts(folder: Path, judged: Sequence[Judged]) -> Path:
                     svg = render(figure, "svg")[0].decode()
                 drawn[one.claim.name] = inline(svg, one.claim.name, one.claim.statement)
     write_whole(folder / "claims.csv", to_csv(table_of(judged)))
-    write_whole(folder / "claims.md", markdown(judged))
+    write_whole(folder / "claims.md", markdown(judged, "figures"))
     page = folder / "claims.html"
     titles = catalogue()["study"]
     write_whole(page, render_page("claims.html.j2", judged=judged, drawn=drawn, titles=titles, counts=counts(judged)))

@@ -104,7 +104,7 @@ def _coverage(count: int, place: int) -> float:
     return 1.0 - 2 * sum(comb(count, i) for i in range(place)) / float(2**count)
 
 
-def share(what: str, flags: Iterable[bool], *, at_least: float = 0.0, at_most: float = 1.0) -> Quantity:
+def share(what: str, flags: Iterable[bool], *, at_least: float = -np.inf, at_most: float = np.inf) -> Quantity:
     """The share of runs of which something is true, with Wilson's 95 % interval.
 
     Args:

@@ -52,7 +52,7 @@ def judge(study: Path, run_ids: Collection[str], claims: Sequence[Claim]) -> lis
     wanted = set(run_ids)
     runs = [run for run in read_runs(study) if run.id in wanted and run.info["status"] in ("completed", "diverged")]
     tables = Tables(runs)
-    return [Judged(study, claim, claim.measure(tables) if runs else [], runs) for claim in claims]
+    return [Judged(study, claim, list(claim.measure(tables)) if runs else [], runs) for claim in claims]
 
 
 def table_of(judged: Sequence[Judged]) -> pd.DataFrame:
@@ -84,13 +84,21 @@ def counts(judged: Sequence[Judged]) -> dict[Verdict, int]:
     return dict(Counter(one.verdict for one in judged).most_common())
 
 
-def markdown(judged: Sequence[Judged]) -> str:
-    """The table of claims."""
-    lines = ["| claim | predicted | measured | |", "| --- | --- | --- | --- |"]
+def markdown(judged: Sequence[Judged], figures: str) -> str:
+    """The table of claims.
+
+    Args:
+        judged: in the order of the rows.
+        figures: the path to the folder with the claims' figures, for links.
+    """
+    lines = ["| claim | predicted | measured | verdict |", "| --- | --- | --- | --- |"]
     for one in judged:
-        measured = "<br>".join(f"{quantity.what}: {quantity.measured}" for quantity in one.quantities) or "no runs"
-        statement = f"**{one.study.name}**: {one.claim.statement} ({one.claim.source})"
-        lines.append(f"| {statement} | {one.claim.prediction} | {measured} | {one.verdict} |")
+        claim = one.claim
+        statement = f"**{one.study.name}**: {claim.statement} ({claim.source})"
+        measured = [f"{quantity.what}: {quantity.measured}" for quantity in one.quantities] or ["no runs"]
+        verdict = f"[{one.verdict}]({figures}/{claim.name}.png)" if claim.figure and one.runs else one.verdict
+        rest = "<br>".join([*measured, claim.remark] if claim.remark else measured)
+        lines.append(f"| {statement} | {claim.prediction} | {rest} | {verdict} |")
     return "\n".join(lines) + "\n"
 
 

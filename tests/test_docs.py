@@ -50,7 +50,7 @@ def test_commands_are_accepted(command):
     elif name == "probe":
         plan(overrides)
     else:
-        assert name in ("plot", "report", "status", "replay", "clean", "list", "--install-completion")
+        assert name in ("plot", "report", "status", "reproduce", "replay", "clean", "list", "--install-completion")
 
 
 def test_every_column_is_explained():

@@ -4,13 +4,16 @@ A module has as constants and functions what `Claim` lists. `conf/study/NAME.yam
 """
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from experiments.errors import UsageError
 from experiments.quantities import Quantity
 from experiments.tables import Tables
+
+NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Claim:
         prediction: what is then to be measured; the numbers are the quantities'.
         measure: from the tables of those runs of a study that came to an end to what was measured; all of it has to be
             as predicted.
+        remark: what one should know of the measurement: why it does not hold, or what is not decided.
         figure: the figure that shows it, or none.
         view: how it is looked at; see `experiments.drawing.View`.
     """
@@ -32,19 +36,20 @@ class Claim:
     statement: str
     source: str
     prediction: str
-    measure: Callable[[Tables], Sequence[Quantity]]
+    measure: Callable[[Tables], Iterable[Quantity]]
+    remark: str = ""
     figure: str | None = None
     view: Mapping[str, Any] = field(default_factory=dict)
 
 
 def describe(name: str) -> Claim:
-    """Read a claim's module: one of ours by its name, a user's own by the module's, as in `mine.claims.it_holds`.
+    """Read a claim's module: one of ours, or else one of this name on the path.
 
     Raises:
         UsageError: there is no such module, or something is missing in it.
     """
     try:
-        module = importlib.import_module(name if "." in name else f"{__name__}.{name}")
+        module = importlib.import_module(f"{__name__}.{name}" if name in NAMES else name)
     except ModuleNotFoundError as error:
         raise UsageError(f"claims: {name}: there is no such claim: {error}") from None
     known = {

@@ -10,7 +10,7 @@ STATEMENT = "Towards the input the gradient of a plain RNN shrinks exponentially
 SOURCE = "Bengio, Simard, Frasconi 1994; Pascanu, Mikolov, Bengio 2013"
 PREDICTION = (
     "a gain a timestep below 1, with torch's initialisation near the 1/sqrt(3) = 0.577 that its spread stands for, and "
-    "ln |dL/dh_t| a straight line"
+    "the logarithm of the norm a straight line"
 )
 FIGURE = "gradient_flow"
 VIEW = {"compare": "init.gain", "where": ("task.length=120",)}

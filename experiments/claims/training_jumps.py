@@ -9,8 +9,8 @@ from experiments.tables import Tables
 STATEMENT = "Where the gradient explodes, training jumps or diverges"
 SOURCE = "Pascanu, Mikolov, Bengio 2013, section 2.3"
 PREDICTION = "without clipping the loss leaps to a hundred times its first value, or is not finite any more"
-FIGURE = "training"
-VIEW = {"compare": "clip", "where": ("steps=1500",)}
+FIGURE = "clipping"
+VIEW = {"compare": "seed", "where": ("clip=none", "steps=1500")}
 
 JUMP = 100.0
 
