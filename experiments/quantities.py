@@ -29,6 +29,7 @@ class Quantity(NamedTuple):
         at_least: the least that the prediction allows.
         at_most: the most.
         enough: whether there is enough to say anything.
+        exact: whether low and high are no interval of what may be, but of what was: one value outside is one too many.
     """
 
     what: str
@@ -39,6 +40,7 @@ class Quantity(NamedTuple):
     at_least: float = -np.inf
     at_most: float = np.inf
     enough: bool = True
+    exact: bool = False
 
     @property
     def verdict(self) -> Verdict:
@@ -47,7 +49,7 @@ class Quantity(NamedTuple):
             return "undecided"
         if self.at_least <= self.low and self.high <= self.at_most:
             return "holds"
-        if self.high < self.at_least or self.low > self.at_most:
+        if self.exact or self.high < self.at_least or self.low > self.at_most:
             return "does not hold here"
         return "undecided"
 
@@ -141,7 +143,7 @@ def everywhere(
         return Quantity(what, np.nan, np.nan, np.nan, f"no {unit}", at_least, at_most, enough=False)
     middle = float(np.median(known))
     over = f"all {len(known)} {unit}" if len(known) > 1 else ""
-    return Quantity(what, float(known.min()), middle, float(known.max()), over, at_least, at_most)
+    return Quantity(what, float(known.min()), middle, float(known.max()), over, at_least, at_most, exact=True)
 
 
 def together(quantities: Iterable[Quantity]) -> Verdict:

@@ -6,7 +6,7 @@ from experiments.tables import Tables
 
 STATEMENT = "With a gain above 1 the gradient grows exponentially towards the input"
 SOURCE = "Pascanu, Mikolov, Bengio 2013; Chen, Pennington, Schoenholz 2018"
-PREDICTION = "a gain a timestep above 1, near the one that mean field theory gives, and the logarithm of the norm a straight line"
+PREDICTION = "a gain a timestep above 1, near mean field theory's, and the logarithm of the norm a straight line"
 FIGURE = "gradient_flow"
 VIEW = {"compare": "seed", "where": ("init=gaussian",)}
 
