@@ -257,6 +257,8 @@ def _grids(overrides: Sequence[str], composer: Composer) -> list[list[str]]:
     """
     parsed = composer.parse(overrides)
     fixed = [o.input_line for o in parsed if o.input_line and not o.is_sweep_override()]
+    if several := [o for o in parsed if o.key_or_group == "scale" and o.is_sweep_override()]:
+        raise UsageError(f"{several[0].input_line}: one scale at a time")
     cfg = composer.compose(fixed)
     scales = cfg.get("scales") or {SCALE: [{}]}
     if cfg.scale not in scales:
