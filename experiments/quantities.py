@@ -71,7 +71,11 @@ class Quantity(NamedTuple):
             return "not measured"
         if self.low == self.high:
             return f"{self.middle:.3g} ({self.over})" if self.over else f"{self.middle:.3g}"
-        return f"{self.middle:.3g} ({self.low:.3g} to {self.high:.3g}, {self.over})"
+        for digits in range(3, 9):  # as many as tell the ends apart
+            low, middle, high = (f"{value:.{digits}g}" for value in (self.low, self.middle, self.high))
+            if low != high:
+                break
+        return f"{middle} ({low} to {high}, {self.over})"
 
 
 def over_seeds(
