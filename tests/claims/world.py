@@ -156,7 +156,7 @@ def _gates(length, facts, steps):
         {
             "step": step, "layer": 0, "gate": gate, "timestep": timestep,
             "mean": {True: before, False: after}[step == 1],
-            "std": 0.1, "saturated_low": 0.0, "saturated_high": 0.0,
+            "std": 0.1, "saturated_low": 0.0, "saturated_high": 0.05,
         }
         for step in steps
         for gate, before, after in (

@@ -75,9 +75,8 @@ def test_killed_at_twenty_random_moments_a_sweep_loses_nothing(tmp_path, sweep, 
     progress = [0]
     while kills.total() < 20:
         one = sweep(*GRID, "--jobs", "2")
-        if (
-            moments.random() < 0.6
-        ):  # it has begun to write, however slow the machine; else it may be killed as it starts
+        # Mostly it has begun to write, however slow the machine; else it may be killed as it starts.
+        if moments.random() < 0.6:
             until(lambda one=one: one.is_over() or size(tmp_path) > progress[-1])
         while kills.total() < 20 and not one.is_over():
             time.sleep(moments.uniform(0, 1.2))

@@ -42,7 +42,8 @@ def in_bash(tmp_path, line):
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("bptt re", ["report", "replay"]),
+        ("bptt re", ["report", "reproduce", "replay"]),
+        ("bptt reproduce va", ["vanishing"]),
         ("bptt run cell=", ["gru", "lstm", "rnn"]),
         ("bptt run ce", ["cell=", "cell.nonlinearity="]),
         ("bptt sweep clip=norm cell=rnn,l", ["rnn,lstm"]),

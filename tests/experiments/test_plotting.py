@@ -61,7 +61,7 @@ def assert_line(ax, label, expected, rtol=1e-15):
 
 def test_by_default_what_differs_is_compared_and_faceted(study, figures):
     drawn = figures(study)
-    assert set(drawn) == set(FIGURES) - {"prediction", "spectrum", "success", "horizon", "phase"}
+    assert set(drawn) == set(FIGURES) - {"prediction", "spectrum", "success", "horizon", "phase", "cost"}
     for name in ("clipping", "contributions", "gradient_flow", "training"):
         axes = drawn[name].axes
         assert [ax.get_title().partition(",")[0] for ax in axes[:2]] == ["clip = none", "clip = norm"]
