@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import cache
 
 import pandas as pd
 import yaml
@@ -51,18 +52,23 @@ def make_up(study, folder, doctor=None):
     Returns:
         The study's folder, and the seed of each planned run by its id.
     """
-    planned = plan([f"study={study}", f"results_dir={folder}"])
-    for config, run in zip(planned.configs, planned.folders, strict=True):
+    configs = [config.model_copy(update={"results_dir": str(folder)}) for config in planned(study)]
+    for config in configs:
         facts = facts_of(config)
-        write_run(run, config, facts | (doctor(config, facts) if doctor else {}))
-    return planned.study_folder, {
-        run.name: config.seed for config, run in zip(planned.configs, planned.folders, strict=True)
-    }
+        write_run(config.run_folder, config, facts | (doctor(config, facts) if doctor else {}))
+    return configs[0].study_folder, {config.run_id: config.seed for config in configs}
+
+
+@cache
+def planned(study):
+    return plan([f"study={study}"]).configs
 
 
 def write_run(folder, config, facts):
     (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config.model_dump(), sort_keys=False))
+    (folder / ".hydra" / "config.yaml").write_text(
+        yaml.dump(config.model_dump(), Dumper=yaml.CSafeDumper, sort_keys=False)
+    )
     length = config.task["length"]
     info = {
         "status": "completed" if facts["finite"] else "diverged", "timesteps": length,

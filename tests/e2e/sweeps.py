@@ -63,11 +63,22 @@ def statuses(folder):
 
 
 def contents(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("runs/*/*.csv"))}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in tables(folder)}
+
+
+def tables(folder):
+    """The CSV files of runs; also while a sweep makes and removes folders."""
+    files = (Path(root) / name for root, _, names in os.walk(folder) for name in names)
+    return sorted(path for path in files if path.suffix == ".csv" and path.parts[-3] == "runs")
 
 
 def size(folder):
-    return sum(map(len, contents(folder).values()))
+    """Of all CSV files, as far as they are there yet."""
+    total = 0
+    for path in tables(folder):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
 
 
 def until(condition, seconds=60.0):

@@ -16,7 +16,7 @@ from tests.e2e.sweeps import Sweep, contents, size, statuses, until
 
 LONG = ["cell=rnn,lstm", "seed=0,1", "task.length=60", "steps=100000"]
 GRID = [
-    "cell=rnn,lstm,gru", "seed=0,1", "task.length=20", "model.hidden_size=8", "steps=2000", "record.every=40",
+    "cell=rnn,lstm,gru", "seed=0,1", "task.length=20", "model.hidden_size=8", "steps=1200", "record.every=40",
     "record.evaluate_samples=50", "checkpoint_seconds=0.1",
 ]  # fmt: skip
 
@@ -79,7 +79,7 @@ def test_killed_at_twenty_random_moments_a_sweep_loses_nothing(tmp_path, sweep, 
         if moments.random() < 0.6:
             until(lambda one=one: one.is_over() or size(tmp_path) > progress[-1])
         while kills.total() < 20 and not one.is_over():
-            time.sleep(moments.uniform(0, 1.2))
+            time.sleep(moments.uniform(0, 0.8))
             processes = one.processes()
             victim = moments.choice(["sweep", "worker", "worker", "all"])
             doomed = {"sweep": [one.pid], "worker": processes[-1:], "all": processes}[victim]
