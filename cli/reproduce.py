@@ -57,7 +57,7 @@ def reproduce(
     Example: bptt reproduce vanishing; bptt reproduce --all; bptt reproduce gru scale=paper --launcher submitit_slurm
     """
     from cli.sweep import make_all, tell_unfinished
-    from cli.table import print_runs
+    from experiments.analysis import summarize
     from experiments.catalogue import claims as claims_of_studies
     from experiments.claims import describe
     from experiments.claims_page import write_verdicts
@@ -84,7 +84,7 @@ def reproduce(
         if not quiet:
             typer.echo(f"{name}: {len(sweep.folders)} runs", err=True)
         make_all(sweep, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
-        print_runs(sweep.study_folder, [], quiet=True)
+        summarize(sweep.study_folder)
         unfinished |= tell_unfinished(sweep.folders)
         found = judge(sweep.study_folder, [folder.name for folder in sweep.folders], claims[name])
         _print(found, quiet=quiet)

@@ -6,10 +6,11 @@ A module has as constants and functions what `Claim` lists. `conf/study/NAME.yam
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from experiments.errors import UsageError
+from experiments.modules import read_constants
 from experiments.quantities import Quantity
 from experiments.tables import Tables
 
@@ -52,13 +53,7 @@ def describe(name: str) -> Claim:
         module = importlib.import_module(f"{__name__}.{name}" if name in NAMES else name)
     except ModuleNotFoundError as error:
         raise UsageError(f"claims: {name}: there is no such claim: {error}") from None
-    known = {
-        field.name: getattr(module, spelling)
-        for field in fields(Claim)
-        for spelling in (field.name.upper(), field.name)
-        if hasattr(module, spelling)
-    }
     try:
-        return Claim(name=name, **known)
+        return Claim(name=name, **read_constants(module, Claim))
     except TypeError as error:
         raise UsageError(f"claims: {name}: {str(error).partition(') ')[2]}") from None

@@ -1,6 +1,7 @@
 """Vanishing: backwards in time the gradient of a plain RNN shrinks by the same factor again and again."""
 
 import math
+from collections.abc import Iterable
 
 from experiments.profiles import gradient_profiles, straightness
 from experiments.quantities import Quantity, over_seeds
@@ -20,10 +21,14 @@ def measure(tables: Tables) -> list[Quantity]:
     """Of the longest task, with torch's own initialisation, before training: the gain, and how straight the line is."""
     summary = tables.summary
     runs = summary[(summary["init"] == "default") & (summary["timesteps"] == summary["timesteps"].max())]
-    gradients = tables["gradients"]
-    straight = [straightness(gradient_profiles(gradients[gradients["run_id"] == run])[0]) for run in runs["run_id"]]
     return [
         over_seeds("gain a timestep", runs["gain_at_init"], at_most=0.99),
         over_seeds("gain over 1/sqrt(3)", runs["gain_at_init"] * math.sqrt(3), at_least=0.85, at_most=1.15),
-        over_seeds("R² of the straight line", straight, at_least=0.95),
+        over_seeds("R² of the straight line", straightness_at_init(tables, runs["run_id"]), at_least=0.95),
     ]
+
+
+def straightness_at_init(tables: Tables, runs: Iterable[str]) -> list[float]:
+    """R² of ln grad_norm against lag before training, of each run."""
+    gradients = tables["gradients"]
+    return [straightness(gradient_profiles(gradients[gradients["run_id"] == run])[0]) for run in runs]

@@ -11,8 +11,10 @@ of them looks.
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, Literal
+
+from experiments.modules import read_constants
 
 Tables = dict[str, Any]
 """Tables by name."""
@@ -68,10 +70,4 @@ class Description:
 def describe(name: str) -> Description:
     """Read a figure's module."""
     module = importlib.import_module(f"{__name__}.{name}")
-    known = {
-        field.name: getattr(module, spelling)
-        for field in fields(Description)
-        for spelling in (field.name.upper(), field.name)
-        if hasattr(module, spelling)
-    }
-    return Description(**known)
+    return Description(**read_constants(module, Description))
