@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.profiles import Profile, gain_per_timestep, gradient_profiles, horizon, jacobian_profile
+from experiments.profiles import NOTHING, Profile, gain_per_timestep, gradient_profiles, horizon, jacobian_profile
+from experiments.reading import read_tables
 from experiments.results import Value, to_csv, write_whole
-from experiments.study import Run, differing_keys, read_runs, read_tables
+from experiments.study import Run, differing_keys, read_runs
 
 ALWAYS = ("cell", "task", "task.length", "clip", "clip.threshold", "seed")
 """The configuration keys that summary.csv has even where they do not differ."""
@@ -43,25 +44,26 @@ def summarize(study: Path, runs: Sequence[Run] | None = None) -> pd.DataFrame:
     return summary
 
 
-def outcomes(
-    runs: Sequence[Run], read: Callable[[str], pd.DataFrame] | None = None
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def outcomes(runs: Sequence[Run], read: Callable[..., pd.DataFrame] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of summary.csv and of states.csv for some runs.
 
     Args:
         runs: of a study.
-        read: gives a table of these runs by its name, where some are read already.
+        read: gives a table of these runs, as `read_tables` does, where some are read already.
     """
     keys = list(dict.fromkeys([*ALWAYS, *differing_keys(runs)]))
     read = read or partial(read_tables, runs)
-    tables = zip(*(_split(read(name), runs, columns) for name, columns in READ.items()), strict=True)
+    tables = zip(
+        *(_split(read(name, ends=name == "gradients"), runs, columns) for name, columns in READ.items()), strict=True
+    )
     rows: list[dict[str, Value]] = []
     state_rows: list[dict[str, Value]] = []
     for run, (metrics, evaluation, gradients, jacobian) in zip(runs, tables, strict=True):
         config = {key: run.config.get(key) for key in keys}
-        outcome = _outcome(run, metrics, evaluation, gradients, jacobian)
+        flows = _flows(run, gradients)
+        outcome = _outcome(run, metrics, evaluation, flows.get((0, "h"), _flow(run, NOTHING, NOTHING)), jacobian)
         rows.append({"run_id": run.id, "status": run.info["status"], **config, **outcome})
-        state_rows += _states(run, gradients)
+        state_rows += [{"run_id": run.id, "layer": of[0], "state": of[1], **flow} for of, flow in flows.items()]
     return pd.DataFrame(rows, dtype=object), pd.DataFrame(state_rows, columns=STATES, dtype=object)
 
 
@@ -78,19 +80,20 @@ def _split(table: pd.DataFrame, runs: Sequence[Run], names: Sequence[str]) -> li
     ]
 
 
-def _states(run: Run, gradients: Arrays) -> list[dict[str, Value]]:
-    """Gain and horizon of every layer's every state in gradients.csv, as summary.csv has them for h of layer 0."""
+Flow = dict[str, Value]
+"""The columns that say how the gradient flows."""
+
+
+def _flows(run: Run, gradients: Arrays) -> dict[tuple[int, str], Flow]:
+    """Gain and horizon of every layer's every state in gradients.csv."""
     if not gradients:
-        return []
-    rows: list[dict[str, Value]] = []
-    for layer, state in sorted(set(zip(gradients["layer"].tolist(), gradients["state"].tolist(), strict=True))):
-        first, last = gradient_profiles(gradients, layer, state)
-        rows.append({"run_id": run.id, "layer": layer, "state": state, **_flow(run, first, last)})
-    return rows
+        return {}
+    states = sorted(set(zip(gradients["layer"].tolist(), gradients["state"].tolist(), strict=True)))
+    return {(layer, state): _flow(run, *gradient_profiles(gradients, layer, state)) for layer, state in states}
 
 
-def _flow(run: Run, first: Profile, last: Profile) -> dict[str, Value]:
-    """The columns that say how the gradient flows, from the profiles of the first and the last recorded step."""
+def _flow(run: Run, first: Profile, last: Profile) -> Flow:
+    """From the profiles of the first and the last recorded step."""
     return {
         "gain_per_timestep": gain_per_timestep(last),
         "gain_at_init": gain_per_timestep(first),
@@ -99,11 +102,11 @@ def _flow(run: Run, first: Profile, last: Profile) -> dict[str, Value]:
     }
 
 
-def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, gradients: Arrays, jacobian: Arrays) -> dict[str, Value]:
-    """The numbers of summary.csv for one run; None where one cannot be had."""
-    first, last = gradient_profiles(gradients)
+def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian: Arrays) -> dict[str, Value]:
+    """The numbers of summary.csv for one run, with the flow of h in layer 0; None where one cannot be had."""
     if run.is_probe:
-        last = jacobian_profile(jacobian)
+        products = _flow(run, NOTHING, jacobian_profile(jacobian))
+        flow = flow | {key: products[key] for key in ("gain_per_timestep", "horizon")}
     loss, norms, scales = (_column(metrics, name) for name in ("loss", "grad_norm", "clip_scale"))
     errors, solved = _known(_column(evaluation, "error")), _column(evaluation, "solved") == 1
     scales = _known(scales)
@@ -114,7 +117,7 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, gradients: Arrays, j
         "solved": int(solved.any()) if len(_known(_column(evaluation, "solved"))) else None,
         "solved_at_step": int(evaluation["step"][solved].min()) if solved.any() else None,
         "diverged_at_step": run.info.get("diverged_at_step"),
-        **_flow(run, first, last),
+        **flow,
         "max_grad_norm": float(_known(norms).max()) if len(_known(norms)) else None,
         "clipped_fraction": float((scales < 1).mean()) if len(scales) else None,
         "parameters": run.info["parameters"],

@@ -1,5 +1,6 @@
 """Which runs stand together in a figure: what names a line, a panel, an axis."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,45 +31,54 @@ class Arrangement:
     facet: str | None
     axes: Sequence[str] = ()
 
-    def line_of(self, run: Run) -> str:
-        """What the run's line is called."""
-        return self._lines[run.id]
-
     @cached_property
-    def _lines(self) -> dict[str, str]:
-        return {run.id: self._line_of(run) for run in self.runs}
+    def line_of(self) -> dict[str, str]:
+        """What each run's line is called, by the run's id."""
+        return {run.id: self._name(run) for run in self.runs}
 
-    def _line_of(self, run: Run) -> str:
+    def _name(self, run: Run) -> str:
         words = [shown(run.config.get(key)) for key in self.lines] + ["trained"] * bool(run.info.get("checkpoint"))
         name = ", ".join(words)
         return f"\u200b{name}" if name.startswith("_") else name  # an underscore hides a label from the legend
 
-    def facet_of(self, run: Run) -> str:
-        """What the run's panel is called; empty where there is one for all."""
-        return "" if self.facet is None else f"{self.facet} = {shown(run.config.get(self.facet))}"
+    @cached_property
+    def facet_of(self) -> dict[str, str]:
+        """What each run's panel is called, by the run's id; empty where there is one for all."""
+        key = self.facet
+        return {run.id: "" if key is None else f"{key} = {shown(run.config.get(key))}" for run in self.runs}
 
+    @cached_property
     def line_names(self) -> list[str]:
         """All lines, in the order of their keys' values."""
-        one_each: dict[str, Run] = {}
-        for run in self.runs:
-            one_each.setdefault(self.line_of(run), run)
-        return sorted(one_each, key=lambda name: [rank(one_each[name].config.get(key)) for key in self.lines])
+        one_each = {self.line_of[run.id]: run for run in reversed(self.runs)}
+        names = dict.fromkeys(self.line_of.values())
+        return sorted(names, key=lambda name: [rank(one_each[name].config.get(key)) for key in self.lines])
 
+    @cached_property
     def facet_names(self) -> list[str]:
         """All panels side by side, in the order of the facet's values."""
         in_turn = sorted(self.runs, key=lambda run: rank(run.config.get(self.facet or "")))
-        return list(dict.fromkeys(map(self.facet_of, in_turn)))
+        return list(dict.fromkeys(self.facet_of[run.id] for run in in_turn))
 
+    @cached_property
+    def seeds(self) -> list[int]:
+        """How many runs stand at one place, which differ in their seed only: all numbers that occur, rising."""
+        at = zip(self.runs, self.line_of.values(), self.facet_of.values(), strict=True)
+        places = Counter((line, facet, *(run.config.get(key) for key in self.axes)) for run, line, facet in at)
+        return sorted(set(places.values()))
+
+    @cached_property
     def cells(self) -> dict[str, str]:
         """The cell of each line that has but one."""
         cells: dict[str, set[str]] = {}
         for run in self.runs:
-            cells.setdefault(self.line_of(run), set()).add(str(run.config.get("cell")))
+            cells.setdefault(self.line_of[run.id], set()).add(str(run.config.get("cell")))
         return {line: next(iter(those)) for line, those in cells.items() if len(those) == 1}
 
+    @cached_property
     def leaders(self) -> dict[str, str]:
         """The value of the first key for each line: what many lines are coloured by."""
-        return {self.line_of(run): shown(run.config.get(key)) for run in self.runs for key in self.lines[:1]}
+        return {self.line_of[run.id]: shown(run.config.get(key)) for run in self.runs for key in self.lines[:1]}
 
 
 def arrange(
@@ -99,9 +109,9 @@ def arrange(
         runs = [run for run in runs if run.is_probe]
     if which == "all":
         return Arrangement(runs, [compare or "cell"], facet)
-    known = dict.fromkeys(key for run in runs for key in run.config)
     for option, key in (("--compare", compare), ("--facet", facet)):
-        if key is not None and runs and key not in known:
+        if key is not None and runs and not any(key in run.config for run in runs):
+            known = dict.fromkeys(key for run in runs for key in run.config)
             raise UsageError(f"{option} {key}: no run has this key; there is {', '.join(known)}")
     values = {key: len({run.config.get(key) for run in runs}) for key in compared_keys(runs) if key not in axes}
     differing = sorted((key for key in values if key not in (compare, facet)), key=lambda key: -values[key])

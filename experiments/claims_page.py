@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from experiments.catalogue import catalogue
 from experiments.drawing import Drawing, LeftOut, View
 from experiments.errors import UsageError
 from experiments.page import inline, render_page
-from experiments.plotting import render
+from experiments.rendering import Renderer
 from experiments.results import to_csv, write_whole
-from experiments.style import settings
 from experiments.verdicts import Judged, counts, markdown, table_of
 
 
@@ -28,14 +26,18 @@ def write_verdicts(folder: Path, judged: Sequence[Judged]) -> Path:
         The page.
     """
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    drawn = {}
-    with mpl.rc_context(settings()):
+    with Renderer() as renderer:
+        shown = []
         for one in judged:
             if figure := _figure(one):
-                write_whole(folder / "figures" / f"{one.claim.name}.png", render(figure, "png")[0])
-                with mpl.rc_context({"figure.facecolor": "none", "axes.facecolor": "none"}):
-                    svg = render(figure, "svg")[0].decode()
-                drawn[one.claim.name] = inline(svg, one.claim.name, one.claim.statement)
+                shown.append(one.claim)
+                renderer.add(figure, "png")
+                renderer.add(figure, "svg", transparent=True)
+        images = [image.content for image in renderer.finish()]
+    drawn = {}
+    for claim, png, svg in zip(shown, images[::2], images[1::2], strict=True):
+        write_whole(folder / "figures" / f"{claim.name}.png", png)
+        drawn[claim.name] = inline(svg.decode(), claim.name, claim.statement)
     write_whole(folder / "claims.csv", to_csv(table_of(judged)))
     write_whole(folder / "claims.md", markdown(judged, "figures"))
     page = folder / "claims.html"

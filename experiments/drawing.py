@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from experiments.arrangement import Arrangement, Which, arrange, numeric_keys
 from experiments.errors import UsageError
 from experiments.figures import Description, describe
-from experiments.labelling import MOST_LINES, add_caption, add_colour_bar, add_legend, label_outer
-from experiments.study import Run, repeated, select
-from experiments.style import COLUMN_INCHES, CROWDED, colours, label_short_log_axis, wrap
+from experiments.labelling import MOST_LINES, add_caption, add_colour_bar, add_legend, label_outer, label_short_log_axis
+from experiments.reading import repeated
+from experiments.study import Run, select
+from experiments.style import COLUMN_INCHES, CROWDED, Colours, colours, wrap
 from experiments.tables import Tables
 
 MOST_PANELS = 24
@@ -94,48 +95,34 @@ class Drawing:
         arrangement = self._arrange(kind.runs, tuple(axes))
         if not arrangement.runs:
             raise LeftOut("there is no probe among the runs; see `bptt probe`")
-        shown_runs = [run.id for run in arrangement.runs]
-        tables = {table: self.tables[table] for table in kind.tables}
-        if len(shown_runs) < len(self.tables.runs):
-            tables = {
-                table: frame[frame["run_id"].isin(shown_runs)] if len(frame) else frame
-                for table, frame in tables.items()
-            }
-        if missing := [table for table, frame in tables.items() if frame.empty]:
-            raise LeftOut(f"no {' and no '.join(f'{table}.csv' for table in missing)} in the study's runs")
-        tables = kind.select(tables)
-        if any(frame.empty for frame in tables.values()):
-            raise LeftOut(kind.nothing)
+        tables = self._rows(kind, arrangement, ends=kind.ends or kind.each)
+        runs = {run_id for frame in tables.values() for run_id in frame["run_id"].unique()}
+        there = {(arrangement.line_of[run_id], arrangement.facet_of[run_id]) for run_id in runs}
+        names = [name for name in arrangement.line_names if any(name == line for line, _ in there)]
+        facets = [name for name in arrangement.facet_names if any(name == facet for _, facet in there)]
+        cells: list[tuple[str | None, str]] = [(None, facet) for facet in facets]
+        if kind.each:
+            cells = [(line, facet) for line in names for facet in facets if (line, facet) in there]
+        if len(cells) > MOST_PANELS:
+            raise LeftOut(f"{len(cells)} panels are too many; pick some with --where KEY=VALUE")
+        if kind.each:
+            tables = self._rows(kind, arrangement, ends=kind.ends)
         tables = {table: _named(frame, arrangement) for table, frame in tables.items()}
         if kind.norm is not None:
             options["norm"] = kind.norm(tables, **options)
-
-        names, facets = arrangement.line_names(), arrangement.facet_names()
-        style = colours(names, arrangement.cells())
-        if len(names) > MOST_LINES:
-            leaders = arrangement.leaders()
-            coarse = colours(list(dict.fromkeys(leaders[line] for line in names)))
-            style = {line: coarse[leaders[line]] for line in names}
-        pairs = [frame[[LINE, FACET]].drop_duplicates() for frame in tables.values()]
-        there = {place for frame in pairs for place in zip(frame[LINE], frame[FACET], strict=True)}
-        names = [name for name in names if any(name == line for line, _ in there)]
-        facets = [name for name in facets if any(name == facet for _, facet in there)]
-        cells: list[tuple[str | None, str]] = [
-            (line, facet) for line in names for facet in facets if (line, facet) in there
-        ]
-        if not kind.each:
-            cells = [(None, facet) for facet in facets]
-        if len(cells) > MOST_PANELS:
-            raise LeftOut(f"{len(cells)} panels are too many; pick some with --where KEY=VALUE")
+        style = _style(arrangement)
         figure, panels = self._panels(kind, cells, len(facets))
+        shown_here = [
+            {
+                table: frame[(frame[FACET] == facet) & ((frame[LINE] == line) if kind.each else True)]
+                for table, frame in tables.items()
+            }
+            for line, facet in cells
+        ]
         for draw, row in zip(kind.panels, panels, strict=True):
-            for (line, facet), ax in zip(cells, row, strict=True):
-                shown_here = {
-                    table: frame[(frame[FACET] == facet) & ((frame[LINE] == line) if kind.each else True)]
-                    for table, frame in tables.items()
-                }
+            for (line, facet), data, ax in zip(cells, shown_here, row, strict=True):
                 with mpl.rc_context(CROWDED if len(names) > MOST_LINES and not kind.each else {}):
-                    draw(shown_here, compare=LINE, colours=style, ax=ax, **options)
+                    draw(data, compare=LINE, colours=style, ax=ax, **options)
                 label_short_log_axis(ax)
                 words = [word for word in (line if kind.each and len(names) > 1 else "", facet, ax.get_title()) if word]
                 width = figure.get_figwidth() / self._columns(kind.each, len(cells), len(facets))
@@ -149,12 +136,33 @@ class Drawing:
         add_caption(figure, kind, arrangement)
         return figure
 
+    def _rows(self, kind: Description, arrangement: Arrangement, *, ends: bool) -> dict[str, pd.DataFrame]:
+        """The rows of the figure's tables that it is about.
+
+        Raises:
+            LeftOut: there are none.
+        """
+        tables = {}
+        for table in kind.tables:
+            frame = self.tables.read(table, ends=ends)
+            if len(frame) and len(arrangement.runs) < len(self.tables.runs):
+                frame = frame[frame["run_id"].isin(arrangement.line_of)]
+            if frame.empty:
+                raise LeftOut(f"no {table}.csv in the study's runs")
+            tables[table] = frame
+        tables = kind.select(tables)
+        if any(frame.empty for frame in tables.values()):
+            raise LeftOut(kind.nothing)
+        return tables
+
     def _options(self, kind: Description) -> tuple[dict[str, Any], list[str]]:
         """What the figure is told about its axes, and the keys on them."""
         if kind.axes is None:
             return {}, []
         given = {"x": self._view.x, "y": self._view.y}
-        spare = numeric_keys(self.tables.runs, [self._view.compare, self._view.facet, *given.values()])
+        open_axes = any(not given[axis] and not default for axis, default in kind.axes.items())
+        taken = [self._view.compare, self._view.facet, *given.values()]
+        spare = numeric_keys(self.tables.runs, taken) if open_axes else []
         chosen: dict[str, Any] = {}
         for axis, default in kind.axes.items():
             key = given[axis] or default or (spare.pop(0) if spare else None)
@@ -192,15 +200,23 @@ class Drawing:
         return figure, panels
 
 
+def _style(arrangement: Arrangement) -> Colours:
+    """The look of each line; of very many, of those that have the first key's value in common."""
+    names = arrangement.line_names
+    if len(names) <= MOST_LINES:
+        return colours(names, arrangement.cells)
+    leaders = arrangement.leaders
+    coarse = colours(list(dict.fromkeys(leaders[line] for line in names)))
+    return {line: coarse[leaders[line]] for line in names}
+
+
 def _named(frame: pd.DataFrame, arrangement: Arrangement) -> pd.DataFrame:
     """The same with what each row's line and panel are called."""
-    arranged = {run.id: run for run in arrangement.runs}
     ids = frame["run_id"].astype("category").cat
-    runs = [arranged.get(run_id) for run_id in ids.categories]
     names = {LINE: arrangement.line_of, FACET: arrangement.facet_of}
     return frame.assign(
         **{
-            column: repeated([run and name(run) for run in runs], ids.codes.to_numpy())
-            for column, name in names.items()
+            column: repeated([of_run.get(run_id) for run_id in ids.categories], ids.codes.to_numpy())
+            for column, of_run in names.items()
         }
     )

@@ -1,17 +1,16 @@
 """What surrounds the panels of a figure: legend, caption, colour bar, the names of the axes."""
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from experiments.arrangement import Arrangement
 from experiments.figures import Description
-from experiments.study import shown
 from experiments.style import Colours, wrap
 
 MOST_LINES = 14
@@ -47,7 +46,7 @@ def add_legend(figure: Figure, style: Colours, arrangement: Arrangement) -> None
     title = ", ".join(arrangement.lines)
     entries = {line: there[line] for line in style if line in there}
     if len(entries) > MOST_LINES:
-        leaders = arrangement.leaders()
+        leaders = arrangement.leaders
         entries = {leaders[line]: artist for line, artist in entries.items()}
         title = arrangement.lines[0]
     entries |= {name: artist for name, artist in there.items() if name not in style and not name.startswith("_")}
@@ -71,15 +70,14 @@ def add_legend(figure: Figure, style: Colours, arrangement: Arrangement) -> None
 def add_caption(figure: Figure, kind: Description, arrangement: Arrangement) -> None:
     """What was run, what a line stands for, and how to read it."""
     runs = arrangement.runs
-    keys = [key for key in (*arrangement.lines, arrangement.facet, *arrangement.axes) if key]
-    seeds = sorted(set(Counter(tuple(shown(run.config.get(key)) for key in keys) for run in runs).values()))
+    seeds = arrangement.seeds
     many = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     spread = "one seed each" if seeds == [1] else kind.spread.format(seeds=many)
     studies = ", ".join(dict.fromkeys(str(run.config["study"]) for run in runs))
     tasks = sorted({(str(run.config["task"]), int(run.info["timesteps"])) for run in runs})
     lengths = {task: [length for name, length in tasks if name == task] for task, _ in tasks}
     task = ", ".join(f"{task} T={_enumerate(those)}" for task, those in lengths.items())
-    combined = len(arrangement.line_names()) > MOST_LINES and not kind.each
+    combined = len(arrangement.line_names) > MOST_LINES and not kind.each
     combined_keys = f" A line for each combination of {', '.join(arrangement.lines)}." if combined else ""
     text = f"{studies}: {task}; {spread}.{combined_keys} {kind.reading}"
     caption = wrap(text, figure.get_figwidth() * 19)
@@ -88,3 +86,12 @@ def add_caption(figure: Figure, kind: Description, arrangement: Arrangement) -> 
 
 def _enumerate(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers)) if len(numbers) < 5 else f"{numbers[0]} to {numbers[-1]}"
+
+
+def label_short_log_axis(ax: Axes) -> None:
+    """Plain numbers at 1, 2 and 5 where a log axis spans less than two decades."""
+    low, high = ax.get_ylim()
+    if ax.get_yscale() == "log" and high < 100 * low:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())

@@ -1,12 +1,9 @@
 """The figures of studies as files."""
 
-import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.collections import QuadMesh
@@ -15,11 +12,14 @@ from matplotlib.figure import Figure
 from experiments.drawing import AS_IT_COMES, Drawing, LeftOut, View
 from experiments.errors import UsageError
 from experiments.figures import NAMES
+from experiments.rendering import Renderer
 from experiments.results import to_csv, write_whole
 from experiments.study import read_studies
-from experiments.style import settings
 
 FORMATS = ("png", "svg", "pdf", "csv")
+
+FEW = 3
+"""So many images are rendered before other processes have started."""
 
 
 class Plots(NamedTuple):
@@ -63,7 +63,8 @@ def plot_studies(
     drawing = Drawing(read_studies(studies), view)
     folder = together(studies) / "figures" if folder is None else folder
     plots = Plots([], {}, [])
-    with mpl.rc_context(settings()):
+    images, numbers = [], {}
+    with Renderer(alone=len(names or NAMES) * len(formats) < FEW) as renderer:
         for name in names or NAMES:
             try:
                 figure = drawing.figure(name)
@@ -72,38 +73,25 @@ def plot_studies(
                     raise UsageError(f"--figure {name}: {reason}") from None
                 plots.left_out[name] = str(reason)
                 continue
-            folder.mkdir(parents=True, exist_ok=True)
-            for suffix in formats:
-                path = folder / f"{name}.{suffix}"
-                content, notes = render(figure, suffix)
-                write_whole(path, content)
+            for path in [folder / f"{name}.{suffix}" for suffix in formats]:
                 plots.paths.append(path)
-                plots.notes.extend(note for note in notes if note not in plots.notes)
-    return plots
+                if path.suffix == ".csv":
+                    numbers[path] = to_csv(drawn_numbers(figure)).encode()
+                else:
+                    images.append(path)
+                    renderer.add(figure, path.suffix[1:])
+        rendered = dict(zip(images, renderer.finish(), strict=True))
+    if plots.paths:
+        folder.mkdir(parents=True, exist_ok=True)
+    for path in plots.paths:
+        write_whole(path, numbers[path] if path in numbers else rendered[path].content)
+    notes = [note for image in rendered.values() for note in image.notes]
+    return plots._replace(notes=list(dict.fromkeys(notes)))
 
 
 def together(studies: Sequence[Path]) -> Path:
     """The folder for what is made of these studies: the study itself, or A+B beside the studies A and B."""
     return studies[0] if len(studies) == 1 else studies[0].parent / "+".join(study.name for study in studies)[:200]
-
-
-def render(figure: Figure, suffix: str) -> tuple[bytes, list[str]]:
-    """The file's content, without a date: the same data give the same bytes. And what could not be drawn."""
-    if suffix == "csv":
-        return to_csv(drawn_numbers(figure)).encode(), []
-    dated = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[suffix]
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        figure.savefig(buffer, format=suffix, metadata={dated: None})
-    notes = []
-    for warning in caught:
-        if "missing from font" in str(warning.message):
-            note = f"no font of this machine has {str(warning.message).partition(' missing')[0]}: a box in its place"
-            notes.append(note)
-        else:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return buffer.getvalue(), notes
 
 
 def drawn_numbers(figure: Figure) -> pd.DataFrame:

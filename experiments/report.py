@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import matplotlib as mpl
 import pandas as pd
 import yaml
 
@@ -22,10 +21,10 @@ from experiments.errors import UsageError
 from experiments.figures import NAMES
 from experiments.findings import by_configuration, finding
 from experiments.page import inline, render_page
-from experiments.plotting import render, together
-from experiments.results import write_whole
+from experiments.plotting import drawn_numbers, together
+from experiments.rendering import Renderer
+from experiments.results import to_csv, write_whole
 from experiments.study import Run, compared_keys, differing_keys, read_studies, shown
-from experiments.style import settings
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
 
@@ -105,23 +104,30 @@ class Drawn(NamedTuple):
 
 def _figures(drawing: Drawing, beside: Path) -> list[Drawn]:
     """All figures that have something to show. Numbers that are too many for the page go to figures/ beside it."""
-    titles = catalogue()["figure"]
-    drawn = []
-    with mpl.rc_context({**settings(), "figure.facecolor": "none", "axes.facecolor": "none"}):
+    links = {}
+    with Renderer() as renderer:
         for name in NAMES:
             try:
                 figure = drawing.figure(name)
             except LeftOut:
                 continue
-            svg, numbers = (render(figure, suffix)[0] for suffix in ("svg", "csv"))
-            link = "data:text/csv;charset=utf-8;base64," + base64.b64encode(numbers).decode()
-            if len(numbers) > MOST_BYTES:
-                link = f"figures/{name}.csv"
-                (beside / "figures").mkdir(parents=True, exist_ok=True)
-                write_whole(beside / link, numbers)
-            element = inline(svg.decode(), name, titles[name])
-            drawn.append(Drawn(name, titles[name], element, link, "map" if "<image" in element else "lines"))
+            renderer.add(figure, "svg", transparent=True)
+            links[name] = _numbers(name, to_csv(drawn_numbers(figure)).encode(), beside)
+        svgs = [image.content.decode() for image in renderer.finish()]
+    titles = catalogue()["figure"]
+    drawn = []
+    for (name, link), svg in zip(links.items(), svgs, strict=True):
+        element = inline(svg, name, titles[name])
+        drawn.append(Drawn(name, titles[name], element, link, "map" if "<image" in element else "lines"))
     return drawn
+
+
+def _numbers(name: str, numbers: bytes, beside: Path) -> str:
+    if len(numbers) <= MOST_BYTES:
+        return "data:text/csv;charset=utf-8;base64," + base64.b64encode(numbers).decode()
+    (beside / "figures").mkdir(parents=True, exist_ok=True)
+    write_whole(beside / "figures" / f"{name}.csv", numbers)
+    return f"figures/{name}.csv"
 
 
 def _keys(runs: Sequence[Run]) -> list[str]:

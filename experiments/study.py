@@ -1,14 +1,13 @@
-"""Studies as they lie on the disk: their runs, what tells the runs apart, their tables. Imports no torch."""
+"""Studies as they lie on the disk: their runs, what tells the runs apart, a run's tables. Imports no torch."""
 
-import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
 
@@ -33,7 +32,7 @@ class Run:
     info: Mapping[str, Any] = field(repr=False)
     prefix: str = ""
 
-    @property
+    @cached_property
     def id(self) -> str:
         """What its rows are called: the same in every table."""
         return self.prefix + self.folder.name
@@ -129,7 +128,7 @@ def read_studies(studies: Sequence[Path]) -> list[Run]:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
-    """{'cell': {'name': 'lstm', 'forget_bias': 1}} as {'cell': 'lstm', 'cell.forget_bias': 1}."""
+    """{'cell': {'name': 'lstm', 'forget_bias': 1}} as {'cell': 'lstm', 'cell.forget_bias': 1}; a list as its text."""
     flat: dict[str, Value] = {}
     for key, value in config.items():
         if isinstance(value, dict):
@@ -137,17 +136,19 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
         elif key == "name" and prefix:
             flat[prefix.removesuffix(".")] = value
         elif not key.startswith("_") and key != "results_dir":
-            flat[prefix + key] = value
+            flat[prefix + key] = str(value) if isinstance(value, list) else value
     return flat
 
 
 def differing_keys(runs: Sequence[Run]) -> list[str]:
     """The configuration keys that have several values among those runs that have them, in the order of the config."""
-    values: dict[str, set[Value]] = {}
-    for run in runs:
-        for key, value in run.config.items():
-            values.setdefault(key, set()).add(tuple(value) if isinstance(value, list) else value)
-    return [key for key in values if len(values[key]) > 1]
+    missing = object()
+    configs = [run.config for run in runs]
+    return [
+        key
+        for key in dict.fromkeys(chain.from_iterable(configs))
+        if len({config.get(key, missing) for config in configs} - {missing}) > 1
+    ]
 
 
 def compared_keys(runs: Sequence[Run]) -> list[str]:
@@ -191,76 +192,3 @@ def select(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
 def shown(value: Value) -> str:
     """A configuration's value as it is written in figures and tables."""
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def read_tables(runs: Sequence[Run], name: str, columns: Mapping[str, Sequence[Any]] | None = None) -> pd.DataFrame:
-    """One table of many runs, one below the other; empty where no run has it.
-
-    Args:
-        runs: in the order of the rows.
-        name: of the table.
-        columns: further ones, each with one value a run; `run_id` is always there. Those of words are categories, which
-            takes a tenth of the memory and of the time.
-
-    Raises:
-        UsageError: a file that is no CSV file.
-    """
-    frames, rows = [], []
-    for header, bodies in _texts(runs, name):
-        try:
-            text = io.BytesIO(b"\n".join([header, b"".join(body for _, body in bodies)]))
-            frame = pd.read_csv(text, low_memory=False, dtype=dict.fromkeys(WORDS, "category"))
-        except ValueError:  # a file that is damaged: find out which
-            frame = pd.concat([runs[i].table(name) for i, _ in bodies], ignore_index=True)
-        frames.append(frame)
-        rows.append(np.repeat([i for i, _ in bodies], [body.count(b"\n") for _, body in bodies]))
-    if not frames:
-        return pd.DataFrame()
-    for word in WORDS:
-        known = dict.fromkeys(
-            value for frame in frames if word in frame for value in frame[word].astype("category").cat.categories
-        )
-        for frame in frames:
-            if word in frame:
-                frame[word] = frame[word].astype(pd.CategoricalDtype(list(known)))
-    whole = pd.concat(frames, ignore_index=True)
-    of_run = np.concatenate(rows)
-    further = {"run_id": [run.id for run in runs], **(columns or {})}
-    return whole.assign(**{column: repeated(values, of_run) for column, values in further.items()})
-
-
-WORDS = ("state", "parameter", "gate")
-"""The columns of words in the tables."""
-
-MOST_BYTES = 2**25
-"""As many are parsed at once: the text and the numbers of a large study would not fit beside each other."""
-
-
-def _texts(runs: Sequence[Run], name: str) -> Iterator[tuple[bytes, list[tuple[int, bytes]]]]:
-    """The files that have rows, without an unfinished last one: a header, and under it the bodies by number of run."""
-    header, size = b"", 0
-    bodies: list[tuple[int, bytes]] = []
-    for number, run in enumerate(runs):
-        try:
-            text = (run.folder / f"{name}.csv").read_bytes()
-        except FileNotFoundError:
-            continue
-        first, _, body = text[: text.rfind(b"\n") + 1].partition(b"\n")
-        if not body:
-            continue
-        if bodies and (first != header or size > MOST_BYTES):
-            yield header, bodies
-            bodies, size = [], 0
-        header, size = first, size + len(body)
-        bodies.append((number, body))
-    if bodies:
-        yield header, bodies
-
-
-def repeated(values: Sequence[Any], rows: np.ndarray) -> Any:
-    """The value of each row's run, where `rows` says the number of that run: words as categories."""
-    column = pd.Series(values, dtype=object).infer_objects()
-    if column.dtype != object and pd.api.types.is_numeric_dtype(column):
-        return column.to_numpy()[rows]
-    few = pd.Categorical(column)
-    return pd.Categorical.from_codes(few.codes[rows], dtype=few.dtype)

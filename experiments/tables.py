@@ -7,7 +7,11 @@ from typing import Any
 import pandas as pd
 
 from experiments.analysis import outcomes
-from experiments.study import Run, read_tables
+from experiments.reading import read_tables
+from experiments.study import Run
+
+RECORDED = ("gradients", "contributions", "gates")
+"""The tables in which a recorded step has many rows."""
 
 
 class Tables:
@@ -19,24 +23,35 @@ class Tables:
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = list(runs)
-        self._read: dict[str, pd.DataFrame] = {}
+        self._read: dict[tuple[str, bool], pd.DataFrame] = {}
 
     def __getitem__(self, name: str) -> pd.DataFrame:
         """One table of all runs, 'summary' and 'states' among them; empty where no run has it."""
+        return self.read(name)
+
+    def read(self, name: str, *, ends: bool = False) -> pd.DataFrame:
+        """The same; `ends` may leave out what is not of a run's first or last recorded step."""
         if name == "summary":
             return self.summary
         if name == "states":
             return self._outcomes[1]
-        if name not in self._read:
-            theory = [run.info.get("theory") or {} for run in self.runs]
-            columns = {f"theory_{key}": [law.get(key) for law in theory] for key in ("state", "gain", "bound")}
-            columns |= {key: [run.config.get(key) for run in self.runs] for key in ("clip", "clip.threshold")}
-            self._read[name] = read_tables(self.runs, name, columns)
-        return self._read[name]
+        ends = ends and name in RECORDED
+        if (name, ends) not in self._read:
+            self._read[name, ends] = read_tables(self.runs, name, self._beside(name), ends=ends)
+        return self._read[name, ends]
+
+    def _beside(self, name: str) -> dict[str, list[Any]]:
+        """What goes with the measured: theory's law with the gradients, the thresholds with the steps."""
+        if name == "gradients":
+            laws = [run.info.get("theory") or {} for run in self.runs]
+            return {f"theory_{key}": [law.get(key) for law in laws] for key in ("state", "gain", "bound")}
+        if name == "metrics":
+            return {key: [run.config.get(key) for run in self.runs] for key in ("clip", "clip.threshold")}
+        return {}
 
     @cached_property
     def _outcomes(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        return outcomes(self.runs, self.__getitem__)
+        return outcomes(self.runs, self.read)
 
     @property
     def outcomes(self) -> pd.DataFrame:

@@ -47,6 +47,7 @@ class Description:
         reading: how to read it.
         runs: whether it shows the trainings, the probes, or all.
         select: from all rows to those that it is about; where it leaves a table empty, `nothing` says why.
+        ends: it looks at each run's first and last recorded step only.
         each: a panel for each compared value, as maps need it.
         norm: for maps, the scale that all panels share; each `draw` gets it as `norm`.
         axes: the configuration keys on its axes, by the argument of `draw` that names them; None: one that differs.
@@ -60,6 +61,7 @@ class Description:
     runs: Literal["trainings", "probes", "all"] = "trainings"
     select: Callable[[Tables], Tables] = _all_rows
     nothing: str = "the study's runs recorded nothing for it; see `record`"
+    ends: bool = False
     each: bool = False
     norm: Callable[..., Any] | None = None
     axes: Mapping[str, str | None] | None = None

@@ -3,7 +3,8 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.style import Colours, bin_width, binned, draw_line, explain, mark_extremes
+from experiments.marks import bin_width, binned, draw_line, explain, lines_of, mark_extremes
+from experiments.style import Colours
 
 TABLES = ("metrics",)
 
@@ -12,19 +13,15 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
     """The largest norm in each stretch of steps, before clipping (solid) and after it (dashed)."""
     ax.set_yscale("log")
     metrics = data["metrics"]
-    before = binned(metrics, "grad_norm", "max", by=compare)
-    after = binned(metrics, "clipped_grad_norm", "max", by=compare)
-    for value, (colour, _) in colours.items():
-        steps = metrics[metrics[compare] == value]
-        if steps.empty:
-            continue
-        line = before[before[compare] == value]
+    for value, line, colour, _ in lines_of(binned(metrics, "grad_norm", "max", by=compare), compare, colours):
         draw_line(ax, line, "step", "grad_norm", label=value, colour=colour)
+    for _, steps, colour, _ in lines_of(metrics, compare, colours):
         mark_extremes(ax, steps, "step", "grad_norm", colour)
-        if (steps["clip_scale"] < 1).any():
-            line = after[after[compare] == value]
-            draw_line(ax, line, "step", "clipped_grad_norm", label=f"_{value}, clipped", colour=colour, linestyle="--")
-    if (metrics["clip_scale"] < 1).any():
+    cut = metrics[metrics["clip_scale"] < 1]
+    after = binned(metrics, "clipped_grad_norm", "max", by=compare)
+    for value, line, colour, _ in lines_of(after[after[compare].isin(cut[compare])], compare, colours):
+        draw_line(ax, line, "step", "clipped_grad_norm", label=f"_{value}, clipped", colour=colour, linestyle="--")
+    if len(cut):
         explain(ax, "clipped", linestyle="--")
     if "clip.threshold" in metrics:
         for i, threshold in enumerate(sorted(metrics.loc[metrics["clip"] == "norm", "clip.threshold"].unique())):
@@ -37,10 +34,8 @@ def draw_share(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours,
     """The share of the steps whose gradient was cut, over the same stretches."""
     metrics = data["metrics"].dropna(subset="clip_scale")
     shares = binned(metrics.assign(clipped=metrics["clip_scale"] < 1), "clipped", "mean", by=compare)
-    for value, (colour, _) in colours.items():
-        line = shares[shares[compare] == value]
-        if len(line):
-            draw_line(ax, line, "step", "clipped", label=value, colour=colour)
+    for value, line, colour, _ in lines_of(shares, compare, colours):
+        draw_line(ax, line, "step", "clipped", label=value, colour=colour)
     ax.set(ylim=(-0.03, 1.03), xlabel="step", ylabel="share of steps clipped")
     ax.yaxis.set_major_formatter("{x:.0%}")
     return ax

@@ -6,7 +6,8 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.style import Colours, at_recorded_step, draw_line
+from experiments.marks import at_recorded_step, draw_line, lines_of
+from experiments.style import Colours
 
 TABLES = ("contributions",)
 
@@ -28,15 +29,14 @@ def draw(
 ) -> Axes:
     """One step of each run: the first recorded one (`which` is min) or the last (max)."""
     frame = at_recorded_step(data["contributions"], which)
-    for value, (colour, marker) in colours.items():
-        line = frame[frame[compare] == value]
-        if len(line):
-            draw_line(ax, line, "last_timestep", "share", label=value, colour=colour, marker=marker)
+    for value, line, colour, marker in lines_of(frame, compare, colours):
+        draw_line(ax, line, "last_timestep", "share", label=value, colour=colour, marker=marker)
     ax.axhline(0, color="0.4", linewidth=0.6)
     ax.set(xlabel="timestep at the end of the window", ylabel="share of $dL/dW_{hh}$", title=title)
     return ax
 
 
 NOTHING = "contributions.csv has no recurrent weights of layer 0"
+ENDS = True
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
 READING = "A share near 0 is a stretch of the sequence that does not train the weights; below 0, one against the rest."

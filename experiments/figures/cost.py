@@ -5,7 +5,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.style import Colours, draw_line, explain
+from experiments.marks import draw_line, explain, lines_of
+from experiments.style import Colours
 
 TABLES = ("summary",)
 AXES = {"x": "task.length"}
@@ -47,10 +48,8 @@ def draw_size(
 
 
 def _draw(ax: Axes, summary: pd.DataFrame, x: str, y: str, compare: str, colours: Colours) -> None:
-    for value, (colour, marker) in colours.items():
-        runs = summary[summary[compare] == value]
-        if len(runs):
-            draw_line(ax, runs, x, y, label=value, colour=colour, marker=marker)
+    for value, runs, colour, marker in lines_of(summary, compare, colours):
+        draw_line(ax, runs, x, y, label=value, colour=colour, marker=marker)
 
 
 PANELS = (draw_time, draw_size)

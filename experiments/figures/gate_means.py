@@ -3,7 +3,8 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.style import Colours, draw_line, explain
+from experiments.marks import draw_line, explain, lines_of
+from experiments.style import Colours
 
 TABLES = ("gates",)
 
@@ -21,12 +22,11 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
     """The mean over timesteps, units and sequences at each recorded step."""
     means = data["gates"].groupby([compare, "gate", "run_id", "step"], observed=True)["mean"].mean().reset_index()
     for gate, look in LOOKS.items():
-        for value, (colour, marker) in colours.items():
-            line = means[(means["gate"] == gate) & (means[compare] == value)]
-            if len(line):
-                label = value if look == "-" else f"_{value}, {gate}"
-                draw_line(ax, line, "step", "mean", label=label, colour=colour, marker=marker, linestyle=look)
-        if (means["gate"] == gate).any():
+        of_gate = means[means["gate"] == gate]
+        for value, line, colour, marker in lines_of(of_gate, compare, colours):
+            label = value if look == "-" else f"_{value}, {gate}"
+            draw_line(ax, line, "step", "mean", label=label, colour=colour, marker=marker, linestyle=look)
+        if len(of_gate):
             explain(ax, f"{gate} gate", linestyle=look)
     ax.set(ylim=(0, 1.02), xlabel="step", ylabel="gate, mean over the sequence")
     return ax

@@ -6,8 +6,9 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.marks import at_recorded_step, draw_line, explain, lines_of
 from experiments.profiles import gain_by_step
-from experiments.style import Colours, at_recorded_step, draw_line, explain
+from experiments.style import Colours
 
 TABLES = ("gates", "gradients")
 
@@ -33,10 +34,8 @@ def draw(
 ) -> Axes:
     """The mean gate by timestep, at each run's first recorded step (`which` is min) or its last (max)."""
     gates = at_recorded_step(data["gates"], which)
-    for value, (colour, marker) in colours.items():
-        line = gates[gates[compare] == value]
-        if len(line):
-            draw_line(ax, line, "timestep", "mean", label=value, colour=colour, marker=marker)
+    for value, line, colour, marker in lines_of(gates, compare, colours):
+        draw_line(ax, line, "timestep", "mean", label=value, colour=colour, marker=marker)
     ax.set(ylim=(0, 1.02), xlabel="timestep", ylabel="gate that keeps, mean", title=title)
     return ax
 
@@ -44,12 +43,11 @@ def draw(
 def draw_gain(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
     """Over training: the mean gate, which were the gain if there was no other way back, and the measured gain."""
     gates, gradients = data["gates"], data["gradients"]
-    implied, measured = implied_gains(gates, compare), measured_gains(gates, gradients, compare)
-    for value, (colour, marker) in colours.items():
-        for gains, label, look in ((implied, value, {}), (measured, f"_{value}, measured", {"linestyle": "--"})):
-            line = gains[gains[compare] == value]
-            if len(line):
-                draw_line(ax, line, "step", "gain", label=label, colour=colour, marker=marker, **look)
+    for value, line, colour, marker in lines_of(implied_gains(gates, compare), compare, colours):
+        draw_line(ax, line, "step", "gain", label=value, colour=colour, marker=marker)
+    for value, line, colour, marker in lines_of(measured_gains(gates, gradients, compare), compare, colours):
+        label = f"_{value}, measured"
+        draw_line(ax, line, "step", "gain", label=label, colour=colour, marker=marker, linestyle="--")
     explain(ax, "measured gain", linestyle="--")
     ax.axhline(1, color="0.7", linewidth=0.6)
     ax.set(xlabel="step", ylabel="gain a timestep", title="implied by the gate, and measured")

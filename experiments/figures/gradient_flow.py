@@ -6,9 +6,16 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.style import Colours, at_recorded_step, draw_line, explain, mark_extremes
+from experiments.marks import at_recorded_step, draw_line, explain, lines_of, mark_extremes
+from experiments.style import Colours
 
 TABLES = ("gradients",)
+
+
+def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Layer 0, which reads the input."""
+    frame = data["gradients"]
+    return {"gradients": frame[frame["layer"] == 0]}
 
 
 def draw(
@@ -22,12 +29,10 @@ def draw(
 ) -> Axes:
     """One step of each run: the first recorded one (`which` is min) or the last (max)."""
     ax.set_yscale("log")
-    frame = data["gradients"]
-    frame = frame[frame["layer"] == 0]
-    frame = at_recorded_step(frame, which)
-    for value, (colour, marker) in colours.items():
+    frame = at_recorded_step(data["gradients"], which)
+    for value, states, colour, marker in lines_of(frame, compare, colours):
         for state, look in (("h", {}), ("c", {"linestyle": "--", "markerfacecolor": "white"})):
-            line = frame[(frame[compare] == value) & (frame["state"] == state)]
+            line = states[states["state"] == state]
             if len(line):
                 label = value if state == "h" else f"_{value}, state {state}"
                 draw_line(ax, line, "lag", "grad_norm", label=label, colour=colour, marker=marker, **look)
@@ -42,7 +47,7 @@ def draw(
 
 def _draw_theory(ax: Axes, line: pd.DataFrame, colour: str) -> None:
     """The gain that theory gives the initialisation, dotted, and its bound, dash-dotted, from the norm at lag 0 on."""
-    if line.empty:
+    if line.empty or line[["theory_gain", "theory_bound"]].isna().all(axis=None):
         return
     lags = sorted(line["lag"].unique())
     start = line.loc[line["lag"] == 0, "grad_norm"].median()
@@ -53,6 +58,8 @@ def _draw_theory(ax: Axes, line: pd.DataFrame, colour: str) -> None:
             ax.plot(lags, norms, color=colour, linestyle=dashes, linewidth=1, label=f"_{column}")
 
 
+NOTHING = "gradients.csv has no layer 0"
+ENDS = True
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
 READING = (
     "A straight line falling to the right is a gradient that vanishes exponentially; a rising one explodes. "

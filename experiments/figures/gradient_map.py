@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
-from experiments.style import Colours, draw_map, edges, step_edges
+from experiments.marks import draw_map, edges, step_edges
+from experiments.style import Colours
 
 TABLES = ("gradients",)
 DECADES = 12

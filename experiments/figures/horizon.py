@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.style import Colours, draw_line, explain
+from experiments.marks import draw_line, explain, lines_of
+from experiments.style import Colours
 
 TABLES = ("summary",)
 AXES = {"x": "task.length"}
@@ -29,14 +30,12 @@ def draw(
 ) -> Axes:
     """The median horizon at each length, and each run: filled where it solved the task."""
     summary = data["summary"]
-    for value, (colour, marker) in colours.items():
-        runs = summary[summary[compare] == value]
-        if len(runs):
-            draw_line(ax, runs, x, column, label=value, colour=colour)
-            for solved, fill in ((True, colour), (False, "white")):
-                points = runs[(runs["solved"] == 1) == solved]
-                look: dict[str, Any] = {"linestyle": "", "marker": marker, "markersize": 4, "markerfacecolor": fill}
-                ax.plot(points[x], points[column], color=colour, label=f"_{value}, solved: {solved}", **look)
+    for value, runs, colour, marker in lines_of(summary, compare, colours):
+        draw_line(ax, runs, x, column, label=value, colour=colour)
+        for solved, fill in ((True, colour), (False, "white")):
+            points = runs[(runs["solved"] == 1) == solved]
+            look: dict[str, Any] = {"linestyle": "", "marker": marker, "markersize": 4, "markerfacecolor": fill}
+            ax.plot(points[x], points[column], color=colour, label=f"_{value}, solved: {solved}", **look)
     whole = summary.groupby(x)["timesteps"].max() - 1
     ax.plot(whole.index, whole, color="0.35", linestyle=":", linewidth=1, label="the whole sequence")
     explain(ax, "solved", linestyle="", marker="o", markersize=4)

@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 
 from experiments.arrangement import rank
+from experiments.marks import draw_map, explain
 from experiments.study import shown
-from experiments.style import Colours, draw_map, explain
+from experiments.style import Colours
 
 TABLES = ("summary",)
 AXES = {"x": None, "y": None}

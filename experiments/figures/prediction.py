@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.marks import lines_of
 from experiments.profiles import gain_per_timestep, gradient_profiles, jacobian_profile
 from experiments.style import Colours
 
@@ -12,10 +13,8 @@ TABLES = ("jacobian", "gradients")
 def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
     """A point for each configuration that was both probed and trained, on the diagonal where the two agree."""
     gains = matched_gains(data["jacobian"], data["gradients"], compare)
-    for value, (colour, marker) in colours.items():
-        points = gains[gains[compare] == value]
-        if len(points):
-            ax.plot(points["predicted"], points["measured"], label=value, color=colour, marker=marker, linestyle="")
+    for value, points, colour, marker in lines_of(gains, compare, colours):
+        ax.plot(points["predicted"], points["measured"], label=value, color=colour, marker=marker, linestyle="")
     if len(gains):
         low, high = gains[["predicted", "measured"]].min().min(), gains[["predicted", "measured"]].max().max()
         ax.plot([low, high], [low, high], color="0.35", linestyle=":", linewidth=1, label="equal")
@@ -55,6 +54,7 @@ def matched_gains(jacobian: pd.DataFrame, gradients: pd.DataFrame, compare: str)
     return pd.DataFrame(gains, columns=[compare, "predicted", "measured"]).dropna()
 
 
+ENDS = True
 PANELS = (draw,)
 RUNS = "all"
 NOTHING = "no configuration was both probed and trained"

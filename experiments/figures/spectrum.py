@@ -3,7 +3,8 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.style import Colours, draw_line, explain, mark_extremes
+from experiments.marks import draw_line, explain, lines_of, mark_extremes
+from experiments.style import Colours
 
 TABLES = ("jacobian", "lyapunov")
 RUNS = "probes"
@@ -19,10 +20,8 @@ def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
     """The largest singular value, their geometric mean and the smallest."""
-    frame = data["jacobian"]
-    for value, (colour, marker) in colours.items():
-        line = frame[frame[compare] == value]
-        for column, dashes in VALUES.items() if len(line) else ():
+    for value, line, colour, marker in lines_of(data["jacobian"], compare, colours):
+        for column, dashes in VALUES.items():
             label = value if column == "log10_sv_max" else f"_{value}, {column}"
             draw_line(ax, line, "lag", column, label=label, colour=colour, linestyle=dashes, marker=marker)
             mark_extremes(ax, line, "lag", column, colour)
@@ -35,12 +34,9 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
 
 def draw_exponents(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
     """All exponents, from the largest to the smallest."""
-    frame = data["lyapunov"]
-    for value, (colour, marker) in colours.items():
-        line = frame[frame[compare] == value]
-        if len(line):
-            draw_line(ax, line, "index", "exponent", label=value, colour=colour, marker=marker)
-            mark_extremes(ax, line, "index", "exponent", colour)
+    for value, line, colour, marker in lines_of(data["lyapunov"], compare, colours):
+        draw_line(ax, line, "index", "exponent", label=value, colour=colour, marker=marker)
+        mark_extremes(ax, line, "index", "exponent", colour)
     ax.axhline(0, color="0.4", linewidth=0.6)
     ax.set(xlabel="index, largest first", ylabel="Lyapunov exponent, nats a timestep")
     return ax

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.analysis import wilson
+from experiments.marks import lines_of
 from experiments.style import Colours, is_crowded
 
 TABLES = ("summary",)
@@ -22,17 +23,16 @@ def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes, x: str = "task.length") -> Axes:
     """The share and Wilson's 95 % interval at each length."""
-    for i, (value, (colour, marker)) in enumerate(colours.items()):
-        above = min(len(colours) - 1 - i, 3)  # lines that may lie upon this one: it shows at their sides
-        runs = data["summary"][data["summary"][compare] == value]
-        if len(runs):
-            counts = runs.groupby(x)["solved"].agg(["sum", "size"])
-            share = counts["sum"] / counts["size"]
-            low, high = wilson(counts["sum"].to_numpy(float), counts["size"].to_numpy(float))
-            errors = np.maximum([share - low, high - share], 0)
-            look: dict[str, Any] = {} if is_crowded() else {"marker": marker, "lw": 1.4 + 0.8 * above, "ms": 4 + above}
-            ax.plot(share.index, share, color=colour, label=value, **look)
-            ax.errorbar(share.index, share, yerr=errors, fmt="none", ecolor=colour, capsize=2, elinewidth=0.8)
+    place = {value: i for i, value in enumerate(colours)}
+    for value, runs, colour, marker in lines_of(data["summary"], compare, colours):
+        above = min(len(colours) - 1 - place[value], 3)  # lines that may lie upon this one: it shows at their sides
+        counts = runs.groupby(x)["solved"].agg(["sum", "size"])
+        share = counts["sum"] / counts["size"]
+        low, high = wilson(counts["sum"].to_numpy(float), counts["size"].to_numpy(float))
+        errors = np.maximum([share - low, high - share], 0)
+        look: dict[str, Any] = {} if is_crowded() else {"marker": marker, "lw": 1.4 + 0.8 * above, "ms": 4 + above}
+        ax.plot(share.index, share, color=colour, label=value, **look)
+        ax.errorbar(share.index, share, yerr=errors, fmt="none", ecolor=colour, capsize=2, elinewidth=0.8)
     places = data["summary"][x].dropna()
     if len(places) and places.min() > 0 and places.max() >= 100 * places.min():
         ax.set_xscale("log")

@@ -3,7 +3,8 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.style import Colours, binned, draw_line, mark_extremes
+from experiments.marks import binned, draw_line, lines_of, mark_extremes
+from experiments.style import Colours
 
 TABLES = ("metrics", "evaluation")
 
@@ -13,11 +14,10 @@ def draw_loss(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, 
     ax.set_yscale("log")
     metrics = data["metrics"]
     losses = binned(metrics, "loss", "median", by=compare)
-    for value, (colour, _) in colours.items():
-        line = losses[losses[compare] == value]
-        if len(line):
-            draw_line(ax, line, "step", "loss", label=value, colour=colour)
-            mark_extremes(ax, metrics[metrics[compare] == value], "step", "loss", colour)
+    for value, line, colour, _ in lines_of(losses, compare, colours):
+        draw_line(ax, line, "step", "loss", label=value, colour=colour)
+    for _, steps, colour, _ in lines_of(metrics, compare, colours):
+        mark_extremes(ax, steps, "step", "loss", colour)
     _draw_chance(ax, data["evaluation"], "chance_loss")
     ax.set(xlabel="step", ylabel="training loss")
     return ax
@@ -26,10 +26,8 @@ def draw_loss(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, 
 def draw_error(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
     """The error on held-out sequences."""
     frame = data["evaluation"]
-    for value, (colour, marker) in colours.items():
-        line = frame[frame[compare] == value]
-        if len(line):
-            draw_line(ax, line, "step", "error", label=value, colour=colour, marker=marker)
+    for value, line, colour, marker in lines_of(frame, compare, colours):
+        draw_line(ax, line, "step", "error", label=value, colour=colour, marker=marker)
     _draw_chance(ax, frame, "chance_error")
     ax.set(ylim=(0, 1), xlabel="step", ylabel="held-out error")
     ax.yaxis.set_major_formatter("{x:.0%}")

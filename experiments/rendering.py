@@ -1,0 +1,108 @@
+"""Figures as what files hold: rendered by several processes, while the next ones are drawn."""
+
+import gc
+import io
+import signal
+import warnings
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import matplotlib as mpl
+from joblib import cpu_count
+from joblib.externals.loky import get_reusable_executor
+from matplotlib.figure import Figure
+
+from experiments.style import settings
+
+SECONDS_IDLE = 10
+"""After so many a process ends by itself, should nobody be left to end it."""
+
+
+class Rendered(NamedTuple):
+    """A figure as a file holds it.
+
+    Attributes:
+        content: the same data give the same bytes.
+        notes: what could not be drawn.
+    """
+
+    content: bytes
+    notes: list[str]
+
+
+class Renderer:
+    """Renders figures, drawn within it and so in our style, while the next ones are drawn.
+
+    It has a process for each further processor; this one joins in at the end.
+
+    Args:
+        alone: do all of it in this process: for a figure or two no other is worth its start.
+    """
+
+    def __init__(self, *, alone: bool = False) -> None:
+        self._others = 0 if alone else cpu_count()
+        self._style = mpl.rc_context(settings())
+        self._jobs: list[tuple[partial[Rendered], Future[Rendered]]] = []
+
+    def add(self, figure: Figure, suffix: str, *, transparent: bool = False) -> None:
+        """Have a figure rendered; see `render`."""
+        job = partial(render, figure, suffix, transparent=transparent)
+        self._jobs.append((job, self._executor().submit(job) if self._others else Future()))
+
+    def finish(self) -> list[Rendered]:
+        """All that was added, in that order; from the last one on, what no other process has begun is rendered here."""
+        here = {i: job() for i, (job, future) in reversed([*enumerate(self._jobs)]) if future.cancel()}
+        return [here[i] if i in here else _made(job, future) for i, (job, future) in enumerate(self._jobs)]
+
+    def _executor(self) -> Any:
+        return get_reusable_executor(self._others, timeout=SECONDS_IDLE, initializer=_prepare)
+
+    def __enter__(self) -> Self:
+        self._style.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._style.__exit__(kind, error, trace)
+        if self._others and self._jobs:
+            self._executor().shutdown(kill_workers=True)
+
+
+def _made(job: partial[Rendered], future: "Future[Rendered]") -> Rendered:
+    try:
+        return future.result()
+    except BrokenProcessPool:  # it was killed
+        return job()
+
+
+def _prepare() -> None:
+    """Leave interrupts to the first process, and what is left of so few figures uncollected."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()
+
+
+def render(figure: Figure, suffix: str, *, transparent: bool = False) -> Rendered:
+    """Render a figure, without a date.
+
+    Args:
+        figure: drawn in our style.
+        suffix: png, svg or pdf.
+        transparent: without a ground of its own.
+    """
+    dated = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[suffix]
+    buffer = io.BytesIO()
+    with mpl.rc_context(settings()), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(buffer, format=suffix, metadata={dated: None}, transparent=transparent)
+    notes = []
+    for warning in caught:
+        if "missing from font" in str(warning.message):
+            note = f"no font of this machine has {str(warning.message).partition(' missing')[0]}: a box in its place"
+            notes.append(note)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return Rendered(buffer.getvalue(), notes)
