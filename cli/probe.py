@@ -34,29 +34,36 @@ def probe(
     """
     from cli.progress import shown
     from cli.table import print_probe, print_runs
+    from experiments.composition import extend_path
     from experiments.errors import UsageError
+    from experiments.grid import expand
     from experiments.housekeeping import reopen
-    from experiments.launching import choose
-    from experiments.probe import config_of_checkpoint, probe_folder
-    from experiments.probe import probe as probe_one
+    from experiments.launching import choose, workers_ahead
     from experiments.status import Task
-    from experiments.sweep import extend_path, plan, reopen_all, sweep
 
     extend_path(config_dir)
     if checkpoint is not None:
         if overrides:
             raise UsageError(f"{overrides[0]}: --checkpoint comes with the run's own configuration; leave this out")
+        from experiments.probe import config_of_checkpoint, probe_folder
+        from experiments.probe import probe as probe_one
+
         config = config_of_checkpoint(checkpoint)
         study, folders = config.study_folder, [probe_folder(config, trained=True)]
         reopen(folders[0], fresh=fresh, retry=True)
         with shown([Task(folders[0], folders[0].name, config.probe.batches)], quiet=quiet):
             results = [probe_one(config, checkpoint=checkpoint)]
     else:
-        planned = plan(overrides or [], config_dir, probe_one)
-        launcher, jobs = choose(None, jobs, len(planned.configs))
-        reopen_all(planned, fresh=fresh, retry=True)
-        with shown(planned.tasks(), quiet=quiet):
-            results = sweep(planned, launcher=launcher, jobs=jobs)
+        grid = expand(overrides or [], config_dir)
+        launcher, jobs = choose(None, jobs, len(grid.points))
+        with workers_ahead(launcher, jobs, grid.launcher):
+            from experiments.probe import probe as probe_one
+            from experiments.sweep import plan_grid, reopen_all, sweep
+
+            planned = plan_grid(grid, config_dir, probe_one)
+            reopen_all(planned, fresh=fresh, retry=True)
+            with shown(planned.tasks(), quiet=quiet):
+                results = sweep(planned, launcher=launcher, jobs=jobs)
         study, folders = planned.study_folder, planned.folders
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
     if len(folders) == 1 and results[0].status == "completed" and not quiet:

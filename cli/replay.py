@@ -36,9 +36,9 @@ def replay(
     Example: bptt replay results/quickstart/runs/*
     """
     from cli.progress import shown
+    from experiments.composition import extend_path
     from experiments.replay import circumstances, compare, prepare
     from experiments.status import Task
-    from experiments.sweep import extend_path
 
     extend_path(config_dir)
     with TemporaryDirectory(prefix="bptt-replay-") as scratch:

@@ -61,8 +61,9 @@ def reproduce(
     from experiments.catalogue import claims as claims_of_studies
     from experiments.claims import describe
     from experiments.claims_page import write_verdicts
+    from experiments.composition import extend_path
     from experiments.errors import UsageError
-    from experiments.sweep import extend_path, plan
+    from experiments.sweep import plan
     from experiments.verdicts import check_place, judge, markdown, put_into
 
     extend_path(config_dir)

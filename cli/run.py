@@ -17,12 +17,12 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     """
     from cli.progress import shown
     from cli.table import print_runs
+    from experiments.composition import extend_path
     from experiments.config import compose
     from experiments.errors import UsageError
     from experiments.housekeeping import reopen
     from experiments.run import run as run_one
     from experiments.status import Task
-    from experiments.sweep import extend_path
 
     extend_path(config_dir)
     config = compose(overrides or [], config_dir)

@@ -14,8 +14,8 @@ def show(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     """
     import yaml
 
+    from experiments.composition import extend_path
     from experiments.config import compose
-    from experiments.sweep import extend_path
 
     extend_path(config_dir)
     typer.echo(

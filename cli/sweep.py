@@ -45,24 +45,30 @@ def sweep(
     Example: bptt sweep cell=rnn,lstm,gru task.length=50,100,200 'seed=range(5)' study=lengths
     """
     from cli.table import print_runs
+    from experiments.composition import extend_path
     from experiments.errors import UsageError
-    from experiments.launching import choose
-    from experiments.search import is_search, search
-    from experiments.sweep import extend_path, plan
+    from experiments.grid import expand, is_search
+    from experiments.launching import choose, workers_ahead
 
     def make(planned: "Plan") -> list["Result"]:
         return make_all(planned, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
 
     extend_path(config_dir)
     if is_search(overrides or []):
+        from experiments.search import search
+
         if fresh:
             raise UsageError("--fresh: a search keeps what it has; give it another study=NAME")
         _, side_by_side = choose(launcher, jobs, MOST_TRIALS)
         found = search(overrides or [], config_dir, objective=objective, jobs=side_by_side, sweep=make)
         study, folders = found.study, found.folders
     else:
-        planned = plan(overrides or [], config_dir)
-        make(planned)
+        grid = expand(overrides or [], config_dir)
+        with workers_ahead(*choose(launcher, jobs, len(grid.points)), grid.launcher):
+            from experiments.sweep import plan_grid
+
+            planned = plan_grid(grid, config_dir)
+            make(planned)
         study, folders = planned.study_folder, planned.folders
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
     if is_search(overrides or []) and not quiet:

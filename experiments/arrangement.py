@@ -9,9 +9,11 @@ from typing import Literal
 from experiments.errors import UsageError
 from experiments.results import Value
 from experiments.study import Run, compared_keys, shown
-from experiments.style import CELLS
 
 MOST_FACETS = 6
+HISTORY = ("rnn", "lstm", "gru")
+"""The cells in the order in which they were found."""
+
 Which = Literal["trainings", "probes", "all"]
 
 
@@ -139,4 +141,4 @@ def rank(value: Value) -> tuple[int, float, str]:
         return 0, 0, ""
     if isinstance(value, int | float):
         return 1, value, ""
-    return 2, list(CELLS).index(value) if value in CELLS else len(CELLS), str(value)
+    return 2, HISTORY.index(value) if value in HISTORY else len(HISTORY), str(value)

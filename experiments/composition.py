@@ -3,8 +3,10 @@
 import copy
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
@@ -54,8 +56,9 @@ class Composer:
         """
         composed: dict[tuple[str, ...], tuple[DictConfig, Mapping[str, str]]] = {}
         known = set(groups(self.config_dir))
+        parse = cache(lambda override: self.parse([override]))
         for point in points:
-            parsed = self.parse(point)
+            parsed = [o for override in point for o in parse(override)]
             values = [o for o in parsed if o.type is OverrideType.CHANGE and o.key_or_group not in known]
             values = [o for o in values if o.package is None and not is_of_hydra(o.key_or_group)]
             rest = [str(o.input_line) for o in parsed if o not in values]
@@ -98,6 +101,14 @@ def composing(config_dir: Path | None = None) -> Iterator[Composer]:
 def search_path(config_dir: Path | None) -> list[str]:
     """The override that lets Hydra find the user's own choices."""
     return [] if config_dir is None else [f"hydra.searchpath=['file://{config_dir.resolve()}']"]
+
+
+def extend_path(config_dir: Path | None) -> None:
+    """Let Python find the user's own modules, beside or in their config folder, after ours."""
+    if config_dir is not None:
+        sys.path += [
+            folder for folder in map(str, (config_dir.resolve(), config_dir.resolve().parent)) if folder not in sys.path
+        ]
 
 
 def name_study(overrides: Sequence[str], config_dir: Path | None) -> list[str]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from pydoc import ErrorDuringImport, locate
@@ -226,16 +227,22 @@ def _check_target(key: str, node: Any) -> dict[str, Any]:
         raise UsageError(f"{key}._target_={node['_target_']}: {error}") from error
     if not callable(target):
         raise UsageError(f"{key}._target_={node['_target_']}: cannot be found; is its module on the path?")
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
     given = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
+    with _one_line(f"{key}.", given):
+        checked = _arguments(target, frozenset(given), bool(node.get("_partial_")))(**given)
+    return {**node, **{name: getattr(checked, name) for name in given}}
+
+
+@lru_cache
+def _arguments(target: Callable[..., Any], given: frozenset[str], partial: bool) -> type[Section]:
+    """A model of the target's arguments: those that are given, and those that have to be. A sweep needs few of them."""
+    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
     fields: dict[str, Any] = {}
     for name, parameter in inspect.signature(target).parameters.items():
-        needed = parameter.default is parameter.empty and not node.get("_partial_")
+        needed = parameter.default is parameter.empty and not partial
         if name in given or (needed and parameter.kind is parameter.POSITIONAL_OR_KEYWORD):
             fields[name] = (hints.get(name, Any), ...)
-    with _one_line(f"{key}.", given):
-        checked = create_model(key, __base__=Section, **fields)(**given)
-    return {**node, **{name: getattr(checked, name) for name in given}}
+    return create_model("Arguments", __base__=Section, **fields)
 
 
 @contextmanager

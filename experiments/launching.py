@@ -7,11 +7,13 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 from unittest.mock import patch
+from warnings import catch_warnings, simplefilter
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
+from joblib import Parallel, delayed
 from joblib.externals.loky import get_reusable_executor
 from omegaconf import DictConfig
 
@@ -43,6 +45,43 @@ def choose(launcher: str | None, jobs: int | None, runs: int) -> tuple[str, int]
     if launcher == "basic" and jobs > 1:
         raise UsageError(f"--launcher basic: makes one run at a time, in this process; --jobs {jobs} needs another")
     return launcher, jobs
+
+
+@contextmanager
+def workers_ahead(launcher: str, jobs: int, given: Sequence[str]) -> Iterator[None]:
+    """Let joblib's workers import what takes seconds, while this process does so and checks what they are to make.
+
+    `launch` finds them where it comes to it within; afterwards they are gone.
+
+    Args:
+        launcher: of Hydra.
+        jobs: how many workers.
+        given: what the user says of the launcher: it may want workers of another kind, which then begin later.
+    """
+    if launcher != "joblib" or given:
+        yield
+        return
+    alike = Parallel(n_jobs=jobs, prefer="processes", max_nbytes=None, return_as="generator")  # to Hydra's, that is
+    with _own_packages_first():
+        imports = alike(delayed(_import_ahead)() for _ in range(jobs))
+    try:
+        yield
+    finally:
+        end_workers()
+        with catch_warnings():
+            simplefilter("ignore")  # that nobody has waited for them
+            imports.close()
+
+
+def _import_ahead() -> None:
+    import torch._dynamo  # noqa: F401  by the first optimizer
+
+    import experiments.sweep  # noqa: F401
+
+
+def end_workers() -> None:
+    """End those of joblib, which it keeps for more to do, and which would take their time at the end."""
+    get_reusable_executor(reuse=True).shutdown(kill_workers=True)
 
 
 def overrides_of(launcher: str, jobs: int, given: Sequence[str]) -> list[str]:
@@ -84,8 +123,7 @@ def launch(worker: Callable[[DictConfig], Any], jobs: int, overrides: Sequence[s
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=worker, config=cfg)
     with _patient_submitit(), _own_packages_first():
         returns = launcher.launch([[]] * jobs, initial_job_idx=0)
-    # joblib keeps its workers for more to do, and would wait at the end until each has closed down.
-    get_reusable_executor(reuse=True).shutdown(wait=False, kill_workers=True)
+    end_workers()
     return [job.return_value for job in returns if job is not None]
 
 

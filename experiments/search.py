@@ -79,11 +79,6 @@ class BatchLauncher:
         ]
 
 
-def is_search(overrides: Sequence[str]) -> bool:
-    """Whether the overrides ask for Optuna's sweeper."""
-    return any(override.partition("=")[::2] == ("hydra/sweeper", "optuna") for override in overrides)
-
-
 def search(overrides: Sequence[str], config_dir: Path | None, *, objective: str, jobs: int, sweep: Sweep) -> Found:
     """Search for the point with the smallest, or largest, value.
 

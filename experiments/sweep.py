@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -11,15 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.errors import HydraException
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig
 
 from experiments.checkpoint import saved_at
-from experiments.composition import Composer, composing, explained, is_of_hydra, name_study, search_path
+from experiments.composition import Composer, composing, explained, extend_path, name_study, search_path
 from experiments.config import Config, build, check
 from experiments.errors import UsageError
+from experiments.grid import Grid, expand
 from experiments.housekeeping import check_writable, reopen, settle
 from experiments.launching import launch, overrides_of
 from experiments.lifecycle import Result
@@ -30,9 +28,6 @@ from experiments.results import read_json
 from experiments.run import run
 from experiments.status import SETTLED, Task, of_status, tasks_of
 from experiments.study import Run, flatten
-
-SCALE = "small"
-"""That every study has."""
 
 SECONDS_TO_END = 1.0
 """For a worker that has been interrupted, to record it."""
@@ -84,18 +79,20 @@ def plan(overrides: Sequence[str], config_dir: Path | None = None, make: Make = 
     Raises:
         UsageError: the first thing wrong with the first run that has something wrong.
     """
-    launcher = [override for override in overrides if is_of_hydra(override, "launcher")]
+    return plan_grid(expand(overrides, config_dir), config_dir, make)
+
+
+def plan_grid(grid: Grid, config_dir: Path | None = None, make: Make = run) -> Plan:
+    """Check every run of a sweep that is expanded already.
+
+    Raises:
+        UsageError: the first thing wrong with the first run that has something wrong.
+    """
     with composing(config_dir) as composer:
-        grids = _grids([override for override in overrides if override not in launcher], composer)
-        try:
-            split = [BasicSweeper.split_arguments(composer.parse(grid), max_batch_size=None)[0] for grid in grids]
-        except HydraException as error:
-            raise UsageError(f"{' '.join(overrides)}: {error}; for a search say hydra/sweeper=optuna") from None
-        points = [point for grid in split for point in grid]
-        planned = plan_points(points, composer, launcher, make)
+        planned = plan_points(grid.points, composer, grid.launcher, make)
     if (different := len(set(planned.folders))) < len(planned.folders):
         raise UsageError(
-            f"{' '.join(overrides)}: {len(points)} runs, but only {different} different ones; is a value there twice?"
+            f"{grid.words}: {len(grid.points)} runs, but only {different} different ones; is a value there twice?"
         )
     return planned
 
@@ -199,14 +196,6 @@ def _end_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def extend_path(config_dir: Path | None) -> None:
-    """Let Python find the user's own modules, beside or in their config folder, after ours."""
-    if config_dir is not None:
-        sys.path += [
-            folder for folder in map(str, (config_dir.resolve(), config_dir.resolve().parent)) if folder not in sys.path
-        ]
-
-
 def _wait_for_others(planned: Plan) -> list[Path]:
     """Wait while other processes make runs of the plan; those that they left unfinished."""
     others = [folder for folder in of_status(planned.folders, "running") if is_locked(folder)]
@@ -244,31 +233,3 @@ def _settled_on_interrupt(planned: Plan) -> Iterator[None]:
                 time.sleep(0.02)
             settle(folder, "interrupted")
         raise
-
-
-def _grids(overrides: Sequence[str], composer: Composer) -> list[list[str]]:
-    """The overrides of each grid: the study's own axes that the user did not set, then what the user says.
-
-    A study has several grids where it lists them, for each of its scales, under `scales`; else one. What is not at the
-    scale that a study has by itself goes into a folder of its own.
-
-    Raises:
-        UsageError: a scale that the study has not.
-    """
-    parsed = composer.parse(overrides)
-    fixed = [o.input_line for o in parsed if o.input_line and not o.is_sweep_override()]
-    if several := [o for o in parsed if o.key_or_group == "scale" and o.is_sweep_override()]:
-        raise UsageError(f"{several[0].input_line}: one scale at a time")
-    cfg = composer.compose(fixed)
-    scales = cfg.get("scales") or {SCALE: [{}]}
-    if cfg.scale not in scales:
-        raise UsageError(f"scale={cfg.scale}: the study has no such scale; choose from {', '.join(scales)}")
-    shared = dict(cfg.hydra.sweeper.params or {})
-    if cfg.scale != SCALE:
-        shared["study.name"] = f"{cfg.study.name}-{cfg.scale}"
-    given = {o.key_or_group for o in parsed}
-    said = [o.input_line for o in parsed if o.input_line and o.key_or_group != "scale"]
-    return [
-        [f"{key}={value}" for key, value in {**shared, **grid}.items() if key not in given] + said
-        for grid in scales[cfg.scale]
-    ]

@@ -8,7 +8,8 @@ import pytest
 
 from experiments.config import compose
 from experiments.figures import NAMES as FIGURES
-from experiments.search import is_search, search
+from experiments.grid import is_search
+from experiments.search import search
 from experiments.sweep import plan
 
 ROOT = Path(__file__).parents[1]
