@@ -224,6 +224,8 @@ def _check_target(key: str, node: Any) -> dict[str, Any]:
     try:
         target = locate(node["_target_"])
     except ErrorDuringImport as error:
+        if isinstance(error.value, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
         raise UsageError(f"{key}._target_={node['_target_']}: {error}") from error
     if not callable(target):
         raise UsageError(f"{key}._target_={node['_target_']}: cannot be found; is its module on the path?")

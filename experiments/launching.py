@@ -2,8 +2,12 @@
 
 import os
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.util import find_spec
 from typing import Any
 from unittest.mock import patch
@@ -22,6 +26,9 @@ from experiments.errors import UsageError
 LAUNCHERS = ("basic", "joblib", "submitit_local", "submitit_slurm")
 MOST_SLURM_WORKERS = 256
 """As many as the launcher lets run at once, if not told otherwise."""
+
+SECONDS_TO_END = 1.0
+"""For a worker that has been interrupted, to record it."""
 
 FOR_EVER = 60 * 24 * 365
 
@@ -58,12 +65,12 @@ def workers_ahead(launcher: str, jobs: int, given: Sequence[str]) -> Iterator[No
         jobs: how many workers.
         given: what the user says of the launcher: it may want workers of another kind, which then begin later.
     """
-    if launcher != "joblib" or given:
+    if launcher != "joblib" or jobs == 1 or given:
         yield
         return
     alike = Parallel(n_jobs=jobs, prefer="processes", max_nbytes=None, return_as="generator")  # to Hydra's, that is
-    with _own_packages_first():
-        imports = alike(delayed(_import_ahead)() for _ in range(jobs))
+    with _own_packages_first(), _no_interrupts():
+        imports = alike(delayed(_import_ahead)(os.getpid()) for _ in range(jobs))
     try:
         yield
     finally:
@@ -73,7 +80,32 @@ def workers_ahead(launcher: str, jobs: int, given: Sequence[str]) -> Iterator[No
             imports.close()
 
 
-def _import_ahead() -> None:
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Processes that are started within do not hear of interrupts, until they say that they want to."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+@cache
+def end_with(parent: int) -> None:
+    """Interrupt this process when its parent is gone: nobody is there any more to tell it to stop."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        signal.raise_signal(signal.SIGTERM)
+        time.sleep(SECONDS_TO_END)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _import_ahead(parent: int) -> None:
+    end_with(parent)
     import torch._dynamo  # noqa: F401  by the first optimizer
 
     import experiments.sweep  # noqa: F401

@@ -74,7 +74,7 @@ def gain_per_timestep(profile: Profile) -> float | None:
     lags, logs = _logarithms(profile)
     if len(lags) < 2:
         return None
-    lags, logs = lags - lags.mean(), logs - logs.mean()
+    lags, logs = lags - lags.sum() / len(lags), logs - logs.sum() / len(logs)
     return float(np.exp(lags @ logs / (lags @ lags)))
 
 

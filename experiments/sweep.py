@@ -2,7 +2,6 @@
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from experiments.config import Config, build, check
 from experiments.errors import UsageError
 from experiments.grid import Grid, expand
 from experiments.housekeeping import check_writable, reopen, settle
-from experiments.launching import launch, overrides_of
+from experiments.launching import SECONDS_TO_END, end_with, launch, overrides_of
 from experiments.lifecycle import Result
 from experiments.locks import is_locked
 from experiments.planned import PlannedRun, record_plan
@@ -28,9 +27,6 @@ from experiments.results import read_json
 from experiments.run import run
 from experiments.status import SETTLED, Task, of_status, tasks_of
 from experiments.study import Run, flatten
-
-SECONDS_TO_END = 1.0
-"""For a worker that has been interrupted, to record it."""
 
 
 class Make(Protocol):
@@ -174,7 +170,8 @@ def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, m
     extend_path(config_dir)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to be cancelled is to be interrupted
     if os.getpid() != by:
-        threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        end_with(os.getppid())
     results = []
     for config in configs:
         folder = config.run_folder if make is run else probe_folder(config)
@@ -185,15 +182,6 @@ def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, m
         except UsageError as error:  # what was right when the sweep was planned, but is so no longer
             results.append(Result(folder, "failed", str(error), 0.0, skipped=False))
     return results
-
-
-def _end_with_parent(parent: int) -> None:
-    """Interrupt this process when its parent is gone: nobody is there any more to tell it to stop."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    signal.raise_signal(signal.SIGTERM)
-    time.sleep(SECONDS_TO_END)
-    os._exit(1)
 
 
 def _wait_for_others(planned: Plan) -> list[Path]:

@@ -18,10 +18,10 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
     for _, steps, colour, _ in lines_of(metrics, compare, colours):
         mark_extremes(ax, steps, "step", "grad_norm", colour)
     cut = metrics[metrics["clip_scale"] < 1]
-    after = binned(metrics, "clipped_grad_norm", "max", by=compare)
-    for value, line, colour, _ in lines_of(after[after[compare].isin(cut[compare])], compare, colours):
-        draw_line(ax, line, "step", "clipped_grad_norm", label=f"_{value}, clipped", colour=colour, linestyle="--")
     if len(cut):
+        after = binned(metrics, "clipped_grad_norm", "max", by=compare)
+        for value, line, colour, _ in lines_of(after[after[compare].isin(cut[compare])], compare, colours):
+            draw_line(ax, line, "step", "clipped_grad_norm", label=f"_{value}, clipped", colour=colour, linestyle="--")
         explain(ax, "clipped", linestyle="--")
     if "clip.threshold" in metrics:
         for i, threshold in enumerate(sorted(metrics.loc[metrics["clip"] == "norm", "clip.threshold"].unique())):
@@ -32,7 +32,7 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
 
 def draw_share(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
     """The share of the steps whose gradient was cut, over the same stretches."""
-    metrics = data["metrics"].dropna(subset="clip_scale")
+    metrics = data["metrics"][[compare, "run_id", "step", "clip_scale"]].dropna(subset="clip_scale")
     shares = binned(metrics.assign(clipped=metrics["clip_scale"] < 1), "clipped", "mean", by=compare)
     for value, line, colour, _ in lines_of(shares, compare, colours):
         draw_line(ax, line, "step", "clipped", label=value, colour=colour)

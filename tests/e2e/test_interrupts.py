@@ -60,6 +60,20 @@ def test_an_interrupt_ends_a_sweep_at_once_and_is_recorded(tmp_path, sweep, laun
     until(lambda: not one.processes(), seconds=5)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "signum", "code"), [(0, signal.SIGINT, 130), (0.5, signal.SIGINT, 130), (0.5, signal.SIGKILL, -9)]
+)
+def test_workers_end_when_the_sweep_ends_while_they_start(sweep, seconds, signum, code):
+    one = sweep(*LONG, "--jobs", "2")
+    until(lambda: len(one.processes()) >= 4)  # itself, joblib's tracker, and two workers
+    time.sleep(seconds)
+    (os.killpg if signum == signal.SIGINT else os.kill)(one.pid, signum)
+    ended, said = one.end(20)
+    assert ended == code
+    assert said == ("bptt: interrupted; what is written stays\n" if code == 130 else "")
+    until(lambda: not one.processes(), seconds=10)
+
+
 def test_workers_end_when_the_sweep_is_killed(tmp_path, sweep):
     one = sweep(*LONG, "--jobs", "2")
     until(lambda: len(list(tmp_path.rglob("metrics.csv"))) == 2)
