@@ -65,8 +65,8 @@ class Arrangement:
     @cached_property
     def seeds(self) -> list[int]:
         """How many runs stand at one place, which differ in their seed only: all numbers that occur, rising."""
-        at = zip(self.runs, self.line_of.values(), self.facet_of.values(), strict=True)
-        places = Counter((line, facet, *(run.config.get(key) for key in self.axes)) for run, line, facet in at)
+        lines, facets, axes = self.line_of, self.facet_of, self.axes
+        places = Counter((lines[run.id], facets[run.id], *(run.config.get(key) for key in axes)) for run in self.runs)
         return sorted(set(places.values()))
 
     @cached_property
