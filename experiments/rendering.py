@@ -2,6 +2,7 @@
 
 import gc
 import io
+import pickle
 import signal
 import warnings
 from concurrent.futures import Future
@@ -48,8 +49,8 @@ class Renderer:
         self._jobs: list[tuple[partial[Rendered], Future[Rendered]]] = []
 
     def add(self, figure: Figure, suffix: str, *, transparent: bool = False) -> None:
-        """Have a figure rendered; see `render`."""
-        job = partial(render, figure, suffix, transparent=transparent)
+        """Have a figure rendered as it is now: rendering moves things in it, and a second time would differ."""
+        job = partial(_render_copy, pickle.dumps(figure), suffix, transparent=transparent)
         self._jobs.append((job, self._executor().submit(job) if self._others else Future()))
 
     def finish(self) -> list[Rendered]:
@@ -70,6 +71,10 @@ class Renderer:
         self._style.__exit__(kind, error, trace)
         if self._others and self._jobs:
             self._executor().shutdown(kill_workers=True)
+
+
+def _render_copy(pickled: bytes, suffix: str, *, transparent: bool) -> Rendered:
+    return render(pickle.loads(pickled), suffix, transparent=transparent)
 
 
 def _made(job: partial[Rendered], future: "Future[Rendered]") -> Rendered:

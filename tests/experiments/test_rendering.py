@@ -36,6 +36,22 @@ def test_other_processes_render_the_same_bytes_in_the_order_of_the_figures(monke
     assert len(set(contents)) == 12
 
 
+def test_a_figure_is_rendered_the_same_in_whatever_order(monkeypatch):
+    monkeypatch.setattr(rendering, "cpu_count", lambda: 1)
+    contents = {}
+    for suffixes in (("png", "svg", "pdf"), ("pdf", "svg", "png")):
+        for alone in (True, False):
+            figure = Figure(figsize=(2, 1.5), layout="constrained")
+            figure.subplots(2).flat[0].set_ylabel("a name that is longer than the axis")
+            with Renderer(alone=alone) as renderer:
+                for suffix in suffixes:
+                    renderer.add(figure, suffix)
+                images = renderer.finish()
+            contents[suffixes, alone] = {s: image.content for s, image in zip(suffixes, images, strict=True)}
+    first, *others = contents.values()
+    assert all(other == first for other in others)
+
+
 def test_what_a_killed_process_had_begun_is_rendered_here(monkeypatch):
     monkeypatch.setattr(rendering, "cpu_count", lambda: 1)
     with Renderer() as renderer:
