@@ -61,7 +61,7 @@ def outcomes(runs: Sequence[Run], read: Callable[..., pd.DataFrame] | None = Non
     for run, (metrics, evaluation, gradients, jacobian) in zip(runs, tables, strict=True):
         config = {key: run.config.get(key) for key in keys}
         flows = _flows(run, gradients)
-        outcome = _outcome(run, metrics, evaluation, flows.get((0, "h"), _flow(run, NOTHING, NOTHING)), jacobian)
+        outcome = _outcome(run, metrics, evaluation, flows.get((0, "h")) or _flow(run, NOTHING, NOTHING), jacobian)
         rows.append({"run_id": run.id, "status": run.info["status"], **config, **outcome})
         state_rows += [{"run_id": run.id, "layer": of[0], "state": of[1], **flow} for of, flow in flows.items()]
     return pd.DataFrame(rows, dtype=object), pd.DataFrame(state_rows, columns=STATES, dtype=object)

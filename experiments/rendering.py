@@ -18,6 +18,9 @@ from matplotlib.figure import Figure
 
 from experiments.style import settings
 
+MOST_OTHERS = 8
+"""Processes: all of them start at once, and there are a dozen figures."""
+
 SECONDS_IDLE = 10
 """After so many a process ends by itself, should nobody be left to end it."""
 
@@ -37,14 +40,14 @@ class Rendered(NamedTuple):
 class Renderer:
     """Renders figures, drawn within it and so in our style, while the next ones are drawn.
 
-    It has a process for each further processor; this one joins in at the end.
+    It has a process for each processor, if they are few; this one joins in at the end.
 
     Args:
         alone: do all of it in this process: for a figure or two no other is worth its start.
     """
 
     def __init__(self, *, alone: bool = False) -> None:
-        self._others = 0 if alone else cpu_count()
+        self._others = 0 if alone else min(cpu_count(), MOST_OTHERS)
         self._style = mpl.rc_context(settings())
         self._jobs: list[tuple[partial[Rendered], Future[Rendered]]] = []
 
