@@ -36,9 +36,10 @@ def probe(
     from cli.table import print_probe, print_runs
     from experiments.composition import extend_path
     from experiments.errors import UsageError
+    from experiments.forkserver import start_early
     from experiments.grid import expand
     from experiments.housekeeping import reopen
-    from experiments.launching import choose, workers_ahead
+    from experiments.launching import choose
     from experiments.status import Task
 
     extend_path(config_dir)
@@ -56,14 +57,14 @@ def probe(
     else:
         grid = expand(overrides or [], config_dir)
         launcher, jobs = choose(None, jobs, len(grid.points))
-        with workers_ahead(launcher, jobs, grid.launcher):
-            from experiments.probe import probe as probe_one
-            from experiments.sweep import plan_grid, reopen_all, sweep
+        start_early(launcher, jobs, training=False)
+        from experiments.probe import probe as probe_one
+        from experiments.sweep import plan_grid, reopen_all, sweep
 
-            planned = plan_grid(grid, config_dir, probe_one)
-            reopen_all(planned, fresh=fresh, retry=True)
-            with shown(planned.tasks(), quiet=quiet):
-                results = sweep(planned, launcher=launcher, jobs=jobs)
+        planned = plan_grid(grid, config_dir, probe_one)
+        reopen_all(planned, fresh=fresh, retry=True)
+        with shown(planned.tasks(), quiet=quiet):
+            results = sweep(planned, launcher=launcher, jobs=jobs)
         study, folders = planned.study_folder, planned.folders
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
     if len(folders) == 1 and results[0].status == "completed" and not quiet:

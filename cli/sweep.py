@@ -44,11 +44,15 @@ def sweep(
 
     Example: bptt sweep cell=rnn,lstm,gru task.length=50,100,200 'seed=range(5)' study=lengths
     """
+    from experiments.forkserver import start_early
+
+    start_early(launcher, jobs)
     from cli.table import print_runs
     from experiments.composition import extend_path
     from experiments.errors import UsageError
-    from experiments.grid import expand, is_search
-    from experiments.launching import choose, workers_ahead
+    from experiments.grid import is_search
+    from experiments.launching import choose
+    from experiments.sweep import plan
 
     def make(planned: "Plan") -> list["Result"]:
         return make_all(planned, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
@@ -63,12 +67,8 @@ def sweep(
         found = search(overrides or [], config_dir, objective=objective, jobs=side_by_side, sweep=make)
         study, folders = found.study, found.folders
     else:
-        grid = expand(overrides or [], config_dir)
-        with workers_ahead(*choose(launcher, jobs, len(grid.points)), grid.launcher):
-            from experiments.sweep import plan_grid
-
-            planned = plan_grid(grid, config_dir)
-            make(planned)
+        planned = plan(overrides or [], config_dir)
+        make(planned)
         study, folders = planned.study_folder, planned.folders
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
     if is_search(overrides or []) and not quiet:

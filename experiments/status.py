@@ -29,6 +29,11 @@ def of_status(folders: Sequence[Path], *statuses: str | None) -> list[Path]:
     return [folder for folder in folders if read_json(folder / "run.json").get("status") in statuses]
 
 
+def is_settled(folder: Path) -> bool:
+    """Whether a sweep has nothing to make of a run any more."""
+    return read_json(folder / "run.json").get("status") in SETTLED
+
+
 @dataclass(frozen=True)
 class Task:
     """A run that is to be followed.

@@ -18,14 +18,15 @@ from experiments.config import Config, build, check
 from experiments.errors import UsageError
 from experiments.grid import Grid, expand
 from experiments.housekeeping import check_writable, reopen, settle
-from experiments.launching import SECONDS_TO_END, end_with, launch, overrides_of
+from experiments.launching import launch, overrides_of
 from experiments.lifecycle import Result
 from experiments.locks import is_locked
+from experiments.orphans import SECONDS_TO_END, end_with
 from experiments.planned import PlannedRun, record_plan
 from experiments.probe import probe_folder
 from experiments.results import read_json
 from experiments.run import run
-from experiments.status import SETTLED, Task, of_status, tasks_of
+from experiments.status import Task, is_settled, of_status, tasks_of
 from experiments.study import Run, flatten
 
 
@@ -136,7 +137,7 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
     )
     made: dict[Path, Result] = {}
     died_at: dict[Path, float] = {}
-    left = planned
+    left = _only(planned, [folder for folder in planned.folders if not is_settled(folder)])
     with _settled_on_interrupt(planned), composing(planned.config_dir):
         while left.configs:
             worker = partial(
@@ -145,10 +146,10 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
             options = overrides_of(launcher, min(jobs, len(left.configs)), planned.launcher)
             try:
                 with explained(options):
-                    for results in launch(worker, min(jobs, len(left.configs)), [*planned.base, *options]):
+                    for results in launch(launcher, worker, min(jobs, len(left.configs)), [*planned.base, *options]):
                         made |= {result.folder: result for result in results if not result.skipped}
             except TerminatedWorkerError:
-                died = [folder for folder in of_status(planned.folders, "running") if not is_locked(folder)]
+                died = _abandoned(planned.folders)  # joblib has killed all others, too
                 if not died:
                     raise
                 for folder in died:
@@ -191,7 +192,7 @@ def _wait_for_others(planned: Plan) -> list[Path]:
         time.sleep(0.2)
     for folder in others:
         reopen(folder)
-    return [folder for folder in others if read_json(folder / "run.json").get("status") not in SETTLED]
+    return [folder for folder in others if not is_settled(folder)]
 
 
 def _only(planned: Plan, folders: Sequence[Path]) -> Plan:
@@ -215,9 +216,15 @@ def _settled_on_interrupt(planned: Plan) -> Iterator[None]:
     except KeyboardInterrupt:
         for signum in (signal.SIGINT, signal.SIGTERM):  # a second one shall not keep the first from being recorded
             signal.signal(signum, signal.SIG_IGN)
-        deadline = time.monotonic() + SECONDS_TO_END  # the workers have been told, or killed
-        for folder in of_status(planned.folders, "running"):
-            while is_locked(folder) and time.monotonic() < deadline:
-                time.sleep(0.02)
+        for folder in _abandoned(planned.folders):
             settle(folder, "interrupted")
         raise
+
+
+def _abandoned(folders: Sequence[Path]) -> list[Path]:
+    """The runs that nobody makes any more, though they say so: workers that were told to end are given their time."""
+    running = of_status(folders, "running")
+    deadline = time.monotonic() + SECONDS_TO_END
+    while any(map(is_locked, running)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return [folder for folder in of_status(running, "running") if not is_locked(folder)]

@@ -41,14 +41,23 @@ class Sweep:
 
     def processes(self):
         """Those that it began, itself included."""
-        found = []
+        return sorted(self._parents())
+
+    def fork_server(self):
+        """The one that workers are forked from: of a child of the sweep's, the one with children."""
+        parents = self._parents()
+        return next(pid for pid in parents.values() if parents.get(pid) == self.pid)
+
+    def _parents(self):
+        """Of each process that it began, itself included."""
+        found = {}
         for path in Path("/proc").glob("[0-9]*/stat"):
             with suppress(OSError):
                 name, _, rest = path.read_text().rpartition(")")
-                state, _, _, session = rest.split()[:4]
+                state, parent, _, session = rest.split()[:4]
                 if int(session) == self.pid and state != "Z":
-                    found.append(int(name.split()[0]))
-        return sorted(found)
+                    found[int(name.split()[0])] = int(parent)
+        return found
 
     def kill(self, *processes):
         for process in processes:

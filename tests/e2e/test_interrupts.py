@@ -60,18 +60,29 @@ def test_an_interrupt_ends_a_sweep_at_once_and_is_recorded(tmp_path, sweep, laun
     until(lambda: not one.processes(), seconds=5)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "signum", "code"), [(0, signal.SIGINT, 130), (0.5, signal.SIGINT, 130), (0.5, signal.SIGKILL, -9)]
-)
-def test_workers_end_when_the_sweep_ends_while_they_start(sweep, seconds, signum, code):
+@pytest.mark.parametrize("processes", [3, 5])  # itself, a tracker, the fork server; another tracker, the first worker
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_processes_end_when_the_sweep_ends_while_they_start(sweep, processes, signum):
     one = sweep(*LONG, "--jobs", "2")
-    until(lambda: len(one.processes()) >= 4)  # itself, joblib's tracker, and two workers
-    time.sleep(seconds)
+    until(lambda: len(one.processes()) >= processes)
+    time.sleep(0.1)
     (os.killpg if signum == signal.SIGINT else os.kill)(one.pid, signum)
-    ended, said = one.end(20)
-    assert ended == code
-    assert said == ("bptt: interrupted; what is written stays\n" if code == 130 else "")
-    until(lambda: not one.processes(), seconds=10)
+    code, said = one.end(20)
+    until(lambda: not one.processes(), seconds=5)
+    assert code == (130 if signum == signal.SIGINT else -9)
+    assert "Traceback" not in said
+    if signum == signal.SIGINT:
+        assert said == "bptt: interrupted; what is written stays\n"
+
+
+def test_a_killed_fork_server_takes_no_run_with_it(tmp_path, sweep, unbroken):
+    one = sweep(*GRID, "--jobs", "2")
+    until(lambda: size(tmp_path) > 0)
+    one.kill(one.fork_server())
+    code, said = one.end()
+    assert code == 0, said
+    assert statuses(tmp_path) == {"completed": 6}
+    assert contents(tmp_path) == unbroken
 
 
 def test_workers_end_when_the_sweep_is_killed(tmp_path, sweep):
