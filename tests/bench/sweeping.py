@@ -4,7 +4,7 @@ The same 200 runs of 20 steps by one worker and by two, each as a command of its
 halves of them by two commands side by side, which share nothing: as much as this machine has to give; and their steps
 alone, in the bare loop of `tests.bench.recording`. The medians over the rounds. What a run takes beyond its steps is
 above all its two evaluations on 1,000 sequences each. Some seconds are the same for all sweeps: importing torch, in
-the command and in each worker. Hence a short sweep and a longer one.
+the command and once for all workers. Hence a short sweep and a longer one.
 """
 
 import argparse
