@@ -8,7 +8,7 @@ import sys
 import time
 from types import TracebackType
 
-from experiments.orphans import end_with
+from experiments.orphans import STARTED_BY, end_with
 
 PR_SET_PDEATHSIG = 1
 """Of prctl(2): the signal that comes when the parent dies, also in the middle of an import. Forks do not inherit it."""
@@ -21,6 +21,8 @@ def _say_later(kind: type[BaseException], error: BaseException, trace: Traceback
 
 
 ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+if os.environ.get(STARTED_BY) not in (None, str(os.getppid())):
+    os._exit(0)  # it died before that could be asked for
 os.register_at_fork(after_in_child=lambda: end_with(os.getppid()))
 gc.disable()  # to import makes no garbage, and looking for it takes a fifth of the time
 os.register_at_fork(after_in_child=gc.enable)

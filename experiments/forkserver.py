@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from multiprocessing.forkserver import ensure_running, set_forkserver_preload
 from unittest.mock import patch
 
+from experiments.orphans import STARTED_BY
+
 PRELOADED = ["experiments.forked", "__main__", "experiments.sweep"]
 FOR_TRAINING = "torch._dynamo"
 """What torch imports with its first optimizer, which takes as long as torch itself."""
@@ -21,7 +23,7 @@ def start(*, training: bool = True) -> bool:
     if sys.platform != "linux":
         return False
     set_forkserver_preload(PRELOADED + [FOR_TRAINING] * training)
-    with own_packages_first(), _no_interrupts():
+    with own_packages_first(), patch.dict(os.environ, {STARTED_BY: str(os.getpid())}), _no_interrupts():
         ensure_running()
     return True
 

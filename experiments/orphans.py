@@ -6,6 +6,8 @@ import threading
 import time
 from functools import cache
 
+STARTED_BY = "BPTT_STARTED_BY"
+"""Of the environment: the process that starts a new one, which may be gone before that can ask who it was."""
 SECONDS_TO_END = 1.0
 """For a worker that has been interrupted, to record it."""
 

@@ -130,7 +130,7 @@ class Follower:
                     task, info["status"], task.steps, error=info.get("error", ""), kept=True
                 )
             elif info.get("status") == "interrupted":
-                self._stale[task.folder] = _stamp(task.folder)
+                self._stale[task.folder] = stamp(task.folder)
 
     def look(self) -> list[State]:
         """The state of each run, now."""
@@ -139,7 +139,7 @@ class Follower:
     def _look_at(self, task: Task) -> State:
         if task.folder in self._ended:
             return self._ended[task.folder]
-        if _stamp(task.folder) == self._stale.get(task.folder, 0):
+        if stamp(task.folder) == self._stale.get(task.folder, 0):
             return State(task)
         state = state_of(task)
         if state.status in ENDED:
@@ -147,7 +147,7 @@ class Follower:
         return state
 
 
-def _stamp(folder: Path) -> int:
+def stamp(folder: Path) -> int:
     """When run.json was last put in place; 0 if there is none."""
     try:
         return (folder / "run.json").stat().st_mtime_ns

@@ -26,7 +26,7 @@ from experiments.planned import PlannedRun, record_plan
 from experiments.probe import probe_folder
 from experiments.results import read_json
 from experiments.run import run
-from experiments.status import Task, is_settled, of_status, tasks_of
+from experiments.status import Task, is_settled, of_status, stamp, tasks_of
 from experiments.study import Run, flatten
 
 
@@ -144,21 +144,22 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
                 work, configs=left.configs, config_dir=planned.config_dir, make=planned.make, by=os.getpid()
             )
             options = overrides_of(launcher, min(jobs, len(left.configs)), planned.launcher)
+            before = {folder: stamp(folder) for folder in left.folders}
             try:
                 with explained(options):
                     for results in launch(launcher, worker, min(jobs, len(left.configs)), [*planned.base, *options]):
                         made |= {result.folder: result for result in results if not result.skipped}
-            except TerminatedWorkerError:
-                died = _abandoned(planned.folders)  # joblib has killed all others, too
-                if not died:
+            except TerminatedWorkerError:  # joblib has killed all others, too
+                begun = [folder for folder in left.folders if stamp(folder) != before[folder]]
+                if not begun:
                     raise
-                for folder in died:
+                for folder in [*_abandoned(begun), *of_status(begun, "interrupted")]:
                     if died_at.get(folder) == saved_at(folder):
                         settle(folder, "failed", "its process was killed, twice; is there enough memory?")
                     else:
                         settle(folder, "interrupted")
                     died_at[folder] = saved_at(folder)
-                left = _only(planned, of_status(planned.folders, None, "interrupted"))
+                left = _only(planned, of_status(planned.folders, None, "interrupted") or _wait_for_others(planned))
             else:
                 left = _only(planned, _wait_for_others(planned))
         for folder in of_status(planned.folders, "running"):
