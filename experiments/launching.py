@@ -84,7 +84,8 @@ def launch(launcher: str, worker: Callable[[DictConfig], Any], jobs: int, overri
     cfg = hydra.compose_config("config", list(overrides), run_mode=RunMode.MULTIRUN, with_log_configuration=False)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
     start = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=worker, config=cfg).launch
-    with _forked_workers() if launcher == "joblib" else nullcontext(), _patient_submitit(), own_packages_first():
+    forked = launcher == "joblib" and cfg.hydra.launcher.n_jobs != 1  # one job joblib does in this process
+    with _forked_workers() if forked else nullcontext(), _patient_submitit(), own_packages_first():
         returns = start([[]] * jobs, initial_job_idx=0)
     return [job.return_value for job in returns if job is not None]
 

@@ -21,17 +21,14 @@ Status = Literal["running", "completed", "diverged", "failed", "interrupted"]
 FINISHED: tuple[Status, ...] = ("completed", "diverged")
 SETTLED: tuple[Status, ...] = (*FINISHED, "failed")
 """What a sweep does not make again by itself."""
+UNSETTLED: tuple[Status | None, ...] = ("running", "interrupted", None)
+"""What it has yet to make, or to go on with."""
 ENDED: tuple[Status, ...] = (*SETTLED, "interrupted")
 
 
 def of_status(folders: Sequence[Path], *statuses: str | None) -> list[Path]:
     """The folders of the runs whose run.json says so; None: has not begun."""
     return [folder for folder in folders if read_json(folder / "run.json").get("status") in statuses]
-
-
-def is_settled(folder: Path) -> bool:
-    """Whether a sweep has nothing to make of a run any more."""
-    return read_json(folder / "run.json").get("status") in SETTLED
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from experiments.planned import PlannedRun, record_plan
 from experiments.probe import probe_folder
 from experiments.results import read_json
 from experiments.run import run
-from experiments.status import Task, is_settled, of_status, stamp, tasks_of
+from experiments.status import UNSETTLED, Task, of_status, stamp, tasks_of
 from experiments.study import Run, flatten
 
 
@@ -137,7 +137,7 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
     )
     made: dict[Path, Result] = {}
     died_at: dict[Path, float] = {}
-    left = _only(planned, [folder for folder in planned.folders if not is_settled(folder)])
+    left = _only(planned, of_status(planned.folders, *UNSETTLED))
     with _settled_on_interrupt(planned), composing(planned.config_dir):
         while left.configs:
             worker = partial(
@@ -153,12 +153,7 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
                 begun = [folder for folder in left.folders if stamp(folder) != before[folder]]
                 if not begun:
                     raise
-                for folder in [*_abandoned(begun), *of_status(begun, "interrupted")]:
-                    if died_at.get(folder) == saved_at(folder):
-                        settle(folder, "failed", "its process was killed, twice; is there enough memory?")
-                    else:
-                        settle(folder, "interrupted")
-                    died_at[folder] = saved_at(folder)
+                _settle_lost([*_abandoned(begun), *of_status(begun, "interrupted")], died_at)
                 left = _only(planned, of_status(planned.folders, None, "interrupted") or _wait_for_others(planned))
             else:
                 left = _only(planned, _wait_for_others(planned))
@@ -186,6 +181,16 @@ def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, m
     return results
 
 
+def _settle_lost(folders: Sequence[Path], died_at: dict[Path, float]) -> None:
+    """Record that runs were cut off; that they failed where they came no further than when they died before."""
+    for folder in folders:
+        if died_at.get(folder) == saved_at(folder):
+            settle(folder, "failed", "its process was killed, twice; is there enough memory?")
+        else:
+            settle(folder, "interrupted")
+        died_at[folder] = saved_at(folder)
+
+
 def _wait_for_others(planned: Plan) -> list[Path]:
     """Wait while other processes make runs of the plan; those that they left unfinished."""
     others = [folder for folder in of_status(planned.folders, "running") if is_locked(folder)]
@@ -193,7 +198,7 @@ def _wait_for_others(planned: Plan) -> list[Path]:
         time.sleep(0.2)
     for folder in others:
         reopen(folder)
-    return [folder for folder in others if not is_settled(folder)]
+    return of_status(others, *UNSETTLED)
 
 
 def _only(planned: Plan, folders: Sequence[Path]) -> Plan:

@@ -20,7 +20,7 @@ import torch
 from experiments.config import build, compose
 from tests.bench.recording import Fused, plain_steps
 
-STEPS, LENGTHS = 20, (100, 300)
+STEPS = 20
 
 
 def sweep(runs: int, length: int, *, jobs: int = 1, commands: int = 1) -> float:
@@ -54,13 +54,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--lengths", type=int, nargs="+", default=[100, 300])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"{arguments.runs} runs of {STEPS} steps, in seconds. beyond: of one run, beyond its steps. faster: than")
     print("1 worker. apart: by two commands of 1 worker each, half of the runs each.\n")
     print("| length | steps alone | 1 worker | 2 workers | apart | beyond | 2 workers faster | apart faster |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
-    for length in LENGTHS:
+    for length in arguments.lengths:
         rounds = [
             (
                 bare(arguments.runs, length),
