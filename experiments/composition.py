@@ -127,7 +127,8 @@ def name_study(overrides: Sequence[str], config_dir: Path | None) -> list[str]:
             continue
         if "," in name:
             raise UsageError(f"{override}: a study has one name")
-        if key == "study" and (near := difflib.get_close_matches(name, studies, n=1, cutoff=0.75)):
+        meant = [study for study in studies if study != "none"]
+        if key == "study" and (near := difflib.get_close_matches(name, meant, n=1, cutoff=0.75)):
             raise UsageError(f"{override}: did you mean study={near[0]}? To call your own study so: study.name={name}")
         named.append("study.name='" + name.replace("'", r"\'") + "'")
     return named

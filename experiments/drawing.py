@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib as mpl
@@ -107,6 +107,8 @@ class Drawing:
             raise LeftOut(f"{len(cells)} panels are too many; pick some with --where KEY=VALUE")
         if kind.each:
             tables = self._rows(kind, arrangement, ends=kind.ends)
+        if kind.ends and all("step" in frame and (frame["step"] == 1).all() for frame in tables.values()):
+            kind = replace(kind, panels=kind.panels[:1])  # the last step is the first
         tables = {table: _named(frame, arrangement) for table, frame in tables.items()}
         if kind.norm is not None:
             options["norm"] = kind.norm(tables, **options)

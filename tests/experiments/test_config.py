@@ -80,7 +80,7 @@ def test_the_run_id_is_the_configurations_own():
         assert compose([other]).run_id != base.run_id
 
 
-@pytest.mark.parametrize("name", ["mine", "한국어", "a b", "it's", "50%"])
+@pytest.mark.parametrize("name", ["mine", "one", "한국어", "a b", "it's", "50%"])
 def test_a_study_may_have_any_name_that_a_folder_may_have(name):
     assert compose([f"study={name}"]).study.name == name
     assert compose([f"study.name={name}"]).study.name == name

@@ -340,6 +340,15 @@ def probed(tmp_path_factory):
     return results / "p"
 
 
+@pytest.mark.parametrize("name", ["gradient_flow", "contributions"])
+def test_runs_of_one_step_have_no_panels_of_their_last(probed, study, figures, name):
+    def titles(folder):
+        return {ax.get_title().rpartition(", ")[2] for ax in figures(folder, names=[name])[name].axes}
+
+    assert titles(probed) == {"before training"}
+    assert titles(study) == {"before training", "at the last step"}
+
+
 def test_predictions_are_drawn_against_what_was_measured(probed, figures):
     drawn = figures(probed)
     ax = drawn["prediction"].axes[0]
