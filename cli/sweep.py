@@ -42,7 +42,7 @@ def sweep(
     goes on with what was cut off, and skips what is done. The study's folder, RESULTS_DIR/STUDY, with summary.csv and
     runs/, is the last line on stdout.
 
-    Example: bptt sweep cell=rnn,lstm,gru task.length=50,100,200 'seed=range(5)' study=lengths
+    Example: bptt sweep cell=rnn,lstm,gru task.length=50,100,200 'seed=range(5)' study=reach
     """
     from experiments.forkserver import start_early
 

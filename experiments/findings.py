@@ -204,7 +204,7 @@ def _bounds(run: Run) -> list[Reading]:
         readings.append(
             Reading("gate that keeps", _number(kept), "what it keeps of the state a timestep, without detours")
         )
-    if len(parameters):
+    if len(parameters) and run.config["cell"] == "rnn":
         sigma = parameters.set_index("parameter")["sigma_max"].get("layers.0.weight_hh")
         if sigma is not None and not pd.isna(sigma):
             meaning = "of the recurrent matrix: no timestep can gain more (Pascanu et al. 2013)"

@@ -85,6 +85,8 @@ def plan_grid(grid: Grid, config_dir: Path | None = None, make: Make = run) -> P
     Raises:
         UsageError: the first thing wrong with the first run that has something wrong.
     """
+    if not grid.points:
+        raise UsageError(f"{grid.words}: no runs; is a range empty?")
     with composing(config_dir) as composer:
         planned = plan_points(grid.points, composer, grid.launcher, make)
     if (different := len(set(planned.folders))) < len(planned.folders):

@@ -18,7 +18,7 @@ def orthogonal(cell: Cell, gain: float) -> None:
 def gaussian(cell: Cell, gain: float) -> None:
     """Independent N(0, gain^2 / hidden) entries: the spectral radius tends to `gain` as the width grows (Ginibre)."""
     for block in cell.recurrent_blocks():
-        nn.init.normal_(block.weight, std=gain * cell.hidden_size**-0.5)
+        nn.init.normal_(block.weight, std=abs(gain) * cell.hidden_size**-0.5)
 
 
 def identity(cell: Cell, gain: float) -> None:

@@ -80,6 +80,11 @@ def test_the_run_id_is_the_configurations_own():
         assert compose([other]).run_id != base.run_id
 
 
+def test_a_sweep_of_no_runs_is_refused():
+    with pytest.raises(UsageError, match=r"seed=range\(0\): no runs; is a range empty"):
+        plan(["seed=range(0)"])
+
+
 @pytest.mark.parametrize("name", ["mine", "one", "한국어", "a b", "it's", "50%"])
 def test_a_study_may_have_any_name_that_a_folder_may_have(name):
     assert compose([f"study={name}"]).study.name == name

@@ -42,6 +42,13 @@ def test_adding_answers_the_sum_of_the_marked_numbers(length):
     torch.testing.assert_close(draw(Adding(length, halved=True), 500).targets, targets / 2)
 
 
+def test_a_network_that_outputs_nan_has_not_added():
+    task = Adding(4)
+    targets = draw(task).targets
+    assert task.errors(torch.full_like(targets, torch.nan), targets).tolist() == [1.0] * 64
+    assert task.errors(targets, targets).tolist() == [0.0] * 64
+
+
 @pytest.mark.parametrize("delay", [1, 2, 40])
 def test_copy_repeats_the_symbols_after_the_go_signal(delay):
     task = Copy(delay)
