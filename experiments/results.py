@@ -12,6 +12,8 @@ from typing import Any, Protocol, Self
 
 import pandas as pd
 
+from experiments.errors import UsageError
+
 Value = int | float | str | None
 
 
@@ -182,9 +184,17 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file; empty where there is none."""
+    """Read a JSON file of a run's folder; empty where there is none.
+
+    Raises:
+        UsageError: it is damaged.
+    """
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    except ValueError as error:
+        raise UsageError(f"{path.parent}: its {path.name} cannot be read ({error}); delete the folder") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path.parent}: its {path.name} cannot be read (no object); delete the folder")
     return content

@@ -1,7 +1,6 @@
 """How far runs are, as their files tell: the same for whoever looks, from wherever, while they run and afterwards."""
 
 import io
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from experiments.errors import UsageError
 from experiments.locks import read_info
 from experiments.planned import read_plans
 from experiments.results import read_json
@@ -156,7 +156,7 @@ def state_of(task: Task) -> State:
     """How far a run is, from run.json and the last rows of metrics.csv and gradients.csv."""
     try:
         info = read_info(task.folder)
-    except json.JSONDecodeError:
+    except UsageError:
         info = {}
     if not info:
         return State(task)

@@ -14,6 +14,7 @@ from experiments.errors import UsageError
 from experiments.housekeeping import discard, reopen
 from experiments.lifecycle import code_of
 from experiments.locks import lock, read_info
+from experiments.replay import prepare
 from experiments.run import run
 from models.rnn import RNN
 
@@ -208,3 +209,13 @@ def test_a_run_is_made_by_one_process_at_a_time(tmp_path):
         with pytest.raises(UsageError, match="is being made by another process"):
             discard(config.run_folder)
     assert run(config).status == "completed"
+
+
+@pytest.mark.parametrize("content", ["", '{"status": "comp', "[1]"])
+def test_a_damaged_record_is_said_by_whatever_reads_it(tmp_path, content):
+    config = small(tmp_path)
+    run(config)
+    (config.run_folder / "run.json").write_text(content)
+    for read in (lambda: run(config), lambda: reopen(config.run_folder), lambda: prepare(config.run_folder, tmp_path)):
+        with pytest.raises(UsageError, match=f"{config.run_id}: its run.json cannot be read .*; delete the folder"):
+            read()
