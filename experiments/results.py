@@ -191,10 +191,10 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("no object")
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValueError as error:
         raise UsageError(f"{path.parent}: its {path.name} cannot be read ({error}); delete the folder") from None
-    if not isinstance(content, dict):
-        raise UsageError(f"{path.parent}: its {path.name} cannot be read (no object); delete the folder")
     return content

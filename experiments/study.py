@@ -88,9 +88,7 @@ def read_runs(study: Path) -> list[Run]:
             continue
         except (ValueError, AttributeError, yaml.YAMLError) as error:
             what = str(error).splitlines()[0]
-            raise UsageError(
-                f"{folder}: its run.json or config.yaml cannot be read ({what}); delete the folder"
-            ) from None
+            raise UsageError(f"{folder}: its config.yaml cannot be read ({what}); delete the folder") from None
     return runs
 
 

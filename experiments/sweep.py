@@ -145,11 +145,12 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
             worker = partial(
                 work, configs=left.configs, config_dir=planned.config_dir, make=planned.make, by=os.getpid()
             )
-            options = overrides_of(launcher, min(jobs, len(left.configs)), planned.launcher)
+            workers = min(jobs, len(left.configs))
+            options = overrides_of(launcher, workers, planned.launcher)
             before = {folder: stamp(folder) for folder in left.folders}
             try:
                 with explained(options):
-                    for results in launch(launcher, worker, min(jobs, len(left.configs)), [*planned.base, *options]):
+                    for results in launch(launcher, worker, workers, [*planned.base, *options]):
                         made |= {result.folder: result for result in results if not result.skipped}
             except TerminatedWorkerError:  # joblib has killed all others, too
                 begun = [folder for folder in left.folders if stamp(folder) != before[folder]]
