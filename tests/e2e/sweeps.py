@@ -81,6 +81,11 @@ def tables(folder):
     return sorted(path for path in files if path.suffix == ".csv" and path.parts[-3] == "runs")
 
 
+def writing(folder):
+    """How many runs have begun to write their tables."""
+    return sum(path.name == "metrics.csv" for path in tables(folder))
+
+
 def size(folder):
     """Of all CSV files, as far as they are there yet."""
     total = 0

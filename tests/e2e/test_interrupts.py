@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sweeps import Sweep, contents, size, statuses, until
+from tests.e2e.sweeps import Sweep, contents, size, statuses, until, writing
 
 LONG = ["cell=rnn,lstm", "seed=0,1", "task.length=60", "steps=100000"]
 GRID = [
@@ -48,7 +48,7 @@ def unbroken(tmp_path_factory):
 def test_an_interrupt_ends_a_sweep_at_once_and_is_recorded(tmp_path, sweep, launcher, signum, whom):
     jobs = 1 if launcher == "basic" else 2
     one = sweep(*LONG, "--launcher", launcher, "--jobs", str(jobs))
-    until(lambda: len(list(tmp_path.rglob("metrics.csv"))) == jobs)
+    until(lambda: writing(tmp_path) == jobs)
     began = time.monotonic()
     whom(one.pid, signum)
     code, said = one.end(20)
@@ -87,7 +87,7 @@ def test_a_killed_fork_server_takes_no_run_with_it(tmp_path, sweep, unbroken):
 
 def test_workers_end_when_the_sweep_is_killed(tmp_path, sweep):
     one = sweep(*LONG, "--jobs", "2")
-    until(lambda: len(list(tmp_path.rglob("metrics.csv"))) == 2)
+    until(lambda: writing(tmp_path) == 2)
     one.kill(one.pid)
     until(lambda: not one.processes(), seconds=5)
     assert statuses(tmp_path) == {"interrupted": 2}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sweeps import Sweep, contents, statuses, until
+from tests.e2e.sweeps import Sweep, contents, statuses, until, writing
 from tests.slurm.cluster import NODES, PARTITION, missing, running
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
@@ -55,7 +55,7 @@ def test_an_array_job_that_loses_a_node_and_a_job_is_gone_on_with(tmp_path, swee
     unbroken = contents(tmp_path / "unbroken")
 
     one = sweep(*GRID, *SLURM, "hydra.launcher.cpus_per_task=1", "--jobs", "4", environment=slurm.environment)
-    until(lambda: len(list((tmp_path / "results").rglob("metrics.csv"))) == 4)
+    until(lambda: writing(tmp_path / "results") == 4)
     jobs = queued(slurm)
     assert {node for _, *nodes in jobs.values() for node in nodes} == set(NODES)
     assert len({job.partition("_")[0] for job in jobs}) == 1
@@ -83,7 +83,7 @@ def test_an_array_job_that_loses_a_node_and_a_job_is_gone_on_with(tmp_path, swee
 
 def test_an_interrupt_cancels_the_array(tmp_path, sweep, slurm):
     one = sweep(*LONG, *SLURM, "--jobs", "2", environment=slurm.environment)
-    until(lambda: len(list(tmp_path.rglob("metrics.csv"))) == 2)
+    until(lambda: writing(tmp_path) == 2)
     began = time.monotonic()
     one.send(signal.SIGINT)
     code, said = one.end(30)
@@ -98,7 +98,7 @@ def test_where_there_is_no_accounting_a_lost_job_is_not_waited_for(tmp_path, swe
     cluster = slurm_without_accounting
     assert subprocess.run(["sacct"], env=cluster.environment, capture_output=True, check=False).returncode
     one = sweep(*LONG, *SLURM, "--jobs", "2", environment=cluster.environment)
-    until(lambda: len(list(tmp_path.rglob("metrics.csv"))) == 2)
+    until(lambda: writing(tmp_path) == 2)
     cluster.says("scancel", *queued(cluster))
     code, said = one.end(60)
     assert code == 1, said
