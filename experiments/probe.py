@@ -17,15 +17,8 @@ from experiments.lifecycle import Result, carry_out
 from experiments.results import RunFolder
 from experiments.run import NETWORK, measures_of, windows_of
 from experiments.seeding import generator_of
-from experiments.training import METRICS
 from models.jacobian import Spectrum, analyze, backward_step_jacobians, unroll_states
 from models.network import cut
-
-JACOBIAN = (
-    *("layer", "timestep", "lag", "log10_sv_max", "log10_sv_mean", "log10_sv_min"),
-    *("mean_squared_sv", "log10_mean_squared_sv"),
-)
-LYAPUNOV = ("layer", "index", "exponent")
 
 
 def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
@@ -70,7 +63,7 @@ def _probe_gradients(config: Config, parts: Parts, files: RunFolder) -> Float[Te
     """Loss and gradient of some batches, without an update; the measures of the first. Returns what that one reads."""
     network, task = parts.network, parts.task
     generator = generator_of(config.seed, "training")
-    metrics = files.table("metrics", METRICS)
+    metrics = files.table("metrics")
     first = None
     for number in range(1, config.probe.batches + 1):
         batch = task.draw(config.batch_size, generator).to(torch.device(config.device), torch.float64)
@@ -93,7 +86,7 @@ def _probe_jacobians(config: Config, parts: Parts, files: RunFolder, inputs: Flo
     """The spectrum of ds_T/ds_t at the windows' ends, and the Lyapunov exponents, of each layer."""
     length = len(inputs)
     lags = {length - last for _, last in cut(length, windows_of(config, parts.task))}
-    jacobian, lyapunov = files.table("jacobian", JACOBIAN), files.table("lyapunov", LYAPUNOV)
+    jacobian, lyapunov = files.table("jacobian"), files.table("lyapunov")
     for layer, cell in enumerate(parts.network.cells):
         states = unroll_states(cell, inputs)
         jacobians = backward_step_jacobians(cell, inputs, states)

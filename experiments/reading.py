@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from experiments.columns import WORDS, check
 from experiments.study import Run
-
-WORDS = ("state", "parameter", "gate")
-"""The columns of words in the tables."""
 
 MOST_BYTES = 2**23
 """As many are parsed at once: the text and the numbers of a large study would not fit beside each other."""
@@ -30,13 +28,14 @@ def read_tables(
         ends: only the rows of each run's first and last step, which takes the less time the more was recorded.
 
     Raises:
-        UsageError: a file that is no CSV file.
+        UsageError: a file that is not as `COLUMNS` says.
     """
     frames, rows = [], []
     for header, bodies in _texts(runs, name, ends):
         try:
             text = io.BytesIO(b"\n".join([header, b"".join(body for _, body in bodies)]))
             frame = pd.read_csv(text, low_memory=False, dtype=dict.fromkeys(WORDS, "category"))
+            check(frame, name)
         except ValueError:
             for i, _ in bodies:
                 runs[i].table(name)  # says which of them is damaged

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 
 import pandas as pd
 
+from experiments.columns import COLUMNS
 from experiments.errors import UsageError
 
 Value = int | float | str | None
@@ -125,9 +126,9 @@ class RunFolder:
         self._kept = kept or {}
         self._tables: list[Table] = []
 
-    def table(self, name: str, columns: Sequence[str]) -> Table:
+    def table(self, name: str) -> Table:
         """Begin NAME.csv, or go on with it."""
-        table = Table(self.path / f"{name}.csv", columns, self._mirror, kept=self._kept.get(name, 0))
+        table = Table(self.path / f"{name}.csv", COLUMNS[name], self._mirror, kept=self._kept.get(name, 0))
         self._tables.append(table)
         return table
 

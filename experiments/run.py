@@ -17,7 +17,7 @@ from experiments.measures.parameters import Parameters
 from experiments.results import RunFolder, Table, write_whole
 from experiments.seeding import generator_of
 from experiments.tasks.task import Task
-from experiments.training import EVALUATION, METRICS, Step, evaluate, is_due, train
+from experiments.training import Step, evaluate, is_due, train
 
 MEASURES: dict[str, type[Measure]] = {
     "gradients": Gradients,
@@ -49,8 +49,8 @@ def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | N
     saver = Saver(files, code_of(config), network, optimizer, generator, config.checkpoint_seconds)
     if saved is not None:
         saver.restore(saved)
-    metrics = files.table("metrics", METRICS)
-    evaluation = files.table("evaluation", EVALUATION)
+    metrics = files.table("metrics")
+    evaluation = files.table("evaluation")
 
     def after_step(step: Step) -> None:
         if step.finite and is_due(step.number, config.record.evaluate_every, config.steps):
@@ -81,7 +81,7 @@ def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | N
 def measures_of(config: Config, files: RunFolder) -> dict[Measure, Table]:
     """The measures that `record` has switched on, each with its table."""
     switched_on = [name for name in MEASURES if getattr(config.record, name)]
-    return {MEASURES[name](): files.table(name, MEASURES[name].columns) for name in switched_on}
+    return {MEASURES[name](): files.table(name) for name in switched_on}
 
 
 def windows_of(config: Config, task: Task) -> int:

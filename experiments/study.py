@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from experiments.columns import check
 from experiments.errors import UsageError
 from experiments.locks import read_info
 from experiments.results import Value, read_csv
@@ -46,11 +47,13 @@ class Run:
         """NAME.csv; empty where the run has none.
 
         Raises:
-            UsageError: it is no CSV file.
+            UsageError: it is not as `COLUMNS` says.
         """
         path = self.folder / f"{name}.csv"
         try:
-            return read_csv(path)
+            table = read_csv(path)
+            check(table, name)
+            return table
         except (FileNotFoundError, pd.errors.EmptyDataError):
             return pd.DataFrame()
         except ValueError as error:
@@ -83,6 +86,8 @@ def read_runs(study: Path) -> list[Run]:
             info = read_info(folder)
             if info:
                 config = _read_config((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+                _need(folder, "run.json", info, "status", "started", "timesteps", "readout_steps", "parameters")
+                _need(folder, "config.yaml", config, "cell", "task")
                 runs.append(Run(folder, {**config, "study": study.name}, info))
         except (NotADirectoryError, FileNotFoundError):
             continue
@@ -90,6 +95,12 @@ def read_runs(study: Path) -> list[Run]:
             what = str(error).splitlines()[0]
             raise UsageError(f"{folder}: its config.yaml cannot be read ({what}); delete the folder") from None
     return runs
+
+
+def _need(folder: Path, file: str, content: Mapping[str, Any], *keys: str) -> None:
+    for key in keys:
+        if key not in content:
+            raise UsageError(f"{folder}: its {file} has no {key}; delete the folder")
 
 
 def _read_config(text: str) -> dict[str, Value]:

@@ -14,9 +14,6 @@ from experiments.results import Table
 from experiments.tasks.task import Batch, Task
 from models.network import DetachedState, RecurrentNetwork, Window
 
-METRICS = ("step", "loss", "grad_norm", "clipped_grad_norm", "clip_scale", "lr")
-EVALUATION = ("step", "loss", "error", "solved", "chance_loss", "chance_error")
-
 Clip = Callable[[Sequence[Tensor], float], float]
 """Clips finite gradients in place, knowing their norm; returns the norm afterwards."""
 

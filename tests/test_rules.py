@@ -6,11 +6,9 @@ import sys
 import pytest
 
 from experiments.analysis import outcomes
+from experiments.columns import COLUMNS
 from experiments.config import compose
-from experiments.probe import JACOBIAN, LYAPUNOV
-from experiments.run import MEASURES
 from experiments.study import Run
-from experiments.training import EVALUATION, METRICS
 
 
 def loaded_by(code):
@@ -59,20 +57,22 @@ def test_the_public_keys_are_there():
 
 
 def test_the_public_columns_are_there(tmp_path):
-    assert METRICS == ("step", "loss", "grad_norm", "clipped_grad_norm", "clip_scale", "lr")
-    assert EVALUATION == ("step", "loss", "error", "solved", "chance_loss", "chance_error")
-    assert {name: measure.columns for name, measure in MEASURES.items()} == {
+    public = {
+        "metrics": ("step", "loss", "grad_norm", "clipped_grad_norm", "clip_scale", "lr"),
+        "evaluation": ("step", "loss", "error", "solved", "chance_loss", "chance_error"),
         "gradients": ("step", "layer", "state", "timestep", "lag", "grad_norm"),
         "contributions": ("step", "parameter", "first_timestep", "last_timestep", "grad_norm", "share"),
         "parameters": (
             *("step", "parameter", "grad_norm", "weight_norm", "update_norm", "spectral_radius", "sigma_max"),
         ),
         "gates": ("step", "layer", "gate", "timestep", "mean", "std", "saturated_low", "saturated_high"),
+        "jacobian": (
+            *("layer", "timestep", "lag", "log10_sv_max", "log10_sv_mean", "log10_sv_min", "mean_squared_sv"),
+        ),
+        "lyapunov": ("layer", "index", "exponent"),
     }
-    assert JACOBIAN[:7] == (
-        *("layer", "timestep", "lag", "log10_sv_max", "log10_sv_mean", "log10_sv_min", "mean_squared_sv"),
-    )
-    assert LYAPUNOV == ("layer", "index", "exponent")
+    for name, columns in public.items():
+        assert COLUMNS[name][: len(columns)] == columns
     assert set(outcomes([Run(tmp_path, {}, {"status": "running", "timesteps": 1, "parameters": 1})])[0]) >= {
         *("final_loss", "best_error", "solved", "solved_at_step", "diverged_at_step", "gain_per_timestep"),
         *("gain_at_init", "horizon", "max_grad_norm", "clipped_fraction", "parameters", "seconds"),

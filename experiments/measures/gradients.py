@@ -17,8 +17,6 @@ class Gradients(Measure):
     underflow before the gradient itself does.
     """
 
-    columns = ("step", "layer", "state", "timestep", "lag", "grad_norm")
-
     def before_update(self, step: int, network: RecurrentNetwork, trace: list[Window]) -> Iterable[Row]:
         length = max(window.last for window in trace)
         lines = defaultdict(list)

@@ -26,7 +26,7 @@ from experiments.config import build, compose
 from experiments.results import RunFolder
 from experiments.run import MEASURES
 from experiments.tasks.task import Task
-from experiments.training import METRICS, train
+from experiments.training import train
 
 CELLS = {"rnn": (nn.RNN, nn.RNNCell), "lstm": (nn.LSTM, nn.LSTMCell), "gru": (nn.GRU, nn.GRUCell)}
 BATCH, HIDDEN = 32, 64
@@ -93,8 +93,8 @@ def bptt_steps(overrides: list[str], folder: Path):
     generator = torch.Generator().manual_seed(0)
     folder.mkdir()
     files = RunFolder(folder)
-    metrics = files.table("metrics", METRICS)
-    measures = {MEASURES[name](): files.table(name, MEASURES[name].columns) for name in MEASURES}
+    metrics = files.table("metrics")
+    measures = {MEASURES[name](): files.table(name) for name in MEASURES}
 
     def steps(count: int) -> None:
         def after_step(step):

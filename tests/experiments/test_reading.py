@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from experiments.columns import COLUMNS
 from experiments.errors import UsageError
 from experiments.reading import read_tables
 from experiments.study import Run
@@ -25,12 +26,20 @@ def runs(tmp_path):
     return write
 
 
+def text_of(name, **columns):
+    """A table in which the other columns are empty."""
+    return pd.DataFrame(columns).reindex(columns=COLUMNS[name]).to_csv(index=False)
+
+
 def test_tables_stand_one_below_the_other_with_what_is_known_of_each_run(runs):
-    texts = ["step,state,grad_norm\n1,h,0.5\n2,h,nan\n", None, "step,state,grad_norm\n1,c,2\n7,c"]
-    table = read_tables(runs(*texts), "gradients", {"gain": [0.5, 1.0, 1.5]})
+    first = text_of("gradients", step=[1, 2], state=["h", "h"], grad_norm=[0.5, float("nan")])
+    third = text_of("gradients", step=[1], state=["c"], grad_norm=[2]) + "7,0,c"
+    table = read_tables(runs(first, None, third), "gradients", {"gain": [0.5, 1.0, 1.5]})
     expected = {"step": [1, 2, 1], "state": ["h", "h", "c"], "grad_norm": [0.5, float("nan"), 2.0]}
     expected |= {"run_id": ["run0", "run0", "run2"], "gain": [0.5, 0.5, 1.5]}
-    pd.testing.assert_frame_equal(table, pd.DataFrame(expected), check_dtype=False, check_categorical=False)
+    pd.testing.assert_frame_equal(
+        table[list(expected)], pd.DataFrame(expected), check_dtype=False, check_categorical=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,17 +54,29 @@ def test_tables_stand_one_below_the_other_with_what_is_known_of_each_run(runs):
     ],
 )
 def test_the_ends_are_the_rows_of_the_first_and_the_last_step(runs, steps, kept):
-    text = "step,lag\n" + "".join(f"{step},{i}\n" for i, step in enumerate(steps))
+    text = text_of("gradients", step=steps, lag=range(len(steps)))
     table = read_tables(runs(text, text), "gradients", ends=True)
     assert list(table["step"]) == kept * 2
     assert list(table["lag"]) == [i for i, step in enumerate(steps) if step in (kept[0], kept[-1])] * 2
 
 
 def test_a_table_without_steps_has_no_ends(runs):
-    assert len(read_tables(runs("layer,lag\n0,1\n0,2\n0,3\n", name="jacobian"), "jacobian", ends=True)) == 3
+    text = text_of("jacobian", layer=[0, 0, 0], lag=[1, 2, 3])
+    assert len(read_tables(runs(text, name="jacobian"), "jacobian", ends=True)) == 3
 
 
-def test_a_damaged_file_is_named(runs):
-    found = runs("step,lag\n1,2\n", "step,lag\n1,2\n1,2,3,4\n")
-    with pytest.raises(UsageError, match=r"run1/gradients\.csv: is not a CSV file of a run"):
-        read_tables(found, "gradients")
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda text: text + "1,0,h,5,4,0.5,7\n", "Expected 6 fields in line 4, saw 7"),
+        (lambda text: text.replace("0.5", "0,5"), "Expected 6 fields in line 3, saw 7"),
+        (lambda text: text.replace("0.5", "half"), "grad_norm is half in row 2"),
+        (lambda text: text.replace("lag,", "delay,"), "it has no column lag"),
+    ],
+)
+def test_a_damaged_file_is_named(runs, damage, said):
+    text = text_of("gradients", step=[1, 1], state=["h", "h"], lag=[0, 1], grad_norm=[float("inf"), 0.5])
+    found = runs(text, damage(text), text)
+    for read in (lambda: read_tables(found, "gradients"), lambda: found[1].table("gradients")):
+        with pytest.raises(UsageError, match=rf"run1/gradients\.csv: is not a CSV file of a run: .*{said}"):
+            read()

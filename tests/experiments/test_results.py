@@ -4,6 +4,7 @@ import math
 import pandas as pd
 import pytest
 
+from experiments.columns import COLUMNS
 from experiments.results import RunFolder, Table, read_csv, to_csv, write_whole
 
 
@@ -57,14 +58,14 @@ def test_a_write_that_fits_only_in_part_leaves_whole_rows(tmp_path):
 def test_leaving_a_folder_writes_what_was_kept_back_even_after_an_error(tmp_path):
     def begin_and_fail():
         with RunFolder(tmp_path) as files:
-            files.table("one", ("a",)).append([(1,)])
-            files.table("two", ("b",)).append([(2,)])
+            files.table("lyapunov").append([(0, 1, -0.5)])
+            files.table("gates").append([(1, 0, "update", 9, 0.5, 0.25, 0.0, 1.0)])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         begin_and_fail()
-    assert (tmp_path / "one.csv").read_text() == "a\n1\n"
-    assert (tmp_path / "two.csv").read_text() == "b\n2\n"
+    for name, row in (("lyapunov", "0,1,-0.5"), ("gates", "1,0,update,9,0.5,0.25,0.0,1.0")):
+        assert (tmp_path / f"{name}.csv").read_text() == f"{','.join(COLUMNS[name])}\n{row}\n"
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
