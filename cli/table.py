@@ -48,7 +48,7 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     from experiments.study import compared_keys, differing_keys, read_runs
 
     runs = read_runs(study)
-    summary = summarize(study, runs)
+    summary, states = summarize(study, runs)
     if quiet:
         return
     chosen = set(run_ids)
@@ -73,7 +73,7 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
         sentence = finding(runs[0], {str(key): value for key, value in rows.iloc[0].items()})
         console.print(f"finding: {sentence}", soft_wrap=not console.is_terminal, highlight=False, markup=False)
     elif not probes:
-        found = by_configuration(runs, rows)
+        found = by_configuration(runs, rows, states)
         for name, sentence in list(found.items())[:MOST_FINDINGS]:
             console.print(f"{name}: {sentence}", soft_wrap=not console.is_terminal, highlight=False, markup=False)
         if len(found) > MOST_FINDINGS:
@@ -142,7 +142,7 @@ def print_probe(study: Path, run_id: str) -> None:
     from experiments.study import read_runs
 
     runs = read_runs(study)
-    outcomes: Any = summarize(study, runs).set_index("run_id").to_dict("index")
+    outcomes: Any = summarize(study, runs)[0].set_index("run_id").to_dict("index")
     (run,) = [run for run in runs if run.folder.name == run_id]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_header=False)
     for reading in read_probe(run, outcomes[run_id]):

@@ -21,7 +21,7 @@ Arrays = Mapping[str, np.ndarray]
 
 READ = {
     "metrics": ("loss", "grad_norm", "clip_scale"),
-    "evaluation": ("step", "error", "solved", "chance_error"),
+    "evaluation": ("step", "error", "solved", "chance_error", "samples"),
     "gradients": ("step", "layer", "state", "lag", "grad_norm"),
     "jacobian": ("layer", "lag", "log10_mean_squared_sv"),
 }
@@ -31,8 +31,8 @@ STATES = ("run_id", "layer", "state", "gain_per_timestep", "gain_at_init", "hori
 """The columns of states.csv."""
 
 
-def summarize(study: Path, runs: Sequence[Run] | None = None) -> pd.DataFrame:
-    """Write summary.csv, a row a run, and states.csv, a row for each state of each layer; return the summary.
+def summarize(study: Path, runs: Sequence[Run] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write summary.csv, a row a run, and states.csv, a row for each state of each layer; return both.
 
     Args:
         study: its folder.
@@ -41,7 +41,7 @@ def summarize(study: Path, runs: Sequence[Run] | None = None) -> pd.DataFrame:
     summary, states = outcomes(read_runs(study) if runs is None else runs)
     write_whole(study / "summary.csv", to_csv(summary))
     write_whole(study / "states.csv", to_csv(states))
-    return summary
+    return summary, states
 
 
 def outcomes(runs: Sequence[Run], read: Callable[..., pd.DataFrame] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -111,9 +111,10 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
     errors, solved = _known(_column(evaluation, "error")), _column(evaluation, "solved") == 1
     scales = _known(scales)
     return {
-        "final_loss": _float(loss[-1]) if len(loss) else None,
+        "final_loss": float(loss[-1]) if len(loss) else None,
         "best_error": float(errors.min()) if len(errors) else None,
         "chance_error": _float(evaluation["chance_error"][0]) if evaluation else None,
+        "evaluation_samples": int(evaluation["samples"][0]) if evaluation else None,
         "solved": int(solved.any()) if len(_known(_column(evaluation, "solved"))) else None,
         "solved_at_step": int(evaluation["step"][solved].min()) if solved.any() else None,
         "diverged_at_step": run.info.get("diverged_at_step"),

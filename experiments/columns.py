@@ -4,7 +4,7 @@ import pandas as pd
 
 COLUMNS = {
     "metrics": ("step", "loss", "grad_norm", "clipped_grad_norm", "clip_scale", "lr"),
-    "evaluation": ("step", "loss", "error", "solved", "chance_loss", "chance_error"),
+    "evaluation": ("step", "loss", "error", "solved", "chance_loss", "chance_error", "samples"),
     "gradients": ("step", "layer", "state", "timestep", "lag", "grad_norm"),
     "contributions": ("step", "parameter", "first_timestep", "last_timestep", "grad_norm", "share"),
     "parameters": ("step", "parameter", "grad_norm", "weight_norm", "update_norm", "spectral_radius", "sigma_max"),

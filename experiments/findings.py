@@ -7,8 +7,11 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from experiments.arrangement import rank
-from experiments.profiles import gradient_profiles
+from experiments.profiles import gradient_profiles, horizon
 from experiments.study import Run, compared_keys, shown
+
+HORIZONS = ("horizon_at_init", "horizon")
+OF_C = "_of_c"
 
 
 def finding(run: Run, outcome: Mapping[str, Any]) -> str:
@@ -25,67 +28,72 @@ def finding(run: Run, outcome: Mapping[str, Any]) -> str:
         last = run.table("metrics").iloc[-1]
         loss, norm = (f"{last[column]:.3g}" for column in ("loss", "grad_norm"))
         return f"diverged at step {outcome['diverged_at_step']}: loss {loss}, gradient norm {norm}"
-    parts = [_reach(run), _learned(run, outcome)]
+    parts = [_reach(run), _learned(outcome)]
     return "; ".join(part for part in parts if part) or f"{status}; nothing was recorded"
 
 
 def _reach(run: Run) -> str:
-    """How far back the gradient reaches at the last recorded step."""
-    _, profile = gradient_profiles(run.table("gradients"))
-    length = run.info["timesteps"]
-    lags, norms = profile
-    if len(norms) < 2 or not math.isfinite(norms[0]) or norms[0] == 0:
+    """How far back the gradient reaches at the last recorded step: by whichever state carries it furthest."""
+    gradients, length = run.table("gradients"), run.info["timesteps"]
+    profiles = {state: gradient_profiles(gradients, state=state)[1] for state in ("h", "c")}
+    reaches = {state: horizon(profile, length) for state, profile in profiles.items()}
+    state, reach = max(reaches.items(), key=lambda item: -1 if item[1] is None else item[1])
+    lags, norms = profiles[state]
+    if len(norms) < 2 or reach is None:
         return ""
     if run.info["readout_steps"] > 1:
         return "a loss at many timesteps, each with a gradient of its own: see contributions.csv for the reach"
-    relative = norms / norms[0]
-    gone, still = lags[relative < 1e-3], lags[relative >= 1e-3]
-    if len(gone) and still.max() < gone.min():
-        lag = int(gone.min())
+    gradient = "gradient of the cell state" if state == "c" else "gradient"
+    if reach < lags[-1]:
+        lag = int(lags[lags > reach].min())
         return (
-            f"gradient falls to 1e-3 of its size within {lag} steps back: "
+            f"{gradient} falls to 1e-3 of its size within {lag} steps back: "
             f"inputs before step {length - lag} of {length} do not train this network"
         )
-    lag, left = int(lags[-1]), float(relative[-1])
-    return f"gradient reaches back to step {length - lag} of {length}: {_number(left)} times its size at the end"
+    lag, left = int(lags[-1]), float(norms[-1] / norms[0])
+    return f"{gradient} reaches back to step {length - lag} of {length}: {_number(left)} times its size at the end"
 
 
-def _learned(run: Run, outcome: Mapping[str, Any]) -> str:
+def _learned(outcome: Mapping[str, Any]) -> str:
     """Whether the error is below what chance scores, by more than the noise of the evaluation."""
     error, chance = outcome["best_error"], outcome["chance_error"]
     if error is None:
         return ""
-    samples = int(run.config.get("record.evaluate_samples") or 1)
+    samples = outcome["evaluation_samples"]
     noise = 3 * math.sqrt(chance * (1 - chance) / samples)
     if error > chance + noise:
         return f"error {error:.0%} is worse than what chance scores ({chance:.0%}): nothing was learned"
     if error > chance - noise:
-        return f"error {error:.0%} is what chance scores ({chance:.0%}): nothing was learned"
+        return f"error {error:.0%} cannot be told from what chance scores ({chance:.0%}) by {samples} samples"
     solved = f", solved at step {outcome['solved_at_step']}" if outcome["solved"] else ""
     return f"error {error:.1%}, where chance scores {chance:.0%}{solved}"
 
 
-def describe(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:
+def _describe(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:
     """One sentence about runs that differ in their seed only: medians, and from the smallest to the largest.
 
     Args:
         runs: of one configuration.
-        outcomes: their rows of summary.csv.
+        outcomes: their rows of summary.csv, with the horizons of c beside those of h.
     """
-    parts = [_flows(runs, outcomes), _learned_together(runs, outcomes)]
+    parts = [_flows(runs, outcomes), _learned_together(outcomes)]
     for status in ("diverged", "failed", "interrupted", "running"):
         if count := int((outcomes["status"] == status).sum()):
             parts.append(f"{count} of {len(runs)} {status}" if len(runs) > 1 else status)
     return "; ".join(part for part in parts if part) or "nothing was recorded"
 
 
-def by_configuration(runs: Sequence[Run], outcomes: pd.DataFrame) -> dict[str, str]:
-    """What `describe` says of each configuration, by the keys that tell them apart, in the order of their values.
+def by_configuration(runs: Sequence[Run], outcomes: pd.DataFrame, states: pd.DataFrame) -> dict[str, str]:
+    """A sentence about each configuration, by the keys that tell them apart, in the order of their values.
 
     Args:
         runs: of a study.
         outcomes: their rows of summary.csv, in the same order.
+        states: the rows of states.csv.
     """
+    of_c = states[(states["layer"] == 0) & (states["state"] == "c")].set_index("run_id")[list(HORIZONS)]
+    of_c = of_c.drop([run.id for run in runs if run.is_probe], errors="ignore")  # theirs are of h and c together
+    outcomes = outcomes.join(of_c.add_suffix(OF_C), on="run_id")
     keys = compared_keys(runs) or ["cell"]
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, run in enumerate(runs):
@@ -93,7 +101,7 @@ def by_configuration(runs: Sequence[Run], outcomes: pd.DataFrame) -> dict[str, s
     found = {}
     for (*_, probes), rows in sorted(groups.items()):
         name = ", ".join(f"{key} = {shown(runs[rows[0]].config.get(key))}" for key in keys)
-        found[f"{name} (probe)" if probes else name] = describe([runs[i] for i in rows], outcomes.iloc[rows])
+        found[f"{name} (probe)" if probes else name] = _describe([runs[i] for i in rows], outcomes.iloc[rows])
     return found
 
 
@@ -103,41 +111,53 @@ def _flows(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:
     length = max(run.info["timesteps"] for run in runs)
     if pd.isna(last) or any(run.info["readout_steps"] > 1 for run in runs):
         return ""
+    before, after = (outcomes[[name, name + OF_C]].astype(float).max(axis=1).median() for name in HORIZONS)
+    fate = _fate(last, length, after)
     if all(run.is_probe for run in runs):
-        flow = f"untrained, the gradient {_fate(last, length)} (gain {_gain(last)} a timestep)"
-    elif pd.isna(first) or _fate(first, length) == _fate(last, length):
-        before = "" if pd.isna(first) else f"{_gain(first)} before training, "
-        flow = f"the gradient {_fate(last, length)} (gain a timestep {before}{_gain(last)} after)"
+        flow = f"untrained, the gradient {fate} (gain {_gain(last)} a timestep)"
+    elif pd.isna(first) or _fate(first, length, before) == fate:
+        at_first = "" if pd.isna(first) else f"{_gain(first)} before training, "
+        flow = f"the gradient {fate} (gain a timestep {at_first}{_gain(last)} after)"
     else:
         flow = (
-            f"untrained, the gradient {_fate(first, length)} (gain {_gain(first)} a timestep); "
-            f"trained, it {_fate(last, length)} ({_gain(last)})"
+            f"untrained, the gradient {_fate(first, length, before)} (gain {_gain(first)} a timestep); "
+            f"trained, it {fate} ({_gain(last)})"
         )
-    reach = outcomes["horizon"].astype(float).median()
-    return flow if pd.isna(reach) or reach >= length - 1 else f"{flow}; a thousandth is left at lag {reach:.0f}"
+    of_h, of_c = (outcomes[name].astype(float).median() for name in ("horizon", "horizon" + OF_C))
+    if pd.isna(of_h) or of_h >= length - 1:
+        return flow
+    if of_c > of_h:
+        return f"{flow}; of h a thousandth is left up to lag {of_h:.0f}, of the cell state up to lag {of_c:.0f}"
+    return f"{flow}; a thousandth is left up to lag {of_h:.0f}"
 
 
 def _gain(value: float) -> str:
     return f"{value:.3f}" if 0.01 < value < 100 else f"{value:.3g}"
 
 
-def _fate(gain: float, length: int) -> str:
-    """What a gain a timestep comes to over the whole sequence: a thousandth, a thousandfold, or neither."""
+def _fate(gain: float, length: int, reach: float = math.nan) -> str:
+    """What becomes of the gradient over the whole sequence: a thousandfold, a thousandth, or neither.
+
+    Args:
+        gain: a timestep, by which it has grown.
+        length: of the sequence.
+        reach: the horizon, by which it has vanished; nan where the gain has to tell that, too.
+    """
     log_total = length * math.log(gain)
-    return (
-        "vanishes" if log_total < math.log(1e-3) else "explodes" if log_total > math.log(1e3) else "arrives at step 1"
-    )
+    if log_total > math.log(1e3):
+        return "explodes"
+    vanished = log_total < math.log(1e-3) if math.isnan(reach) else reach < length - 1
+    return "vanishes" if vanished else "arrives at step 1"
 
 
-def _learned_together(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:
+def _learned_together(outcomes: pd.DataFrame) -> str:
     """The errors of several seeds, held against chance as one is, and how many of them solved the task."""
     known = outcomes[outcomes["best_error"].notna()]
     if known.empty:
         return ""
     errors = known["best_error"].astype(float)
     chance = float(known["chance_error"].iloc[0])
-    samples = int(runs[0].config.get("record.evaluate_samples") or 1)
-    noise = 3 * math.sqrt(chance * (1 - chance) / samples)
+    noise = 3 * math.sqrt(chance * (1 - chance) / int(known["evaluation_samples"].iloc[0]))
     spread = f" ({errors.min():.1%} to {errors.max():.1%} over {len(known)} seeds)" if len(known) > 1 else ""
     verdict = f"best error {errors.median():.1%}{spread}, where chance scores {chance:.0%}"
     if errors.median() > chance - noise:

@@ -95,10 +95,10 @@ def _logarithms(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
 def horizon(profile: Profile, timesteps: int) -> int | None:
     """The largest lag at which grad_norm is still at least 1e-3 of its value at lag 0; T - 1 when it never falls below.
 
-    It is as fine as the windows: only the recorded lags are looked at.
+    It is as fine as the windows: only the recorded lags are looked at. What is not finite has not fallen.
     """
     lag, norm = profile
     if not len(norm) or not np.isfinite(norm[0]) or norm[0] == 0:
         return None
-    reached = norm >= 1e-3 * norm[0]
-    return timesteps - 1 if reached.all() else int(lag[reached].max())
+    fallen = norm < 1e-3 * norm[0]
+    return int(lag[~fallen].max()) if fallen.any() else timesteps - 1

@@ -69,7 +69,7 @@ def write_report(studies: Sequence[Path], view: View = AS_IT_COMES, path: Path |
         counts=summary["status"].value_counts().to_dict(),
         runs=len(runs),
         axes=_axes(runs),
-        findings=by_configuration(runs, summary),
+        findings=by_configuration(runs, summary, drawing.tables["states"]),
         figures=_figures(drawing, path.parent),
         headings=["run", *keys, "status", *COLUMNS],
         table=_table(runs, summary, keys, path.parent),
@@ -159,8 +159,8 @@ def _link(folder: Path, beside: Path) -> str:
 
 
 def _number(value: Any) -> Cell:
-    """Four digits; a missing number is sorted to the end."""
-    return Cell("", "") if value is None or pd.isna(value) else Cell(f"{value:.4g}", float(value))
+    """Four digits; what is missing, or no number, is sorted to the end."""
+    return Cell("", "") if value is None else Cell(f"{value:.4g}", "" if pd.isna(value) else float(value))
 
 
 def _unfinished(runs: Sequence[Run], summary: pd.DataFrame) -> list[tuple[str, str, str]]:

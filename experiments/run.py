@@ -55,9 +55,9 @@ def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | N
     def after_step(step: Step) -> None:
         if step.finite and is_due(step.number, config.record.evaluate_every, config.steps):
             held_out = generator_of(config.seed, "evaluation")
-            loss, error = evaluate(network, task, config.record.evaluate_samples, held_out)
+            loss, error, samples = evaluate(network, task, config.record.evaluate_samples, held_out)
             solved = None if task.solved_below is None else int(error < task.solved_below)
-            evaluation.append([(step.number, loss, error, solved, task.chance_loss, task.chance_error)])
+            evaluation.append([(step.number, loss, error, solved, task.chance_loss, task.chance_error, samples)])
         if step.finite and step.number < config.steps:
             saver.save_if_due(step.number)
 

@@ -1,7 +1,7 @@
 """The training loop: what happens at a step, in the order in which it happens."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -25,6 +25,20 @@ class Step(NamedTuple):
     loss: float
     grad_norm: float
     finite: bool
+
+
+class Evaluation(NamedTuple):
+    """How a network does on sequences that it was not trained on.
+
+    Attributes:
+        loss: the mean over them.
+        error: the mean of the task's own.
+        samples: how many there were.
+    """
+
+    loss: float
+    error: float
+    samples: int
 
 
 def is_due(step: int, every: int, steps: int) -> bool:
@@ -117,18 +131,15 @@ def _gradients(parameters: Mapping[str, Tensor]) -> list[Tensor]:
 
 
 @torch.no_grad()
-def evaluate(network: RecurrentNetwork, task: Task, samples: int, generator: Generator) -> tuple[float, float]:
-    """Loss and error on held-out sequences, each the mean over them."""
+def evaluate(network: RecurrentNetwork, task: Task, samples: int, generator: Generator) -> Evaluation:
+    """Answer held-out sequences. One whose loss is not finite is wrong, whatever the task makes of it."""
     first = next(network.parameters())
     losses: list[Tensor] = []
     errors: list[Tensor] = []
     for batch in task.held_out(samples, generator):
         batch = batch.to(first.device, first.dtype)
         outputs = network(batch.inputs)
-        losses.append(task.losses(outputs, batch.targets))
-        errors.append(task.errors(outputs, batch.targets))
-    return _mean(losses), _mean(errors)
-
-
-def _mean(values: Iterable[Tensor]) -> float:
-    return torch.cat(list(values)).double().mean().item()
+        losses.append(task.losses(outputs, batch.targets).double())
+        errors.append(task.errors(outputs, batch.targets).double().where(losses[-1].isfinite(), 1.0))
+    loss, error = torch.cat(losses), torch.cat(errors)
+    return Evaluation(loss.mean().item(), error.mean().item(), len(error))

@@ -72,6 +72,7 @@ def write_run(folder, config, facts):
     length = config.task["length"]
     info = {
         "status": "completed" if facts["finite"] else "diverged", "timesteps": length,
+        "readout_steps": 1, "started": "2026-01-01T00:00:00+00:00",
         "parameters": facts["parameters"], "diverged_at_step": None if facts["finite"] else 2,
         "seconds": config.steps * facts["ms_per_timestep"] * 1e-3 * length ** facts["power"],
         "theory": {"state": "h", "gain": facts["theory"], "bound": None} if facts["theory"] else None,
@@ -123,6 +124,7 @@ def _evaluation(config, facts):
             "solved": int(error < 0.01),
             "chance_loss": 1.0,
             "chance_error": 0.75,
+            "samples": 1000,
         }
         for step in steps
         for error in [0.0 if solved_at and step >= solved_at else 0.7]

@@ -30,7 +30,7 @@ def test_a_probe_of_a_linear_recurrence_is_exact_and_says_what_theory_says(tmp_p
     np.testing.assert_allclose(lyapunov["exponent"], np.log(0.8), atol=1e-12)
     (found,) = read_runs(tmp_path / "default")
     assert found.info["theory"]["gain"] == 0.8
-    (row,) = summarize(tmp_path / "default").to_dict("records")
+    (row,) = summarize(tmp_path / "default")[0].to_dict("records")
     assert row["gain_per_timestep"] == pytest.approx(0.8, abs=1e-12)
     assert row["gain_at_init"] == pytest.approx(0.8, abs=1e-9)
     readings = {reading.name: reading for reading in read_probe(found, row)}
@@ -91,7 +91,7 @@ def test_findings_say_how_far_the_gradient_reaches_and_whether_it_learned(tmp_pa
             )
         )
         (found,) = read_runs(result.folder.parent.parent)
-        return finding(found, summarize(result.folder.parent.parent).to_dict("records")[0])
+        return finding(found, summarize(result.folder.parent.parent)[0].to_dict("records")[0])
 
     linear = ["cell.nonlinearity=identity", "init=orthogonal", "record.windows=all", "steps=1"]
     vanishing = said(*linear, "init.gain=0.5")
@@ -99,7 +99,7 @@ def test_findings_say_how_far_the_gradient_reaches_and_whether_it_learned(tmp_pa
         "gradient falls to 1e-3 of its size within 10 steps back: "
         "inputs before step 90 of 100 do not train this network"
     )
-    assert vanishing.endswith("what chance scores (64%): nothing was learned")
+    assert vanishing.endswith("is worse than what chance scores (64%): nothing was learned")
     carried = said(*linear)
     assert carried.startswith("gradient reaches back to step 1 of 100: 1 times its size at the end; error")
     copying = said("task=copy", "task.length=5", "steps=1")

@@ -11,7 +11,7 @@ import pytest
 from experiments.analysis import outcomes
 from experiments.drawing import View
 from experiments.errors import UsageError
-from experiments.findings import describe
+from experiments.findings import by_configuration
 from experiments.report import find_browser, write_report
 from experiments.study import read_runs
 
@@ -36,10 +36,10 @@ def test_the_page_says_what_was_run_and_found(study):
     assert page == study / "report.html"
     text, runs = text_of(page), read_runs(study)
     assert "4 runs: 4 completed" in text
-    summary = outcomes(runs)[0]
+    summary, states = outcomes(runs)
     for cell in ("rnn", "lstm"):
         rows = [i for i, run in enumerate(runs) if run.config["cell"] == cell]
-        sentence = describe([runs[i] for i in rows], summary.iloc[rows])
+        (sentence,) = by_configuration([runs[i] for i in rows], summary.iloc[rows], states).values()
         assert f"cell = {cell}: {sentence}." in text
         assert f"{summary['gain_at_init'].iloc[rows].astype(float).median():.3f}" in sentence
     for run in runs:

@@ -15,6 +15,7 @@ from experiments.run import MEASURES, run
 from experiments.seeding import generator_of
 from experiments.study import read_runs
 from experiments.sweep import plan, sweep
+from experiments.training import Evaluation
 
 SMALL = ["task.length=20", "model.hidden_size=8", "batch_size=4", "steps=12", "record.every=5", "record.windows=4"]
 TABLES = ["metrics", "evaluation", "gradients", "contributions", "parameters"]
@@ -84,7 +85,7 @@ def test_steps_and_columns_are_those_of_the_contract(tmp_path):
 
 def test_every_state_of_every_layer_has_its_gain_and_horizon(tmp_path):
     result = run(small(tmp_path, "cell=lstm", "model.num_layers=2", "steps=1", "record.windows=all", "dtype=float64"))
-    summary = summarize(tmp_path / "default").iloc[0]
+    summary = summarize(tmp_path / "default")[0].iloc[0]
     states = pd.read_csv(tmp_path / "default" / "states.csv")
     assert list(zip(states["layer"], states["state"], strict=True)) == [(0, "c"), (0, "h"), (1, "c"), (1, "h")]
     own = states.query("layer == 0 and state == 'h'").iloc[0]
@@ -121,7 +122,7 @@ def test_divergence_is_a_finding_with_the_infinite_norm_as_it_was(tmp_path, reco
     assert (result.status, result.error) == ("diverged", None)
     (row,) = (result.folder / "metrics.csv").read_text().splitlines()[1:]
     assert row == "1,inf,inf,,,0.001"
-    summary = summarize(tmp_path / "default").iloc[0]
+    summary = summarize(tmp_path / "default")[0].iloc[0]
     assert (summary["status"], summary["diverged_at_step"], summary["max_grad_norm"]) == ("diverged", 1, np.inf)
     assert summary["best_error"] is None
     assert ",diverged," in (tmp_path / "default" / "summary.csv").read_text()
@@ -153,13 +154,13 @@ def test_a_run_that_raises_is_recorded_with_its_error(tmp_path, monkeypatch):
 
 
 def test_an_interrupted_run_keeps_its_rows(tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.run.evaluate", Mock(side_effect=[(0.0, 0.0), KeyboardInterrupt]))
+    monkeypatch.setattr("experiments.run.evaluate", Mock(side_effect=[Evaluation(0.0, 0.0, 1), KeyboardInterrupt]))
     with pytest.raises(KeyboardInterrupt):
         run(small(tmp_path, "record.evaluate_every=6"))
     (found,) = read_runs(tmp_path / "default")
     assert found.info["status"] == "interrupted"
     assert found.table("metrics")["step"].tolist() == list(range(1, 8))
-    assert summarize(tmp_path / "default")["status"].tolist() == ["interrupted"]
+    assert summarize(tmp_path / "default")[0]["status"].tolist() == ["interrupted"]
 
 
 def test_what_is_finished_is_not_made_again_unless_asked(tmp_path):
@@ -208,7 +209,7 @@ def test_ten_thousand_steps_keep_flat_memory(tmp_path, monkeypatch):
 
     def look(*arguments):
         used.append(int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize())
-        return 0.0, 0.0
+        return Evaluation(0.0, 0.0, 1)
 
     if not Path("/proc/self/statm").exists():
         pytest.skip("no /proc/self/statm on this machine to read the memory from")

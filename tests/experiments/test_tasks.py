@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import Generator
@@ -6,6 +8,7 @@ from experiments.tasks.adding import Adding
 from experiments.tasks.copy import BLANK, COPIED, GO, Copy
 from experiments.tasks.digits import Digits
 from experiments.tasks.temporal_order import TemporalOrder
+from experiments.training import evaluate
 
 TASKS = [Adding(2), Adding(31), Copy(1), Copy(30), TemporalOrder(2), TemporalOrder(57), Digits(), Digits(90)]
 
@@ -42,11 +45,15 @@ def test_adding_answers_the_sum_of_the_marked_numbers(length):
     torch.testing.assert_close(draw(Adding(length, halved=True), 500).targets, targets / 2)
 
 
-def test_a_network_that_outputs_nan_has_not_added():
-    task = Adding(4)
-    targets = draw(task).targets
-    assert task.errors(torch.full_like(targets, torch.nan), targets).tolist() == [1.0] * 64
-    assert task.errors(targets, targets).tolist() == [0.0] * 64
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{type(task).__name__}{task.timesteps}")
+def test_a_network_that_outputs_nan_has_solved_nothing(task):
+    def network(inputs):
+        return network.weight.expand(task.readout_steps or task.timesteps, inputs.shape[1], task.output_size)
+
+    network.weight = torch.full((1,), torch.nan)
+    network.parameters = lambda: iter([network.weight])
+    loss, error, samples = evaluate(network, task, 300, Generator())
+    assert (math.isnan(loss), error, samples) == (True, 1.0, 360 if isinstance(task, Digits) else 300)
 
 
 @pytest.mark.parametrize("delay", [1, 2, 40])
