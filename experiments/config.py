@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import re
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -103,7 +104,7 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     dtype: Literal["float32", "float64"]
     device: str
-    threads: PositiveInt
+    threads: Annotated[int, Field(ge=1, le=1024)]
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     results_dir: Annotated[str, Field(min_length=1)]
 
@@ -191,13 +192,22 @@ def build(config: Config) -> Parts:
     """The objects of a run; the network's parameters are drawn from the run's seed.
 
     Raises:
-        UsageError: what a constructor refuses.
+        UsageError: what a constructor refuses, or fails at: cells, initialisations and tasks may be the user's own.
     """
-    chosen = {group: {k: v for k, v in getattr(config, group).items() if k != "name"} for group in CHOICES}
     try:
-        parts = instantiate(chosen, _convert_="all")
+        return _construct(config)
     except HydraException as error:
-        raise UsageError(f"{str(error).splitlines()[0]}: {error.__cause__}") from error
+        raise UsageError(f"{str(error).splitlines()[0]}: {' '.join(str(error.__cause__).split())}") from error
+    except Exception as error:
+        asked = " ".join(f"{group}={getattr(config, group)['name']}" for group in ("cell", "init", "task"))
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        raise UsageError(f"{asked}: {what} ({Path(where.filename).name}, line {where.lineno})") from error
+
+
+def _construct(config: Config) -> Parts:
+    chosen = {group: {k: v for k, v in getattr(config, group).items() if k != "name"} for group in CHOICES}
+    parts = instantiate(chosen, _convert_="all")
     task: Task = parts["task"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
@@ -230,8 +240,12 @@ def _check_target(key: str, node: Any) -> dict[str, Any]:
     if not callable(target):
         raise UsageError(f"{key}._target_={node['_target_']}: cannot be found; is its module on the path?")
     given = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
+    try:
+        arguments = _arguments(target, frozenset(given), bool(node.get("_partial_")))
+    except (NameError, TypeError, ValueError) as error:
+        raise UsageError(f"{key}._target_={node['_target_']}: its arguments cannot be told: {error}") from error
     with _one_line(f"{key}.", given):
-        checked = _arguments(target, frozenset(given), bool(node.get("_partial_")))(**given)
+        checked = arguments(**given)
     return {**node, **{name: getattr(checked, name) for name in given}}
 
 

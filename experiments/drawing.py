@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.arrangement import Arrangement, Which, arrange, numeric_keys
+from experiments.arrangement import Arrangement, Which, arrange, numeric_keys, rank
 from experiments.errors import UsageError
 from experiments.figures import Description, describe
 from experiments.labelling import MOST_LINES, add_caption, add_colour_bar, add_legend, label_outer, label_short_log_axis
 from experiments.reading import repeated
-from experiments.study import Run, select
+from experiments.study import Run, select, shown
 from experiments.style import COLUMN_INCHES, CROWDED, Colours, colours, wrap
 from experiments.tables import Tables
 
@@ -168,8 +168,12 @@ class Drawing:
         chosen: dict[str, Any] = {}
         for axis, default in kind.axes.items():
             key = given[axis] or default or (spare.pop(0) if spare else None)
-            if key is None or len({run.config.get(key) for run in self.tables.runs}) < 2:
+            values = {run.config.get(key or "") for run in self.tables.runs}
+            if key is None or len(values) < 2:
                 raise LeftOut(f"needs runs that differ in {key or 'two keys of numbers, or others with --x and --y'}")
+            if not kind.coloured and not all(isinstance(value, int | float) for value in values):
+                there = ", ".join(map(shown, sorted(values, key=rank)))
+                raise LeftOut(f"needs a number in every run for its {axis} axis, and {key} is {there}")
             chosen[axis] = key
         keys = list(chosen.values())
         if kind.coloured:

@@ -59,7 +59,7 @@ class Cell(nn.Module):
 
     def step(self, x: Input, state: State) -> State:
         """One timestep: the state after reading x."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no step(x, state)")
 
     def forward(self, x: InputSequence, state: State) -> tuple[HiddenSequence, State]:
         """Unroll over a sequence: h of every timestep, and the state after the last one."""
@@ -70,8 +70,8 @@ class Cell(nn.Module):
         return torch.stack(hidden), state
 
     def recurrent_blocks(self) -> list[RecurrentBlock]:
-        """The recurrent matrices: what `init` sets, and whose spectrum is recorded."""
-        raise NotImplementedError
+        """The recurrent matrices: what `init` sets, and whose spectrum is recorded; none unless the cell names them."""
+        return []
 
     def compute_gates(self, x: Inputs, h: Gate) -> dict[str, Gate]:
         """The gates that read x_t and h_{t-1}, by name; none unless the cell has gates. Any number of leading axes."""

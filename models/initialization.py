@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from models.cell import Cell
+from models.cell import Cell, RecurrentBlock
 
 
 def default(cell: Cell) -> None:
@@ -11,17 +11,26 @@ def default(cell: Cell) -> None:
 
 def orthogonal(cell: Cell, gain: float) -> None:
     """gain x a random orthogonal matrix: every singular value is `gain` (Saxe, McClelland, Ganguli 2014)."""
-    for block in cell.recurrent_blocks():
+    for block in _blocks(cell):
         nn.init.orthogonal_(block.weight, gain)
 
 
 def gaussian(cell: Cell, gain: float) -> None:
     """Independent N(0, gain^2 / hidden) entries: the spectral radius tends to `gain` as the width grows (Ginibre)."""
-    for block in cell.recurrent_blocks():
+    for block in _blocks(cell):
         nn.init.normal_(block.weight, std=abs(gain) * cell.hidden_size**-0.5)
 
 
 def identity(cell: Cell, gain: float) -> None:
     """gain x the identity matrix (Le, Jaitly, Hinton 2015)."""
-    for block in cell.recurrent_blocks():
+    for block in _blocks(cell):
         nn.init.eye_(block.weight).mul_(gain)
+
+
+def _blocks(cell: Cell) -> list[RecurrentBlock]:
+    blocks = cell.recurrent_blocks()
+    if not blocks:
+        raise ValueError(
+            f"{type(cell).__name__} names no recurrent_blocks() to initialise; init=default leaves it as it is"
+        )
+    return blocks

@@ -8,41 +8,22 @@ import pytest
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
-LEAKY = """
-import torch
-from torch import nn
-from models.cell import Cell
-
-class Leaky(Cell):
-    def __init__(self, input_size: int, hidden_size: int, leak: float) -> None:
-        super().__init__(input_size, hidden_size)
-        self.leak = leak
-        self.weight_ih = nn.Parameter(torch.randn(hidden_size, input_size))
-
-    def step(self, x, state):
-        return (self.leak * state[0] + torch.tanh(x @ self.weight_ih.T),)
-
-    def recurrent_blocks(self):
-        return []
-"""
-
 PAGE = "# Mine\n\n<!-- claims: made by `bptt reproduce --markdown` -->\nstale\n<!-- /claims -->\n\nmore\n"
 
 
 def from_readme(name):
     """The indented block that begins with the file's name."""
-    block = re.search(rf"^    # {re.escape(name)}\n((?:    .*\n|\n)+)", README, flags=re.MULTILINE)[1]
-    block = re.split(r"^    # \S+\.(?:py|yaml)\n", block, flags=re.MULTILINE)[0]
+    block = re.search(rf"^    # {re.escape(name)}\b.*\n((?:    .*\n|\n)+)", README, flags=re.MULTILINE)[1]
+    block = re.split(r"^    # \S+\.(?:py|yaml)\b.*\n", block, flags=re.MULTILINE)[0]
     return "".join(line[4:] or "\n" for line in block.splitlines(keepends=True))
 
 
 @pytest.fixture
 def mine(tmp_path):
     """The README's folder of a user's own."""
-    for name in ("mine/cell/leaky.yaml", "mine/study/leak.yaml", "leak_claims.py"):
+    for name in ("mine/cell/leaky.yaml", "leaky.py", "mine/study/leak.yaml", "leak_claims.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(from_readme(name))
-    (tmp_path / "leaky.py").write_text(LEAKY)
     (tmp_path / "page.md").write_text(PAGE)
     return tmp_path
 
@@ -98,7 +79,8 @@ def test_what_is_wrong_is_told_in_one_line(mine, bptt, arguments, says):
 
 
 def test_a_run_that_fails_is_told_and_leaves_its_claim_undecided(mine, bptt):
-    (mine / "leaky.py").write_text(LEAKY.replace("return (self", "assert self.leak < 0.8\n        return (self"))
+    cell = from_readme("leaky.py").replace("return (self", "assert self.leak < 0.8\n        return (self")
+    (mine / "leaky.py").write_text(cell)
     done = bptt("reproduce", "leak", "--config-dir", "mine", "task.length=20")
     assert done.returncode == 1
     assert "failed: AssertionError" in done.stderr

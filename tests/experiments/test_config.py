@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from experiments.config import build, compose
@@ -40,6 +42,7 @@ WRONG = {
     "~cell": "cell: needs a value",
     "seed=${x}": "seed: Interpolation key 'x' not found",
     "batch_size=???": "batch_size: Missing mandatory value",
+    "threads=100000": "threads=100000: must be less than or equal to 1024",
 }
 
 
@@ -106,6 +109,57 @@ def test_a_choice_of_ones_own_is_found_beside_ours(tmp_path, monkeypatch):
     assert type(build(config).network.cells[0]).__name__ == "Mine"
     with pytest.raises(UsageError, match=r"cell\.leak=x: must be a number"):
         compose(["cell=mine", "cell.leak=x"], config_dir=tmp_path)
+
+
+OWN = """
+from models.cell import Cell
+
+class Bare(Cell):
+    def __init__(self, input_size, hidden_size, width: int = 1):
+        super().__init__(input_size, hidden_size)
+        assert width > 0, "no width"
+
+class Odd(Cell):
+    def __init__(self, input_size: "Nowhere", hidden_size): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("choice", "override", "said"),
+    [
+        (
+            "_target_: mine.Bare\n_partial_: true\nwidth: 0\n",
+            "init=default",
+            r"^cell=own .*: no width \(mine\.py, line 7\)$",
+        ),
+        (
+            "_target_: mine.Bare\n_partial_: true\n",
+            "init=orthogonal",
+            r"^cell=own init=orthogonal .*Bare names no recurrent_",
+        ),
+        (
+            "_target_: mine.Odd\n_partial_: true\n",
+            "init=default",
+            r"^cell\._target_=mine\.Odd: its arguments cannot be told",
+        ),
+        (
+            "_target_: math.sqrt\n_partial_: true\n",
+            "init=default",
+            r"^cell=own .*: TypeError: math\.sqrt\(\) takes no keyword",
+        ),
+        ("_target_: dict.fromkeys\n", "init=default", r"No module named 'dict'"),
+        ("_target_: [\n", "init=default", r"own\.yaml"),
+    ],
+)
+def test_what_is_wrong_with_a_choice_of_ones_own_is_one_line(tmp_path, monkeypatch, choice, override, said):
+    (tmp_path / "mine.py").write_text(OWN)
+    (tmp_path / "cell").mkdir()
+    (tmp_path / "cell" / "own.yaml").write_text(choice)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    with pytest.raises(UsageError, match=said) as error:
+        build(compose(["cell=own", override], config_dir=tmp_path))
+    assert "\n" not in str(error.value)
 
 
 def test_building_twice_draws_the_same_parameters():

@@ -230,6 +230,14 @@ def test_the_drawn_numbers_can_be_had_as_csv(study, figures):
         ({"view": View(colour="status")}, "--colour status: no column of numbers; there is"),
         ({"names": ["spectrum"]}, "--figure spectrum: there is no probe among the runs"),
         ({"names": ["success"]}, "--figure success: needs runs that differ in task.length"),
+        (
+            {"names": ["horizon"], "view": View(x="cell")},
+            "--figure horizon: needs a number in every run for its x axis, and cell is rnn, lstm",
+        ),
+        (
+            {"names": ["cost"], "view": View(x="clip.threshold")},
+            "--figure cost: needs a number in every run for its x axis, and clip.threshold is none, 1",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_said_and_nothing_is_written(study, tmp_path, options, message):
