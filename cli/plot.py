@@ -60,7 +60,7 @@ def plot(
         [find_study(study, results_dir) for study in studies],
         names=figure,
         view=view,
-        formats=formats.split(","),
+        formats=[name.strip() for name in formats.split(",")],
         folder=output,
     )
     for note in plots.notes:

@@ -70,6 +70,8 @@ def reproduce(
     known = claims_of_studies(config_dir)
     overrides = [word for word in studies or [] if "=" in word]
     names = list(known) if everything else [word for word in studies or [] if "=" not in word]
+    if everything and (chosen := [word for word in studies or [] if "=" not in word]):
+        raise UsageError(f"reproduce --all {chosen[0]}: say --all, or which")
     if not names:
         raise UsageError(f"reproduce: say which: --all, or some of {', '.join(known)}")
     if unknown := [name for name in names if name not in known]:

@@ -28,8 +28,13 @@ def sweep(
     fresh: Resume = False,
     retry: Retry = False,
     objective: Annotated[
-        str, typer.Option(metavar="COLUMN", help="Of summary.csv: what hydra/sweeper=optuna minimises.")
-    ] = "best_error",
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Of summary.csv: what hydra/sweeper=optuna minimises.  [default: best_error]",
+            show_default=False,
+        ),
+    ] = None,
     yes: Yes = False,
     quiet: Quiet = False,
 ) -> None:
@@ -63,10 +68,13 @@ def sweep(
 
         if fresh:
             raise UsageError("--fresh: a search keeps what it has; give it another study=NAME")
+        objective = objective or "best_error"
         _, side_by_side = choose(launcher, jobs, MOST_TRIALS)
         found = search(overrides or [], config_dir, objective=objective, jobs=side_by_side, sweep=make)
         study, folders = found.study, found.folders
     else:
+        if objective is not None:
+            raise UsageError(f"--objective {objective}: is of a search; say hydra/sweeper=optuna")
         planned = plan(overrides or [], config_dir)
         make(planned)
         study, folders = planned.study_folder, planned.folders

@@ -115,6 +115,8 @@ def arrange(
         if key is not None and runs and not any(key in run.config for run in runs):
             known = dict.fromkeys(key for run in runs for key in run.config)
             raise UsageError(f"{option} {key}: no run has this key; there is {', '.join(known)}")
+    if compare is not None and compare == facet:
+        raise UsageError(f"--compare {compare} --facet {facet}: one key cannot name lines and panels")
     values = {key: len({run.config.get(key) for run in runs}) for key in compared_keys(runs) if key not in axes}
     differing = sorted((key for key in values if key not in (compare, facet)), key=lambda key: -values[key])
     if compare is None and facet != "study" and "study" in differing:

@@ -41,9 +41,9 @@ def _keys(given: Mapping[str, str], config_dir: Path | None) -> dict[str, list[s
     for group in groups(config_dir):
         known = choices(group, config_dir)
         keys[group] = list(known)
-        name = given.get(group, chosen.get(group, "")).partition(",")[0]
-        if name in known and group != "study":
-            keys |= {f"{group}.{option}": values for option, values in _options(known[name]).items()}
+        for name in given.get(group, chosen.get(group, "")).split(","):
+            if name in known and group != "study":
+                keys |= {f"{group}.{option}": values for option, values in _options(known[name]).items()}
     plain = {key: value for key, value in root.items() if key not in ("defaults", "hydra")}
     literals = _literals("experiments.config", "Config")
     return keys | {"study.name": []} | {key: literals.get(key, values) for key, values in _flat(plain).items()}

@@ -25,6 +25,9 @@ from experiments.errors import UsageError
 OF_STUDIES = ("hydra", "scale", "scales", "claims")
 """The keys of a configuration that say which runs there are, and what is claimed of them."""
 
+SCALE = "small"
+"""That every study has."""
+
 
 class Composer:
     """Composes overrides within `composing`.
@@ -161,6 +164,8 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
         return f"{override}: there is no such key{_suggestion(key, [o for o in overrides if o != override])}"
     if found := re.search(r"Ambiguous value for argument '(.*)'\n|Sweep parameters '(.*)' requires", message):
         return f"{found[1] or found[2]}: several values are a sweep; `bptt sweep` runs them all"
+    if nameless := next((override for override in overrides if override.startswith("=")), ""):
+        return f"{nameless}: has no key in front"
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override}: is not of the form KEY=VALUE; quote a value with blanks or other signs: KEY='\"a b\"'"
@@ -176,11 +181,12 @@ def _suggestion(key: str, others: Sequence[str]) -> str:
     except (HydraException, OmegaConfBaseException, ValueError):
         return ""
     keys = _flat_keys(cfg)
-    if near := difflib.get_close_matches(key, keys, n=1, cutoff=0.75):
+    if near := difflib.get_close_matches(key, [*groups(), *keys], n=1, cutoff=0.75):
         return f"; did you mean {near[0]}?"
     group = key.rpartition(".")[0]
     if group not in cfg:
-        return ""
+        inside = [k for k in keys if k.endswith(f".{key}")]
+        return f"; did you mean {' or '.join(inside)}?" if inside else "; `bptt show` prints them"
     options = [k for k in keys if k.startswith(f"{group}.")]
     chosen = next((o for o in others if o.startswith(f"{group}=")), f"the default {group}")
     return f"; {chosen} has {', '.join(options)}" if options else f"; {chosen} takes no options"

@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, create_model, field_validator
 
-from experiments.composition import composing, of_run
+from experiments.composition import SCALE, composing, of_run
 from experiments.errors import UsageError
 from experiments.tasks.task import Task
 from models.network import RecurrentNetwork
@@ -154,6 +154,8 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Config:
     """
     with composing(config_dir) as composer:
         cfg = composer.compose(overrides)
+    if cfg.scale != SCALE:
+        raise UsageError(f"scale={cfg.scale}: is of all runs of a study; `bptt sweep` makes them")
     return check(of_run(cfg), cfg.hydra.runtime.choices)
 
 
@@ -197,6 +199,8 @@ def build(config: Config) -> Parts:
     try:
         return _construct(config)
     except HydraException as error:
+        if missing := re.match(r"Error locating target '(.*?)'", str(error)):
+            raise UsageError(f"{missing[1]}: cannot be found; is it beside --config-dir, or on the path?") from error
         raise UsageError(f"{str(error).splitlines()[0]}: {' '.join(str(error.__cause__).split())}") from error
     except Exception as error:
         asked = " ".join(f"{group}={getattr(config, group)['name']}" for group in ("cell", "init", "task"))
@@ -238,7 +242,8 @@ def _check_target(key: str, node: Any) -> dict[str, Any]:
             raise KeyboardInterrupt from None
         raise UsageError(f"{key}._target_={node['_target_']}: {error}") from error
     if not callable(target):
-        raise UsageError(f"{key}._target_={node['_target_']}: cannot be found; is its module on the path?")
+        where = "is it beside --config-dir, or on the path?"
+        raise UsageError(f"{key}._target_={node['_target_']}: cannot be found; {where}")
     given = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
     try:
         arguments = _arguments(target, frozenset(given), bool(node.get("_partial_")))
@@ -294,4 +299,5 @@ def _wanted(message: str) -> str:
         message.replace("valid integer", "whole number")
         .replace("valid number", "number")
         .replace("valid string", "text")
+        .replace("String should have at least 1 character", "not empty")
     )

@@ -171,6 +171,8 @@ class Drawing:
             values = {run.config.get(key or "") for run in self.tables.runs}
             if key is None or len(values) < 2:
                 raise LeftOut(f"needs runs that differ in {key or 'two keys of numbers, or others with --x and --y'}")
+            if key == self._view.facet:
+                raise LeftOut(f"has {key} on its {axis} axis, which cannot name the panels as well")
             if not kind.coloured and not all(isinstance(value, int | float) for value in values):
                 there = ", ".join(map(shown, sorted(values, key=rank)))
                 raise LeftOut(f"needs a number in every run for its {axis} axis, and {key} is {there}")

@@ -7,11 +7,9 @@ from typing import NamedTuple
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.errors import HydraException
 
-from experiments.composition import Composer, composing, is_of_hydra
+from experiments.catalogue import groups
+from experiments.composition import SCALE, Composer, composing, is_of_hydra
 from experiments.errors import UsageError
-
-SCALE = "small"
-"""That every study has."""
 
 
 class Grid(NamedTuple):
@@ -42,7 +40,40 @@ def expand(overrides: Sequence[str], config_dir: Path | None = None) -> Grid:
             split = [BasicSweeper.split_arguments(composer.parse(grid), max_batch_size=None)[0] for grid in grids]
         except HydraException as error:
             raise UsageError(f"{words}: {error}; for a search say hydra/sweeper=optuna") from None
-    return Grid(words, [point for grid in split for point in grid], launcher)
+        points = _fitting([point for grid in split for point in grid], composer)
+    return Grid(words, points, launcher)
+
+
+def _fitting(points: Sequence[Sequence[str]], composer: Composer) -> list[list[str]]:
+    """The points without options that their choices have not, each once: clip=none,norm clip.threshold=1,10 are three.
+
+    An option that no choice of its group has is left for Hydra to refuse.
+    """
+    values: dict[str, set[str]] = {}
+    for override in {override for point in points for override in point}:
+        values.setdefault(override.partition("=")[0], set()).add(override)
+    options = {
+        choice: {f"{group}.{option}" for option in composer.compose([choice])[group]}
+        for group in groups(composer.config_dir)
+        if len(values.get(group, ())) > 1 and any(key.startswith(f"{group}.") for key in values)
+        for choice in values[group]
+    }
+    of_some = set().union(*options.values())
+
+    def fits(override: str, point: Sequence[str]) -> bool:
+        key = override.partition("=")[0]
+        group = key.partition(".")[0]
+        chosen = [options[other] for other in point if other in options and other.startswith(f"{group}=")]
+        return key not in of_some or not chosen or key in chosen[-1]
+
+    kept: list[list[str]] = []
+    seen = set()
+    for point in points:
+        fitting = [override for override in point if fits(override, point)]
+        if len(fitting) == len(point) or tuple(fitting) not in seen:
+            kept.append(fitting)
+        seen.add(tuple(fitting))
+    return kept
 
 
 def is_search(overrides: Sequence[str]) -> bool:
@@ -60,7 +91,8 @@ def _axes(overrides: Sequence[str], composer: Composer) -> list[list[str]]:
         UsageError: a scale that the study has not.
     """
     parsed = composer.parse(overrides)
-    fixed = [o.input_line for o in parsed if o.input_line and not o.is_sweep_override()]
+    deciding = {*groups(composer.config_dir), "scale", "study.name"}
+    fixed = [o.input_line for o in parsed if o.input_line and o.key_or_group in deciding and not o.is_sweep_override()]
     if several := [o for o in parsed if o.key_or_group == "scale" and o.is_sweep_override()]:
         raise UsageError(f"{several[0].input_line}: one scale at a time")
     cfg = composer.compose(fixed)

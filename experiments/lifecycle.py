@@ -152,7 +152,7 @@ def code_of(config: Config) -> dict[str, Any]:
 
 
 def _in_a_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _now() -> str:

@@ -30,11 +30,15 @@ def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
     Args:
         config: of the network and task.
         checkpoint: the folder of a trained run, whose parameters are taken.
+
+    Raises:
+        UsageError: the checkpoint cannot be read; and what `carry_out` raises.
     """
+    trained = None if checkpoint is None else _load(checkpoint)
 
     def work(parts: Parts, files: RunFolder, _: Checkpoint | None) -> dict[str, Any]:
-        if checkpoint is not None:
-            parts.network.load_state_dict(torch.load(checkpoint / NETWORK, weights_only=True))
+        if trained is not None:
+            parts.network.load_state_dict(trained)
         parts.network.double()
         inputs = _probe_gradients(config, parts, files)
         _probe_jacobians(config, parts, files, inputs[:, : config.probe.samples])
@@ -57,6 +61,15 @@ def config_of_checkpoint(run: Path) -> Config:
     if not (run / NETWORK).is_file():
         raise UsageError(f"--checkpoint {run}: holds no {NETWORK}; give the folder that `bptt run` printed")
     return from_saved(yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8")))
+
+
+def _load(run: Path) -> dict[str, Tensor]:
+    try:
+        state: dict[str, Tensor] = torch.load(run / NETWORK, weights_only=True)
+    except Exception as error:  # of whatever kind the damage makes it
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UsageError(f"--checkpoint {run}: its {NETWORK} cannot be read: {what}") from None
+    return state
 
 
 def _probe_gradients(config: Config, parts: Parts, files: RunFolder) -> Float[Tensor, "time batch input"]:

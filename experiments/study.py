@@ -189,11 +189,10 @@ def select(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
     for condition in conditions:
         key, equals, value = condition.partition("=")
         values = {shown(run.config.get(key)) for run in chosen}
+        if not any(key in run.config for run in runs):
+            raise UsageError(f"--where {condition}: no run has the key {key}; `bptt show` prints them")
         if not equals or value not in values:
-            there = (
-                f"{key} is {', '.join(sorted(values))}" if any(key in run.config for run in runs) else "see `bptt show`"
-            )
-            raise UsageError(f"--where {condition}: is met by no run; {there}")
+            raise UsageError(f"--where {condition}: is met by no run; {key} is {', '.join(sorted(values))}")
         chosen = [run for run in chosen if shown(run.config.get(key)) == value]
     return chosen
 

@@ -15,7 +15,7 @@ from experiments.config import compose
         ("cell=rnn,", [], ["cell=rnn,gru", "cell=rnn,lstm"]),
         ("ce", [], ["cell=", "cell.nonlinearity="]),
         ("ce", ["cell=lstm"], ["cell.forget_bias="]),
-        ("cell.", ["cell=gru,rnn"], ["cell.forget_bias="]),
+        ("cell.", ["cell=gru,rnn"], ["cell.forget_bias=", "cell.nonlinearity="]),
         ("cell.nonlinearity=", [], [f"cell.nonlinearity={name}" for name in ("tanh", "relu", "identity")]),
         ("clip.", [], []),
         ("clip.", ["clip=value"], ["clip.threshold="]),
@@ -44,6 +44,7 @@ def test_every_key_that_is_offered_can_be_set():
         "optimizer.beta1": "0.5",
         "optimizer.beta2": "0.5",
         "task.length": "5",
+        "scale": "small",
     }
     for cell in ("rnn", "lstm"):
         offered = complete("", [f"cell={cell}", "clip=norm", "init=gaussian"])

@@ -1,4 +1,5 @@
 import sys
+from collections import Counter
 
 import pytest
 
@@ -42,6 +43,12 @@ WRONG = {
     "~cell": "cell: needs a value",
     "seed=${x}": "seed: Interpolation key 'x' not found",
     "batch_size=???": "batch_size: Missing mandatory value",
+    "cel=lstm": "cel=lstm: there is no such key; did you mean cell?",
+    "lr=3": "lr=3: there is no such key; did you mean optimizer.lr?",
+    "colour=3": "colour=3: there is no such key; `bptt show` prints them",
+    "=3": "=3: has no key in front",
+    "results_dir=": "results_dir=: must be not empty",
+    "scale=paper": "scale=paper: is of all runs of a study; `bptt sweep` makes them",
     "threads=100000": "threads=100000: must be less than or equal to 1024",
 }
 
@@ -63,6 +70,32 @@ def test_a_sweep_is_checked_whole():
         plan(["seed=0,1,1"])
     with pytest.raises(UsageError, match="abc: is not of the form"):
         plan(["abc"])
+
+
+def test_an_option_is_set_where_the_choice_has_it():
+    """Also a fixed one; a point that is left the same as another is there once."""
+    points = plan(["clip=none,norm,value", "clip.threshold=1,10", "cell=rnn,lstm", "cell.forget_bias=3"]).configs
+    clips = [(config.clip["name"], config.clip.get("threshold")) for config in points]
+    expected = [("none", None), ("norm", 1), ("norm", 10), ("value", 1), ("value", 10)]
+    assert Counter(clips) == dict.fromkeys(expected, 2)
+    assert {(config.cell["name"], config.cell.get("forget_bias")) for config in points} == {("rnn", None), ("lstm", 3)}
+    assert len(plan(["study=quickstart", "cell.forget_bias=0,1"]).configs) == 6 + 12 + 12
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["clip=none,norm", "clip.treshold=1,2"], "clip.treshold=1: there is no such key; clip=none takes no options"),
+        (["clip=none", "clip.threshold=1,2"], "clip.threshold=1: there is no such key; clip=none takes no options"),
+        (["clip=norm,value", "clip.threshold=1,1"], "4 runs, but only 2 different ones; is a value there twice?"),
+        (["cell=rnn,lstn", "cell.forget_bias=1"], "cell=lstn: there is no such cell"),
+        (["clip=none,norm", "clip.threshold=0,1"], "clip.threshold=0: must be greater than 0"),
+    ],
+)
+def test_an_option_that_no_choice_has_is_refused(overrides, said):
+    with pytest.raises(UsageError) as error:
+        plan(overrides)
+    assert said in str(error.value)
 
 
 def test_a_sweep_expands_lists_ranges_and_the_studys_axes():
@@ -147,7 +180,7 @@ class Odd(Cell):
             "init=default",
             r"^cell=own .*: TypeError: math\.sqrt\(\) takes no keyword",
         ),
-        ("_target_: dict.fromkeys\n", "init=default", r"No module named 'dict'"),
+        ("_target_: dict.fromkeys\n", "init=default", r"^dict\.fromkeys: cannot be found; is it"),
         ("_target_: [\n", "init=default", r"own\.yaml"),
     ],
 )

@@ -231,6 +231,11 @@ def test_the_drawn_numbers_can_be_had_as_csv(study, figures):
         ({"names": ["spectrum"]}, "--figure spectrum: there is no probe among the runs"),
         ({"names": ["success"]}, "--figure success: needs runs that differ in task.length"),
         (
+            {"view": View(compare="cell", facet="cell")},
+            "--compare cell --facet cell: one key cannot name lines and panels",
+        ),
+        ({"view": View(where=["colour=1"])}, "--where colour=1: no run has the key colour"),
+        (
             {"names": ["horizon"], "view": View(x="cell")},
             "--figure horizon: needs a number in every run for its x axis, and cell is rnn, lstm",
         ),
