@@ -67,8 +67,7 @@ def _load(run: Path) -> dict[str, Tensor]:
     try:
         state: dict[str, Tensor] = torch.load(run / NETWORK, weights_only=True)
     except Exception as error:  # of whatever kind the damage makes it
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UsageError(f"--checkpoint {run}: its {NETWORK} cannot be read: {what}") from None
+        raise UsageError(f"--checkpoint {run}: its {NETWORK} is damaged ({type(error).__name__})") from None
     return state
 
 

@@ -77,6 +77,9 @@ def test_a_checkpoint_is_probed_as_training_left_it(tmp_path):
     assert norms["layers.0.weight_hh"] == pytest.approx(saved["layers.0.weight_hh"].norm().item())
     with pytest.raises(UsageError, match=r"holds no network\.pt"):
         config_of_checkpoint(tmp_path)
+    (trained.folder / "network.pt").write_bytes(b"garbage")
+    with pytest.raises(UsageError, match=r"its network\.pt is damaged"):
+        probe(config, checkpoint=trained.folder)
 
 
 def test_findings_say_how_far_the_gradient_reaches_and_whether_it_learned(tmp_path):
