@@ -26,7 +26,8 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
     if "clip.threshold" in metrics:
         for i, threshold in enumerate(sorted(metrics.loc[metrics["clip"] == "norm", "clip.threshold"].unique())):
             ax.axhline(threshold, color="0.2", linestyle=":", linewidth=1, label=None if i else "threshold")
-    ax.set(xlabel="step", ylabel=f"gradient norm, largest in {bin_width(metrics)} steps")
+    width = bin_width(metrics)
+    ax.set(xlabel="step", ylabel="gradient norm" if width == 1 else f"gradient norm, largest in {width} steps")
     return ax
 
 
