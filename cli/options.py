@@ -87,7 +87,7 @@ Where = Annotated[
 XAxis = Annotated[
     str | None,
     typer.Option(
-        help="The key on the axis of `success`, `horizon`, `phase`.  [default: task.length]",
+        help="The key on the axis of `success`, `horizon`, `cost`, `phase`.  [default: task.length]",
         show_default=False,
         autocompletion=completion.keys,
     ),
