@@ -175,7 +175,9 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
 
 
 def _suggestion(key: str, others: Sequence[str]) -> str:
-    """What may have been meant by a key that does not exist."""
+    """What may have been meant by a key that does not exist; of Hydra's own there are too many."""
+    if is_of_hydra(key):
+        return ""
     try:
         cfg = compose("config", list(others))
     except (HydraException, OmegaConfBaseException, ValueError):
