@@ -114,7 +114,7 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
         "final_loss": float(loss[-1]) if len(loss) else None,
         "best_error": float(errors.min()) if len(errors) else None,
         "chance_error": _float(evaluation["chance_error"][0]) if evaluation else None,
-        "evaluation_samples": int(evaluation["samples"][0]) if evaluation else None,
+        "evaluation_samples": _samples(run, evaluation),
         "solved": int(solved.any()) if len(_known(_column(evaluation, "solved"))) else None,
         "solved_at_step": int(evaluation["step"][solved].min()) if solved.any() else None,
         "diverged_at_step": run.info.get("diverged_at_step"),
@@ -125,6 +125,12 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
         "seconds": run.info.get("seconds"),
         "kind": run.info.get("kind", "training"),
     }
+
+
+def _samples(run: Run, evaluation: Arrays) -> Value:
+    """How many sequences an error is the mean of: as many as were asked for, where the file does not say it."""
+    known = _known(_column(evaluation, "samples"))
+    return int(known[0]) if len(known) else run.config.get("record.evaluate_samples") if evaluation else None
 
 
 def _column(table: Arrays, name: str) -> np.ndarray:

@@ -19,16 +19,23 @@ COLUMNS = {
 WORDS = ("state", "parameter", "gate")
 """The columns of words; all others are of numbers."""
 
+LATER = ("samples",)
+"""The columns that were added: files of before have them not."""
 
-def check(table: pd.DataFrame, name: str) -> None:
-    """Hold a table that was read against what its file has to be.
+
+def checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """A table that was read, held against what its file has to be; columns that were added later are empty in it.
 
     Raises:
         ValueError: a column is missing, or has a word for a number.
     """
     for column in COLUMNS[name]:
-        if column not in table:
+        if column not in table and column not in LATER:
             raise ValueError(f"it has no column {column}")
+    table = table.reindex(columns=list(dict.fromkeys([*COLUMNS[name], *table])))
+    for column in map(str, table):
         if column not in WORDS and not pd.api.types.is_numeric_dtype(table[column]):
-            known = pd.to_numeric(table[column], errors="coerce").notna() | table[column].isna()
-            raise ValueError(f"{column} is {table[column][~known].iloc[0]} in row {int((~known).argmax()) + 1}")
+            wrong = pd.to_numeric(table[column], errors="coerce").isna() & table[column].notna()
+            if wrong.any():
+                raise ValueError(f"{column} is {table[column][wrong].iloc[0]} in row {int(wrong.argmax()) + 1}")
+    return table

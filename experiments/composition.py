@@ -171,7 +171,8 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
             f"{error.override}: is not of the form KEY=VALUE; quote a value with blanks or other signs: KEY='\"a b\"'"
         )
     lines = message.splitlines() or [type(error).__name__]
-    return " ".join(line.strip() for line in lines if line.strip(" ^") and not line.startswith("See http"))
+    lines = [line.strip() for line in lines if line.strip(" ^")]
+    return " ".join(line for line in lines if not line.startswith(("See http", "full_key:", "object_type=")))
 
 
 def _suggestion(key: str, others: Sequence[str]) -> str:
@@ -182,7 +183,7 @@ def _suggestion(key: str, others: Sequence[str]) -> str:
         cfg = compose("config", list(others))
     except (HydraException, OmegaConfBaseException, ValueError):
         return ""
-    keys = _flat_keys(cfg)
+    keys = flat_keys(cfg)
     if near := difflib.get_close_matches(key, [*groups(), *keys], n=1, cutoff=0.75):
         return f"; did you mean {near[0]}?"
     group = key.rpartition(".")[0]
@@ -194,12 +195,13 @@ def _suggestion(key: str, others: Sequence[str]) -> str:
     return f"; {chosen} has {', '.join(options)}" if options else f"; {chosen} takes no options"
 
 
-def _flat_keys(cfg: DictConfig, prefix: str = "") -> list[str]:
+def flat_keys(cfg: DictConfig, prefix: str = "") -> list[str]:
+    """The keys that hold values, such as 'clip.threshold'; what begins with '_' is no key of ours."""
     keys = []
     for name, value in cfg.items_ex(resolve=False):
         key = str(name)
         if isinstance(value, DictConfig):
-            keys += _flat_keys(value, f"{prefix}{key}.")
+            keys += flat_keys(value, f"{prefix}{key}.")
         elif not key.startswith("_"):
             keys.append(f"{prefix}{key}")
     return keys

@@ -154,8 +154,9 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Config:
     """
     with composing(config_dir) as composer:
         cfg = composer.compose(overrides)
-    if cfg.scale != SCALE:
-        raise UsageError(f"scale={cfg.scale}: is of all runs of a study; `bptt sweep` makes them")
+    for override in overrides:
+        if override.startswith("scale=") and override != f"scale={SCALE}":
+            raise UsageError(f"{override}: is of all runs of a study; `bptt sweep` makes them")
     return check(of_run(cfg), cfg.hydra.runtime.choices)
 
 
@@ -199,13 +200,14 @@ def build(config: Config) -> Parts:
     try:
         return _construct(config)
     except HydraException as error:
-        if missing := re.match(r"Error locating target '(.*?)'", str(error)):
-            raise UsageError(f"{missing[1]}: cannot be found; is it beside --config-dir, or on the path?") from error
-        raise UsageError(f"{str(error).splitlines()[0]}: {' '.join(str(error.__cause__).split())}") from error
+        what = "" if str(error).startswith("Error locating") else f"{str(error).splitlines()[0].rstrip(':')}: "
+        hint = "" if what else " If it is your own, give --config-dir."
+        raise UsageError(f"{what}{' '.join(str(error.__cause__ or '').split())}{hint}") from error
     except Exception as error:
         asked = " ".join(f"{group}={getattr(config, group)['name']}" for group in ("cell", "init", "task"))
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        where = traceback.extract_tb(error.__traceback__)[-1]
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        frames = traceback.extract_tb(error.__traceback__)
+        where = [frame for frame in frames if "site-packages" not in frame.filename][-1]
         raise UsageError(f"{asked}: {what} ({Path(where.filename).name}, line {where.lineno})") from error
 
 

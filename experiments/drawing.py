@@ -152,6 +152,8 @@ class Drawing:
             if frame.empty:
                 raise LeftOut(f"no {table}.csv in the study's runs")
             tables[table] = frame
+        if arrangement.axes and not kind.coloured:  # a line has no place for a run without the key
+            tables = {table: frame.dropna(subset=list(arrangement.axes)) for table, frame in tables.items()}
         tables = kind.select(tables)
         if any(frame.empty for frame in tables.values()):
             raise LeftOut(kind.nothing)
@@ -169,13 +171,15 @@ class Drawing:
         for axis, default in kind.axes.items():
             key = given[axis] or default or (spare.pop(0) if spare else None)
             values = {run.config.get(key or "") for run in self.tables.runs}
+            if not kind.coloured:
+                values -= {None}
             if key is None or len(values) < 2:
                 raise LeftOut(f"needs runs that differ in {key or 'two keys of numbers, or others with --x and --y'}")
             if key == self._view.facet:
                 raise LeftOut(f"has {key} on its {axis} axis, which cannot name the panels as well")
             if not kind.coloured and not all(isinstance(value, int | float) for value in values):
                 there = ", ".join(map(shown, sorted(values, key=rank)))
-                raise LeftOut(f"needs a number in every run for its {axis} axis, and {key} is {there}")
+                raise LeftOut(f"needs numbers on its {axis} axis, and {key} is {there}")
             chosen[axis] = key
         keys = list(chosen.values())
         if kind.coloured:

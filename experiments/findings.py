@@ -55,18 +55,21 @@ def _reach(run: Run) -> str:
 
 
 def _learned(outcome: Mapping[str, Any]) -> str:
-    """Whether the error is below what chance scores, by more than the noise of the evaluation."""
+    """The error beside what chance scores."""
     error, chance = outcome["best_error"], outcome["chance_error"]
     if error is None:
         return ""
-    samples = outcome["evaluation_samples"]
+    verdict = _against_chance(error, chance, outcome["evaluation_samples"])
+    solved = f", solved at step {outcome['solved_at_step']}" if outcome["solved"] else ""
+    return f"error {error:.1%}, where chance scores {chance:.0%}{solved}{verdict}"
+
+
+def _against_chance(error: float, chance: float, samples: int) -> str:
+    """What to add where the error is not below chance by three standard deviations of the mean over so many samples."""
     noise = 3 * math.sqrt(chance * (1 - chance) / samples)
     if error > chance + noise:
-        return f"error {error:.0%} is worse than what chance scores ({chance:.0%}): nothing was learned"
-    if error > chance - noise:
-        return f"error {error:.0%} cannot be told from what chance scores ({chance:.0%}) by {samples} samples"
-    solved = f", solved at step {outcome['solved_at_step']}" if outcome["solved"] else ""
-    return f"error {error:.1%}, where chance scores {chance:.0%}{solved}"
+        return ": nothing was learned"
+    return f": no learning shows in {samples} sample{'s' * (samples > 1)}" if error > chance - noise else ""
 
 
 def _describe(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:
@@ -157,11 +160,9 @@ def _learned_together(outcomes: pd.DataFrame) -> str:
         return ""
     errors = known["best_error"].astype(float)
     chance = float(known["chance_error"].iloc[0])
-    noise = 3 * math.sqrt(chance * (1 - chance) / int(known["evaluation_samples"].iloc[0]))
     spread = f" ({errors.min():.1%} to {errors.max():.1%} over {len(known)} seeds)" if len(known) > 1 else ""
     verdict = f"best error {errors.median():.1%}{spread}, where chance scores {chance:.0%}"
-    if errors.median() > chance - noise:
-        verdict += ": nothing was learned"
+    verdict += _against_chance(float(errors.median()), chance, int(known["evaluation_samples"].iloc[0]))
     solved = known["solved"].dropna().astype(int)
     if len(solved) and solved.sum():
         verdict += f"; solved by {solved.sum()} of {len(solved)}" if len(solved) > 1 else "; solved"

@@ -1,14 +1,16 @@
 """The grid of a sweep: which runs there are, before any is looked at. Imports no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from omegaconf import DictConfig
 
 from experiments.catalogue import groups
-from experiments.composition import SCALE, Composer, composing, is_of_hydra
+from experiments.composition import SCALE, composing, explained, flat_keys, is_of_hydra
 from experiments.errors import UsageError
 
 
@@ -22,7 +24,7 @@ class Grid(NamedTuple):
     """
 
     words: str
-    points: list[list[str]]
+    points: Sequence[Sequence[str]]
     launcher: list[str]
 
 
@@ -35,45 +37,17 @@ def expand(overrides: Sequence[str], config_dir: Path | None = None) -> Grid:
     words = " ".join(overrides)
     launcher = [override for override in overrides if is_of_hydra(override, "launcher")]
     with composing(config_dir) as composer:
-        grids = _axes([override for override in overrides if override not in launcher], composer)
+        parsed = composer.parse([override for override in overrides if override not in launcher])
+        fixed = _deciding(parsed, config_dir)
+        cfg = composer.compose(fixed)
+        with explained(overrides):
+            grids = _axes(parsed, cfg)
         try:
             split = [BasicSweeper.split_arguments(composer.parse(grid), max_batch_size=None)[0] for grid in grids]
         except HydraException as error:
             raise UsageError(f"{words}: {error}; for a search say hydra/sweeper=optuna") from None
-        points = _fitting([point for grid in split for point in grid], composer)
+        points = _fitting([point for grid in split for point in grid], cfg, lambda o: composer.compose([*fixed, o]))
     return Grid(words, points, launcher)
-
-
-def _fitting(points: Sequence[Sequence[str]], composer: Composer) -> list[list[str]]:
-    """The points without options that their choices have not, each once: clip=none,norm clip.threshold=1,10 are three.
-
-    An option that no choice of its group has is left for Hydra to refuse.
-    """
-    values: dict[str, set[str]] = {}
-    for override in {override for point in points for override in point}:
-        values.setdefault(override.partition("=")[0], set()).add(override)
-    options = {
-        choice: {f"{group}.{option}" for option in composer.compose([choice])[group]}
-        for group in groups(composer.config_dir)
-        if len(values.get(group, ())) > 1 and any(key.startswith(f"{group}.") for key in values)
-        for choice in values[group]
-    }
-    of_some = set().union(*options.values())
-
-    def fits(override: str, point: Sequence[str]) -> bool:
-        key = override.partition("=")[0]
-        group = key.partition(".")[0]
-        chosen = [options[other] for other in point if other in options and other.startswith(f"{group}=")]
-        return key not in of_some or not chosen or key in chosen[-1]
-
-    kept: list[list[str]] = []
-    seen = set()
-    for point in points:
-        fitting = [override for override in point if fits(override, point)]
-        if len(fitting) == len(point) or tuple(fitting) not in seen:
-            kept.append(fitting)
-        seen.add(tuple(fitting))
-    return kept
 
 
 def is_search(overrides: Sequence[str]) -> bool:
@@ -81,7 +55,18 @@ def is_search(overrides: Sequence[str]) -> bool:
     return any(override.partition("=")[::2] == ("hydra/sweeper", "optuna") for override in overrides)
 
 
-def _axes(overrides: Sequence[str], composer: Composer) -> list[list[str]]:
+def _deciding(overrides: Sequence[Override], config_dir: Path | None) -> list[str]:
+    """The overrides that decide what the axes are: not the options of choices, since an axis may be the choice."""
+    keys = {*groups(config_dir), "study.name", "scale", "scales"}
+    return [
+        o.input_line
+        for o in overrides
+        if o.input_line and not o.is_sweep_override()
+        if o.key_or_group in keys or o.key_or_group.startswith("scales.") or is_of_hydra(o.key_or_group)
+    ]
+
+
+def _axes(overrides: Sequence[Override], cfg: DictConfig) -> list[list[str]]:
     """The overrides of each grid: the study's own axes that the user did not set, then what the user says.
 
     A study has several grids where it lists them, for each of its scales, under `scales`; else one. What is not at the
@@ -90,21 +75,55 @@ def _axes(overrides: Sequence[str], composer: Composer) -> list[list[str]]:
     Raises:
         UsageError: a scale that the study has not.
     """
-    parsed = composer.parse(overrides)
-    deciding = {*groups(composer.config_dir), "scale", "study.name"}
-    fixed = [o.input_line for o in parsed if o.input_line and o.key_or_group in deciding and not o.is_sweep_override()]
-    if several := [o for o in parsed if o.key_or_group == "scale" and o.is_sweep_override()]:
+    if several := [o for o in overrides if o.key_or_group == "scale" and o.is_sweep_override()]:
         raise UsageError(f"{several[0].input_line}: one scale at a time")
-    cfg = composer.compose(fixed)
     scales = cfg.get("scales") or {SCALE: [{}]}
     if cfg.scale not in scales:
         raise UsageError(f"scale={cfg.scale}: the study has no such scale; choose from {', '.join(scales)}")
     shared = dict(cfg.hydra.sweeper.params or {})
     if cfg.scale != SCALE:
         shared["study.name"] = f"{cfg.study.name}-{cfg.scale}"
-    given = {o.key_or_group for o in parsed}
-    said = [o.input_line for o in parsed if o.input_line and o.key_or_group != "scale"]
+    given = {o.key_or_group for o in overrides}
+    said = [o.input_line for o in overrides if o.input_line and o.key_or_group != "scale"]
     return [
         [f"{key}={value}" for key, value in {**shared, **grid}.items() if key not in given] + said
         for grid in scales[cfg.scale]
     ]
+
+
+def _fitting(points: Sequence[Sequence[str]], cfg: DictConfig, compose: Callable[[str], DictConfig]) -> list[list[str]]:
+    """The points without options that their choices have not, each once: clip=none,norm clip.threshold=1,10 are three.
+
+    An option that no choice of its group has is left for Hydra to refuse.
+
+    Args:
+        points: the overrides of each.
+        cfg: what they all build on.
+        compose: the same with a choice.
+    """
+    keys = dict.fromkeys(_key(override) for point in points for override in point)
+    defaults = {group: f"{group}={name}" for group, name in cfg.hydra.runtime.choices.items()}
+    chosen = [defaults | {_key(o): o for o in point if _key(o) in defaults} for point in points]
+    options: dict[str, set[str]] = {}
+    for group in defaults:
+        choices = dict.fromkeys(point[group] for point in chosen)
+        if len(choices) > 1 and any(key.startswith(f"{group}.") for key in keys):
+            options |= {choice: set(flat_keys(compose(choice)[group], f"{group}.")) for choice in choices}
+    of_some = set().union(*options.values())
+
+    def fits(override: str, choices: Mapping[str, str]) -> bool:
+        key = _key(override)
+        return key not in of_some or key in options[choices[key.partition(".")[0]]]
+
+    fitting = [[o for o in point if fits(o, choices)] for point, choices in zip(points, chosen, strict=True)]
+    there = {frozenset(fit) for fit, point in zip(fitting, points, strict=True) if len(fit) == len(point)}
+    kept = []
+    for fit, point in zip(fitting, points, strict=True):
+        if len(fit) == len(point) or frozenset(fit) not in there:
+            kept.append(fit)
+            there.add(frozenset(fit))
+    return kept
+
+
+def _key(override: str) -> str:
+    return override.partition("=")[0]

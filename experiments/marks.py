@@ -49,6 +49,12 @@ def explain(ax: Axes, name: str, **look: Any) -> None:
     ax.plot([], [], **{"color": "0.35", "label": name, **look})
 
 
+def spread_axis(ax: Axes, places: "pd.Series[float]") -> None:
+    """A logarithmic horizontal axis where the places span two decades."""
+    if len(places) and places.min() > 0 and places.max() >= 100 * places.min():
+        ax.set_xscale("log")
+
+
 def mark_extremes(ax: Axes, frame: pd.DataFrame, x: str, y: str, colour: str) -> None:
     """What an axis cannot hold: zeros on a log axis (underflow) as triangles at its foot, infinities at its head."""
     low = (frame[y] == -np.inf) | ((frame[y] == 0) & (ax.get_yscale() == "log"))

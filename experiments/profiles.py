@@ -93,12 +93,13 @@ def _logarithms(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
 
 
 def horizon(profile: Profile, timesteps: int) -> int | None:
-    """The largest lag at which grad_norm is still at least 1e-3 of its value at lag 0; T - 1 when it never falls below.
+    """The largest lag at which grad_norm is still at least 1e-3 of its value at lag 0.
 
-    It is as fine as the windows: only the recorded lags are looked at. What is not finite has not fallen.
+    It is as fine as the windows: only the recorded lags are looked at, and where the last of them is reached it is
+    T - 1. What is not finite has not fallen.
     """
     lag, norm = profile
     if not len(norm) or not np.isfinite(norm[0]) or norm[0] == 0:
         return None
     fallen = norm < 1e-3 * norm[0]
-    return int(lag[~fallen].max()) if fallen.any() else timesteps - 1
+    return int(lag[~fallen].max()) if fallen[-1] else timesteps - 1

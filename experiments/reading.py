@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from experiments.columns import WORDS, check
+from experiments.columns import WORDS, checked
 from experiments.study import Run
 
 MOST_BYTES = 2**23
@@ -34,8 +34,7 @@ def read_tables(
     for header, bodies in _texts(runs, name, ends):
         try:
             text = io.BytesIO(b"\n".join([header, b"".join(body for _, body in bodies)]))
-            frame = pd.read_csv(text, low_memory=False, dtype=dict.fromkeys(WORDS, "category"))
-            check(frame, name)
+            frame = checked(pd.read_csv(text, low_memory=False, dtype=dict.fromkeys(WORDS, "category")), name)
         except ValueError:
             for i, _ in bodies:
                 runs[i].table(name)  # says which of them is damaged

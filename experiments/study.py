@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from experiments.columns import check
+from experiments.columns import checked
 from experiments.errors import UsageError
 from experiments.locks import read_info
 from experiments.results import Value, read_csv
@@ -51,9 +51,7 @@ class Run:
         """
         path = self.folder / f"{name}.csv"
         try:
-            table = read_csv(path)
-            check(table, name)
-            return table
+            return checked(read_csv(path), name)
         except (FileNotFoundError, pd.errors.EmptyDataError):
             return pd.DataFrame()
         except ValueError as error:
@@ -78,7 +76,7 @@ def read_runs(study: Path) -> list[Run]:
     """All runs of a study, by id; folders in which a run has only just begun are left out.
 
     Raises:
-        UsageError: a run.json or config.yaml that cannot be read.
+        UsageError: a run.json or config.yaml that cannot be read, or lacks what every run has.
     """
     runs = []
     for folder in sorted((study / "runs").iterdir()):
@@ -99,7 +97,7 @@ def read_runs(study: Path) -> list[Run]:
 
 def _need(folder: Path, file: str, content: Mapping[str, Any], *keys: str) -> None:
     for key in keys:
-        if key not in content:
+        if content.get(key) is None:
             raise UsageError(f"{folder}: its {file} has no {key}; delete the folder")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.marks import draw_line, explain, lines_of
+from experiments.marks import draw_line, explain, lines_of, spread_axis
 from experiments.style import Colours
 
 TABLES = ("summary",)
@@ -40,7 +40,9 @@ def draw(
     ax.plot(whole.index, whole, color="0.35", linestyle=":", linewidth=1, label="the whole sequence")
     explain(ax, "solved", linestyle="", marker="o", markersize=4)
     explain(ax, "not solved", linestyle="", marker="o", markersize=4, markerfacecolor="white")
+    spread_axis(ax, summary[x])
     ax.set(xlabel=x, ylabel="horizon, timesteps", title=title)
+    ax.set_ylim(bottom=0)
     return ax
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.analysis import wilson
-from experiments.marks import lines_of
+from experiments.marks import lines_of, spread_axis
 from experiments.style import Colours, is_crowded
 
 TABLES = ("summary",)
@@ -33,9 +33,7 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
         look: dict[str, Any] = {} if is_crowded() else {"marker": marker, "lw": 1.4 + 0.8 * above, "ms": 4 + above}
         ax.plot(share.index, share, color=colour, label=value, **look)
         ax.errorbar(share.index, share, yerr=errors, fmt="none", ecolor=colour, capsize=2, elinewidth=0.8)
-    places = data["summary"][x].dropna()
-    if len(places) and places.min() > 0 and places.max() >= 100 * places.min():
-        ax.set_xscale("log")
+    spread_axis(ax, data["summary"][x])
     ax.set(ylim=(-0.03, 1.03), xlabel=x, ylabel="share of runs solved")
     ax.yaxis.set_major_formatter("{x:.0%}")
     return ax

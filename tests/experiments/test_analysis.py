@@ -36,6 +36,7 @@ def test_the_horizon_is_the_largest_lag_with_a_thousandth_left():
     assert horizon(profile(1, 1e-4, 1e-2, 1e-5), 4) == 2
     assert horizon(profile(1, 1e-4, np.inf, np.nan), 4) == 3  # what overflows has not vanished
     assert horizon(profile(1, 10, np.nan, 1e-9), 4) == 2
+    assert horizon(profile(1, 1e-4, 1e-2, every=10), 30) == 29  # as far back as is seen
     assert horizon(profile(0, 1), 2) is None
     assert horizon(profile(), 2) is None
 

@@ -5,6 +5,7 @@ import pytest
 
 from experiments.config import build, compose
 from experiments.errors import UsageError
+from experiments.grid import expand
 from experiments.sweep import plan
 
 WRONG = {
@@ -80,6 +81,35 @@ def test_an_option_is_set_where_the_choice_has_it():
     assert Counter(clips) == dict.fromkeys(expected, 2)
     assert {(config.cell["name"], config.cell.get("forget_bias")) for config in points} == {("rnn", None), ("lstm", 3)}
     assert len(plan(["study=quickstart", "cell.forget_bias=0,1"]).configs) == 6 + 12 + 12
+    gains = {(c.init["name"], c.init.get("gain")) for c in plan(["study=vanishing", "init.gain=0.9"]).configs}
+    assert gains == {("default", None), ("orthogonal", 0.9)}
+
+
+def test_what_is_said_of_the_sweeper_and_of_scales_counts():
+    assert len(plan(["study=quickstart", "hydra.sweeper.params.seed='1,2'"]).configs) == 12
+    assert len(plan(["study=quickstart", "~hydra.sweeper.params.seed"]).configs) == 6
+    assert len(plan(["study=vanishing", "+scales.tiny=[{seed: 1}]", "scale=tiny"]).configs) == 1
+
+
+def test_an_option_of_the_studys_own_is_known(tmp_path, monkeypatch):
+    """A choice has what its YAML has and what the study's YAML gives it; a point that is trimmed is there once."""
+    (tmp_path / "own.py").write_text(OWN)
+    for name, text in {
+        "cell/listed.yaml": "_target_: own.Bare\n_partial_: true\nwidth: 1\n",
+        "cell/bare.yaml": "_target_: own.Bare\n_partial_: true\n",
+        "study/both.yaml": "# @package _global_\nstudy: {name: both}\ncell: {width: 3}\n",
+        "study/twice.yaml": (
+            "# @package _global_\nstudy: {name: twice}\nscales:\n  small:\n"
+            '    - {clip: "none,norm", clip.threshold: "1,10"}\n    - {clip: none, seed: 0}\n'
+        ),
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own", raising=False)
+    configs = plan(["study=both", "cell=listed,bare", "cell.width=1,2"], config_dir=tmp_path).configs
+    assert [config.cell["width"] for config in configs] == [1, 2, 1, 2]
+    assert len(expand(["study=twice", "seed=0"], tmp_path).points) == 3
 
 
 @pytest.mark.parametrize(
@@ -161,35 +191,35 @@ class Odd(Cell):
     ("choice", "override", "said"),
     [
         (
-            "_target_: mine.Bare\n_partial_: true\nwidth: 0\n",
+            "_target_: own.Bare\n_partial_: true\nwidth: 0\n",
             "init=default",
-            r"^cell=own .*: no width \(mine\.py, line 7\)$",
+            r"^cell=own .*: no width \(own\.py, line 7\)$",
         ),
         (
-            "_target_: mine.Bare\n_partial_: true\n",
+            "_target_: own.Bare\n_partial_: true\n",
             "init=orthogonal",
             r"^cell=own init=orthogonal .*Bare names no recurrent_",
         ),
         (
-            "_target_: mine.Odd\n_partial_: true\n",
+            "_target_: own.Odd\n_partial_: true\n",
             "init=default",
-            r"^cell\._target_=mine\.Odd: its arguments cannot be told",
+            r"^cell\._target_=own\.Odd: its arguments cannot be told",
         ),
         (
             "_target_: math.sqrt\n_partial_: true\n",
             "init=default",
             r"^cell=own .*: TypeError: math\.sqrt\(\) takes no keyword",
         ),
-        ("_target_: dict.fromkeys\n", "init=default", r"^dict\.fromkeys: cannot be found; is it"),
+        ("_target_: dict.fromkeys\n", "init=default", r"^Error loading 'dict\.fromkeys': Mod.* give --config-dir"),
         ("_target_: [\n", "init=default", r"own\.yaml"),
     ],
 )
 def test_what_is_wrong_with_a_choice_of_ones_own_is_one_line(tmp_path, monkeypatch, choice, override, said):
-    (tmp_path / "mine.py").write_text(OWN)
+    (tmp_path / "own.py").write_text(OWN)
     (tmp_path / "cell").mkdir()
     (tmp_path / "cell" / "own.yaml").write_text(choice)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    monkeypatch.delitem(sys.modules, "own", raising=False)
     with pytest.raises(UsageError, match=said) as error:
         build(compose(["cell=own", override], config_dir=tmp_path))
     assert "\n" not in str(error.value)

@@ -61,6 +61,15 @@ def test_a_gradient_that_falls_at_first_and_then_stays_has_vanished(run):
     assert sentence.endswith("a thousandth is left up to lag 10")
 
 
+def test_a_gradient_that_dips_and_comes_back_has_not_vanished(run):
+    dipped = run("rnn", h=[1, 1e-2, 1e-4, 1e-4, 1e-3, *[1e-2] * 5])
+    assert finding(dipped, outcomes([dipped])[0].iloc[0]) == (
+        "gradient reaches back to step 10 of 100: 0.01 times its size at the end"
+    )
+    (sentence,) = said(dipped).values()
+    assert sentence == "the gradient arrives at step 1 (gain a timestep 1.000 before training, 0.999 after)"
+
+
 def test_seeds_are_told_by_their_medians(run):
     seeds = [run("gru", seed, h=falling(by)) for seed, by in enumerate((0.5, 1, 1.5))]
     assert said(*seeds) == {
@@ -77,9 +86,9 @@ def test_a_gradient_that_grows_explodes_however_far_it_reaches(run):
 @pytest.mark.parametrize(
     ("error", "samples", "words"),
     [
-        (0.95, 200, "error 95% is worse than what chance scores (64%): nothing was learned"),
-        (0.62, 200, "error 62% cannot be told from what chance scores (64%) by 200 samples"),
-        (1.0, 5, "error 100% cannot be told from what chance scores (64%) by 5 samples"),
+        (0.95, 200, "error 95.0%, where chance scores 64%: nothing was learned"),
+        (0.62, 200, "error 62.0%, where chance scores 64%: no learning shows in 200 samples"),
+        (1.0, 1, "error 100.0%, where chance scores 64%: no learning shows in 1 sample"),
         (0.2, 200, "error 20.0%, where chance scores 64%"),
     ],
 )

@@ -237,11 +237,11 @@ def test_the_drawn_numbers_can_be_had_as_csv(study, figures):
         ({"view": View(where=["colour=1"])}, "--where colour=1: no run has the key colour"),
         (
             {"names": ["horizon"], "view": View(x="cell")},
-            "--figure horizon: needs a number in every run for its x axis, and cell is rnn, lstm",
+            "--figure horizon: needs numbers on its x axis, and cell is rnn, lstm",
         ),
         (
             {"names": ["cost"], "view": View(x="clip.threshold")},
-            "--figure cost: needs a number in every run for its x axis, and clip.threshold is none, 1",
+            "--figure cost: needs runs that differ in clip.threshold",
         ),
     ],
 )

@@ -102,7 +102,7 @@ def test_findings_say_how_far_the_gradient_reaches_and_whether_it_learned(tmp_pa
         "gradient falls to 1e-3 of its size within 10 steps back: "
         "inputs before step 90 of 100 do not train this network"
     )
-    assert vanishing.endswith("is worse than what chance scores (64%): nothing was learned")
+    assert vanishing.endswith("where chance scores 64%: nothing was learned")
     carried = said(*linear)
     assert carried.startswith("gradient reaches back to step 1 of 100: 1 times its size at the end; error")
     copying = said("task=copy", "task.length=5", "steps=1")

@@ -1,5 +1,6 @@
 """Many runs' CSV files as one table."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -63,6 +64,20 @@ def test_the_ends_are_the_rows_of_the_first_and_the_last_step(runs, steps, kept)
 def test_a_table_without_steps_has_no_ends(runs):
     text = text_of("jacobian", layer=[0, 0, 0], lag=[1, 2, 3])
     assert len(read_tables(runs(text, name="jacobian"), "jacobian", ends=True)) == 3
+
+
+@pytest.mark.parametrize("rest", ["", "1,0,h", "1,0,h,5,0,99999999999999999999\n"])
+def test_a_table_that_has_only_begun_is_none_and_a_number_may_be_large(runs, rest):
+    found = runs(text_of("gradients") + rest)
+    rows = rest.count("\n")
+    assert len(read_tables(found, "gradients")) == len(found[0].table("gradients")) == rows
+
+
+def test_a_column_that_was_added_later_may_be_missing(runs):
+    text = text_of("evaluation", step=[1], error=[0.5]).replace(",samples", "").replace(",\n", "\n")
+    found = runs(text, text_of("evaluation", step=[1], samples=[7]), name="evaluation")
+    assert read_tables(found, "evaluation")["samples"].tolist() == pytest.approx([np.nan, 7], nan_ok=True)
+    assert found[0].table("evaluation")["samples"].isna().all()
 
 
 @pytest.mark.parametrize(

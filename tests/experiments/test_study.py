@@ -31,6 +31,7 @@ def test_a_run_is_its_config_and_its_record(folder):
         (".hydra/config.yaml", "rnn", "[", "its config.yaml cannot be read"),
         (".hydra/config.yaml", "cell:\n", "cell\n", "its config.yaml cannot be read"),
         ("run.json", '"timesteps"', '"timestep"', "its run.json has no timesteps"),
+        ("run.json", '"timesteps": 9', '"timesteps": null', "its run.json has no timesteps"),
         ("run.json", "}", "", "its run.json cannot be read"),
     ],
 )
