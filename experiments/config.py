@@ -207,7 +207,7 @@ def build(config: Config) -> Parts:
         asked = " ".join(f"{group}={getattr(config, group)['name']}" for group in ("cell", "init", "task"))
         what = " ".join(f"{type(error).__name__}: {error}".split())
         frames = traceback.extract_tb(error.__traceback__)
-        where = [frame for frame in frames if "site-packages" not in frame.filename][-1]
+        where = ([frame for frame in frames if "site-packages" not in frame.filename] or frames)[-1]
         raise UsageError(f"{asked}: {what} ({Path(where.filename).name}, line {where.lineno})") from error
 
 

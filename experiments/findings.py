@@ -130,7 +130,7 @@ def _flows(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:
     if pd.isna(of_h) or of_h >= length - 1:
         return flow
     if of_c > of_h:
-        return f"{flow}; of h a thousandth is left up to lag {of_h:.0f}, of the cell state up to lag {of_c:.0f}"
+        return f"{flow}; a thousandth of h is left up to lag {of_h:.0f}, of the cell state up to lag {of_c:.0f}"
     return f"{flow}; a thousandth is left up to lag {of_h:.0f}"
 
 
@@ -142,9 +142,9 @@ def _fate(gain: float, length: int, reach: float = math.nan) -> str:
     """What becomes of the gradient over the whole sequence: a thousandfold, a thousandth, or neither.
 
     Args:
-        gain: a timestep, by which it has grown.
+        gain: a timestep; it tells whether the gradient explodes.
         length: of the sequence.
-        reach: the horizon, by which it has vanished; nan where the gain has to tell that, too.
+        reach: the horizon, which tells whether it vanishes; nan where the gain has to tell that, too.
     """
     log_total = length * math.log(gain)
     if log_total > math.log(1e3):

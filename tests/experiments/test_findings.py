@@ -46,7 +46,7 @@ def test_an_lstm_reaches_as_far_as_its_cell_state(run):
     )
     assert said(carried) == {
         "cell = lstm": "the gradient arrives at step 1 (gain a timestep 1.000 before training, 0.794 after); "
-        "of h a thousandth is left up to lag 30, of the cell state up to lag 99"
+        "a thousandth of h is left up to lag 30, of the cell state up to lag 99"
     }
 
 
