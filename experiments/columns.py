@@ -1,5 +1,7 @@
 """The CSV files of a run, and their columns in order; results/README.md says what they mean. Imports no torch."""
 
+import math
+
 import pandas as pd
 
 COLUMNS = {
@@ -32,7 +34,8 @@ def checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
     for column in COLUMNS[name]:
         if column not in table and column not in LATER:
             raise ValueError(f"it has no column {column}")
-    table = table.reindex(columns=list(dict.fromkeys([*COLUMNS[name], *table])))
+        if column not in table:
+            table = table.assign(**{column: math.nan})
     for column in map(str, table):
         if column not in WORDS and not pd.api.types.is_numeric_dtype(table[column]):
             wrong = pd.to_numeric(table[column], errors="coerce").isna() & table[column].notna()
