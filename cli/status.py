@@ -44,6 +44,7 @@ def status(
     from rich.console import Console
     from rich.live import Live
 
+    from experiments.errors import UsageError
     from experiments.study import find_study
 
     folder = find_study(study, results_dir)
@@ -51,6 +52,8 @@ def status(
     if not console.is_terminal:
         console = Console(width=200, height=10_000)
     states, looks = _look(folder)
+    if not states:
+        raise UsageError(f"{folder}: holds no run yet")
     if watch:
         with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False, transient=True) as live:
             while any(state.status in ("running", "waiting") for state in states):

@@ -61,6 +61,13 @@ def test_bad_input_is_one_line_and_nothing_written(bptt, tmp_path, command, wron
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("command", ["status", "plot", "report"])
+def test_a_study_without_runs_is_said(bptt, tmp_path, command):
+    (tmp_path / "results" / "empty" / "runs").mkdir(parents=True)
+    done = bptt(command, "empty")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "bptt: results/empty: holds no run yet\n")
+
+
 def test_cuda_where_there_is_none(bptt):
     import torch
 
