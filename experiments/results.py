@@ -154,9 +154,12 @@ class RunFolder:
 
 
 def to_csv(frame: pd.DataFrame, header: bool = True) -> str:
-    """A table in the format of the results folder: None is an empty field, nan is nan."""
-    text = frame.astype(object).map(lambda value: "nan" if isinstance(value, float) and math.isnan(value) else value)
-    return text.to_csv(index=False, header=header, lineterminator="\n")
+    """A table in the format of the results folder: None is an empty field, nan is nan, a whole number has no point."""
+    columns = {
+        name: ["nan" if isinstance(value, float) and math.isnan(value) else value for value in frame[name]]
+        for name in frame
+    }
+    return pd.DataFrame(columns, dtype=object).to_csv(index=False, header=header, lineterminator="\n")
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -16,6 +16,11 @@ def test_values_come_back_as_they_were(tmp_path):
     assert read_csv(tmp_path / "t.csv")["x"].tolist() == values
 
 
+def test_a_whole_number_has_no_point_also_beside_missing_ones():
+    frame = pd.DataFrame([{"a": 1, "b": 1.0}, {"a": None, "b": math.nan}, {"a": 3, "b": None}], dtype=object)
+    assert to_csv(frame) == "a,b\n1,1.0\n,nan\n3,\n"
+
+
 def test_missing_is_empty_and_nan_is_nan(tmp_path):
     table = Table(tmp_path / "t.csv", ("a", "b", "c"))
     table.append([(1, None, math.nan), (2, math.inf, "x")])
