@@ -12,6 +12,8 @@ from pathlib import Path
 from pydoc import locate
 from typing import Any
 
+import torch
+
 PACKAGES = ("torch", "numpy", "pandas", "hydra-core", "scikit-learn")
 
 
@@ -21,7 +23,7 @@ def provenance() -> dict[str, Any]:
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "git": _commit(Path(__file__).parent),
-        "versions": {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}},
+        "versions": {"python": platform.python_version(), **_versions()},
         "machine": {
             "host": platform.node(),
             "system": platform.platform(),
@@ -29,6 +31,11 @@ def provenance() -> dict[str, Any]:
             "cores": os.cpu_count(),
         },
     }
+
+
+def _versions() -> dict[str, str]:
+    """Of torch with its build, such as 2.13.0+cpu or 2.13.0+cu130, which the installed wheel's name may leave out."""
+    return {**{package: version(package) for package in PACKAGES}, "torch": str(torch.__version__)}
 
 
 def digest_of_source(targets: Sequence[str]) -> str:
