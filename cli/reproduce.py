@@ -69,9 +69,10 @@ def reproduce(
     extend_path(config_dir)
     known = claims_of_studies(config_dir)
     overrides = [word for word in studies or [] if "=" in word]
-    names = list(known) if everything else [word for word in studies or [] if "=" not in word]
-    if everything and (chosen := [word for word in studies or [] if "=" not in word]):
-        raise UsageError(f"reproduce --all {chosen[0]}: say --all, or which")
+    named = [word for word in studies or [] if "=" not in word]
+    if everything and named:
+        raise UsageError(f"reproduce --all {named[0]}: say --all, or which")
+    names = list(known) if everything else named
     if not names:
         raise UsageError(f"reproduce: say which: --all, or some of {', '.join(known)}")
     if unknown := [name for name in names if name not in known]:

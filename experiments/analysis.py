@@ -129,8 +129,10 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
 
 def _samples(run: Run, evaluation: Arrays) -> Value:
     """How many sequences an error is the mean of: as many as were asked for, where the file does not say it."""
+    if not evaluation:
+        return None
     known = _known(_column(evaluation, "samples"))
-    return int(known[0]) if len(known) else run.config.get("record.evaluate_samples") if evaluation else None
+    return int(known[0]) if len(known) else run.config.get("record.evaluate_samples")
 
 
 def _column(table: Arrays, name: str) -> np.ndarray:

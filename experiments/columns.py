@@ -32,9 +32,9 @@ def checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
         ValueError: a column is missing, or has a word for a number.
     """
     for column in COLUMNS[name]:
-        if column not in table and column not in LATER:
-            raise ValueError(f"it has no column {column}")
         if column not in table:
+            if column not in LATER:
+                raise ValueError(f"it has no column {column}")
             table = table.assign(**{column: math.nan})
     for column in map(str, table):
         if column not in WORDS and not pd.api.types.is_numeric_dtype(table[column]):

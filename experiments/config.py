@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, create_model, field_validator
 
 from experiments.composition import SCALE, composing, of_run
-from experiments.errors import UsageError
+from experiments.errors import UsageError, in_a_line
 from experiments.tasks.task import Task
 from models.network import RecurrentNetwork
 
@@ -200,15 +200,15 @@ def build(config: Config) -> Parts:
     try:
         return _construct(config)
     except HydraException as error:
-        what = "" if str(error).startswith("Error locating") else f"{str(error).splitlines()[0].rstrip(':')}: "
-        hint = "" if what else " If it is your own, give --config-dir."
-        raise UsageError(f"{what}{' '.join(str(error.__cause__ or '').split())}{hint}") from error
+        cause = " ".join(str(error.__cause__ or "").split())
+        if str(error).startswith("Error locating"):
+            raise UsageError(f"{cause} If it is your own, give --config-dir.") from error
+        raise UsageError(f"{str(error).splitlines()[0].rstrip(':')}: {cause}") from error
     except Exception as error:
         asked = " ".join(f"{group}={getattr(config, group)['name']}" for group in ("cell", "init", "task"))
-        what = " ".join(f"{type(error).__name__}: {error}".split())
         frames = traceback.extract_tb(error.__traceback__)
         where = ([frame for frame in frames if "site-packages" not in frame.filename] or frames)[-1]
-        raise UsageError(f"{asked}: {what} ({Path(where.filename).name}, line {where.lineno})") from error
+        raise UsageError(f"{asked}: {in_a_line(error)} ({Path(where.filename).name}, line {where.lineno})") from error
 
 
 def _construct(config: Config) -> Parts:

@@ -1,4 +1,9 @@
-"""What can be wrong with what the user asked for."""
+"""What can be wrong, and how an error is said in one line."""
+
+
+def in_a_line(error: BaseException) -> str:
+    """An error's kind and message, without the breaks that a message may have."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 class UsageError(Exception):

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from experiments.checkpoint import CHECKPOINT, Checkpoint, load
 from experiments.config import CHOICES, Config, Parts, build
+from experiments.errors import in_a_line
 from experiments.housekeeping import check_writable, empty
 from experiments.locks import lock
 from experiments.provenance import digest_of_source, provenance
@@ -74,7 +75,7 @@ def carry_out(config: Config, folder: Path, work: Work) -> Result:
                 return Result(folder, "running", None, 0.0, skipped=True)
             return _settled(folder) or _make(config, folder, parts, work)
     except OSError as error:
-        return Result(folder, "failed", _in_a_line(error), 0.0, skipped=False)
+        return Result(folder, "failed", in_a_line(error), 0.0, skipped=False)
 
 
 def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:
@@ -114,7 +115,7 @@ def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:
             record |= work(parts, files, saved)
         status = "completed" if record.get("diverged_at_step") is None else "diverged"
     except Exception as raised:
-        status, error = "failed", _in_a_line(raised)
+        status, error = "failed", in_a_line(raised)
         # A full disk is not the run's own fault: a sweep goes on with it by itself.
         record |= {"error": error, "traceback": traceback.format_exc(), "retry": isinstance(raised, OSError)}
     finally:
@@ -126,7 +127,7 @@ def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:
             if status in SETTLED and not record.get("retry"):
                 (folder / CHECKPOINT).unlink(missing_ok=True)
         except OSError as unwritten:  # a full disk: run.json keeps saying 'running'
-            status, error = "failed", error or _in_a_line(unwritten)
+            status, error = "failed", error or in_a_line(unwritten)
     return Result(folder, status, error, seconds, skipped=False)
 
 
@@ -149,10 +150,6 @@ def code_of(config: Config) -> dict[str, Any]:
     """What must be the same for a run to go on as it began: the packages' versions, and the source that makes it."""
     targets = [str(getattr(config, group)["_target_"]) for group in CHOICES]
     return {"versions": provenance()["versions"], "source": digest_of_source(targets)}
-
-
-def _in_a_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _now() -> str:
