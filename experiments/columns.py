@@ -7,7 +7,7 @@ import pandas as pd
 COLUMNS = {
     "metrics": ("step", "loss", "grad_norm", "clipped_grad_norm", "clip_scale", "lr"),
     "evaluation": ("step", "loss", "error", "solved", "chance_loss", "chance_error", "samples"),
-    "gradients": ("step", "layer", "state", "timestep", "lag", "grad_norm"),
+    "gradients": ("step", "layer", "state", "timestep", "lag", "grad_norm", "underflow"),
     "contributions": ("step", "parameter", "first_timestep", "last_timestep", "grad_norm", "share"),
     "parameters": ("step", "parameter", "grad_norm", "weight_norm", "update_norm", "spectral_radius", "sigma_max"),
     "gates": ("step", "layer", "gate", "timestep", "mean", "std", "saturated_low", "saturated_high"),
@@ -21,7 +21,7 @@ COLUMNS = {
 WORDS = ("state", "parameter", "gate")
 """The columns of words; all others are of numbers."""
 
-LATER = ("samples",)
+LATER = ("samples", "underflow")
 """The columns that were added: files of before have them not."""
 
 

@@ -103,6 +103,7 @@ class Config(Section):
     steps: PositiveInt
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     dtype: Literal["float32", "float64"]
+    flush_denormals: bool = False  # of runs that were made before there was a choice
     device: str
     threads: Annotated[int, Field(ge=1, le=1024)]
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
@@ -116,6 +117,11 @@ class Config(Section):
         if device not in here:
             raise ValueError(f"a device of this machine: {', '.join(here)}")
         return device
+
+    @property
+    def flushes_denormals(self) -> bool:
+        """Whether training rounds numbers below the smallest normal one to 0: only float32 comes that low."""
+        return self.flush_denormals and self.dtype == "float32"
 
     @property
     def study_folder(self) -> Path:
@@ -132,6 +138,8 @@ class Config(Section):
         """A readable name, and the hash of all that the results depend on: the same for the same run, in any study."""
         identity = self.model_dump(exclude={"study": True, "results_dir": True, "checkpoint_seconds": True})
         del identity["record"]["tensorboard"]
+        if not self.flushes_denormals:
+            del identity["flush_denormals"]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
         return f"{self.cell['name']}-{self.task['name']}-{self.clip['name']}-seed{self.seed}-{digest}"
 

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from experiments.checkpoint import CHECKPOINT, Checkpoint, load
 from experiments.config import CHOICES, Config, Parts, build
+from experiments.denormals import denormals
 from experiments.errors import in_a_line
 from experiments.housekeeping import check_writable, empty
 from experiments.locks import lock
@@ -49,7 +50,7 @@ It returns what run.json is to hold besides, `diverged_at_step` above all.
 """
 
 
-def carry_out(config: Config, folder: Path, work: Work) -> Result:
+def carry_out(config: Config, folder: Path, work: Work, *, flush_denormals: bool = False) -> Result:
     """Do the work of one run in its folder, and record how it ended; unless it is settled, or another process does it.
 
     A run that was cut off goes on from its checkpoint, where it has one. One that raises is recorded as failed, with
@@ -59,6 +60,7 @@ def carry_out(config: Config, folder: Path, work: Work) -> Result:
         config: of the run.
         folder: where its files go.
         work: to do.
+        flush_denormals: whether it is done with denormal numbers rounded to 0; see `denormals`.
 
     Raises:
         UsageError: the configuration cannot be built, or the folder not be written.
@@ -67,15 +69,16 @@ def carry_out(config: Config, folder: Path, work: Work) -> Result:
     if settled := _settled(folder):
         return settled
     torch.set_num_threads(config.threads)
-    parts = build(config)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with lock(folder) as free:
-            if not free:
-                return Result(folder, "running", None, 0.0, skipped=True)
-            return _settled(folder) or _make(config, folder, parts, work)
-    except OSError as error:
-        return Result(folder, "failed", in_a_line(error), 0.0, skipped=False)
+    with denormals(flushed=flush_denormals):
+        parts = build(config)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with lock(folder) as free:
+                if not free:
+                    return Result(folder, "running", None, 0.0, skipped=True)
+                return _settled(folder) or _make(config, folder, parts, work)
+        except OSError as error:
+            return Result(folder, "failed", in_a_line(error), 0.0, skipped=False)
 
 
 def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:

@@ -39,7 +39,7 @@ def run(config: Config) -> Result:
         save_network(parts.network, files.path / NETWORK)
         return {"diverged_at_step": diverged}
 
-    return carry_out(config, config.run_folder, work)
+    return carry_out(config, config.run_folder, work, flush_denormals=config.flushes_denormals)
 
 
 def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | None) -> int | None:

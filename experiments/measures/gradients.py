@@ -14,7 +14,8 @@ class Gradients(Measure):
 
     L is the mean over the batch of the losses l_b, and grad_norm = sqrt(mean over b of ||dl_b/ds_b||^2)
     = sqrt(batch) ||dL/ds||_F: it does not depend on the batch size. Norms are taken in float64, so that squares do not
-    underflow before the gradient itself does.
+    underflow before the gradient itself does. underflow is the share of the gradient's entries that are 0 or below the
+    smallest normal number of their dtype: no longer known to full precision.
     """
 
     def before_update(self, step: int, network: RecurrentNetwork, trace: list[Window]) -> Iterable[Row]:
@@ -27,5 +28,6 @@ class Gradients(Measure):
             timesteps, gradients = zip(*line, strict=True)
             stacked = torch.stack(gradients).flatten(1)
             norms = torch.linalg.vector_norm(stacked, dim=1, dtype=torch.float64) * gradients[0].shape[0] ** 0.5
-            for timestep, norm in zip(timesteps, norms.tolist(), strict=True):
-                yield step, layer, state, timestep, length - timestep, norm
+            underflow = (stacked.abs() < torch.finfo(stacked.dtype).tiny).double().mean(dim=1)
+            for timestep, norm, share in zip(timesteps, norms.tolist(), underflow.tolist(), strict=True):
+                yield step, layer, state, timestep, length - timestep, norm, share

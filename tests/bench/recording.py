@@ -8,8 +8,9 @@ that a drift of the machine's speed meets all alike:
     every     the same with `record.every=1`
     usual     a Python loop over torch's cells with retain_grad at each timestep: full resolution the usual way
 
-A round times each way in turn; `default` for record.every steps, of which one is recorded. Ratios are per step, over
-the bare time of the same round; the table shows the median over the rounds.
+Denormal numbers are flushed in all of them; tests/bench/denormals.py shows what they cost. A round times each way in
+turn; `default` for record.every steps, of which one is recorded. Ratios are per step, over the bare time of the same
+round; the table shows the median over the rounds.
 """
 
 import argparse
@@ -157,6 +158,7 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[50, 100, 200, 400])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     print(f"torch {torch.__version__}, one thread, batch {BATCH}, hidden {HIDDEN}, float32; {arguments.rounds} rounds")
     print("| cell | length | bare, ms a step | record=default | record.every=1 | loop with retain_grad |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")

@@ -41,7 +41,7 @@ def test_products_are_the_jacobian_of_the_whole_unrolled_stack(name, layer):
         CELLS[name], lambda cell: None, input_size=3, hidden_size=4, num_layers=2, output_size=1, readout_steps=1,
         dtype=torch.float64,
     )  # fmt: skip
-    length, start = 8, 3
+    length, start = 8, 5
     x = torch.randn(length, 1, 3, dtype=torch.float64)
     lower = unroll_states(net.cells[0], x)
     upper = unroll_states(net.cells[1], lower[1:, :, :4])
@@ -61,9 +61,13 @@ def test_products_are_the_jacobian_of_the_whole_unrolled_stack(name, layer):
     expected = torch.linalg.svdvals(torch.autograd.functional.jacobian(whole, own[start, 0]))
     inputs = x if layer == 0 else lower[1:, :, :4]
     (spectrum,), _ = spectra_of(net.cells[layer], inputs, {length - start})
-    assert spectrum.log_max.exp().item() == pytest.approx(expected[0].item(), rel=1e-10)
-    assert spectrum.log_min.exp().item() == pytest.approx(expected[-1].item(), rel=1e-7)
-    assert spectrum.log_mean.item() == pytest.approx(expected.log().mean().item(), rel=1e-8)
+    # Rounding moves every singular value of the product that autograd builds by a few units in the last place of the
+    # largest one (Weyl): relative to the smallest that is much.
+    rounding = 32 * torch.finfo(torch.float64).eps * expected[0] / expected
+    assert rounding[-1] < 1e-2
+    assert spectrum.log_max.item() == pytest.approx(expected[0].log().item(), abs=rounding[0].item())
+    assert spectrum.log_min.item() == pytest.approx(expected[-1].log().item(), abs=rounding[-1].item())
+    assert spectrum.log_mean.item() == pytest.approx(expected.log().mean().item(), abs=rounding.mean().item())
     assert spectrum.log_mean_squared.exp().item() == pytest.approx((expected**2).mean().item(), rel=1e-10)
 
 
