@@ -57,7 +57,7 @@ def test_a_changed_digit_is_found_and_named(tmp_path, finished):
     again = replayed(finished, tmp_path / "again")
     path = finished / "gradients.csv"
     lines = path.read_text().splitlines(keepends=True)
-    row, norm = lines[7], lines[7].strip().rpartition(",")[2]
+    row, norm = lines[7], lines[7].split(",")[5]
     changed = norm[:5] + str((int(norm[5]) + 1) % 10) + norm[6:]
     path.write_text("".join([*lines[:7], row.replace(norm, changed), *lines[8:]]))
     step, layer, state, timestep, lag = row.split(",")[:5]
