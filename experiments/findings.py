@@ -198,8 +198,8 @@ def read_probe(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
         readings.insert(1, Reading("gain in theory", _number(theory["gain"]), theory["law"]))
     readings += _bounds(run)
     exponents = run.table("lyapunov")
-    if len(exponents):
-        largest = float(exponents.loc[exponents["layer"] == 0, "exponent"].max())
+    largest = float(exponents.loc[exponents["layer"] == 0, "exponent"].max()) if len(exponents) else math.nan
+    if not math.isnan(largest):
         meaning = "nats a timestep; below 0 nearby states come together, above 0 they part: chaos"
         readings.append(Reading("largest Lyapunov exponent", _number(largest), meaning))
     readings.append(Reading("parameters", str(outcome["parameters"]), "trained numbers; does not depend on the length"))

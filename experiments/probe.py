@@ -104,15 +104,20 @@ def _probe_jacobians(config: Config, parts: Parts, files: RunFolder, inputs: Flo
         jacobians = backward_step_jacobians(cell, inputs, states)
         spectra, exponents = analyze(jacobians, lags, transient=length // 10)
         jacobian.append((layer, length - spectrum.lag, *_spectrum_row(spectrum)) for spectrum in spectra)
-        means = exponents.mean(dim=0).tolist()
-        lyapunov.append((layer, index, exponent) for index, exponent in enumerate(means, start=1))
+        means = exponents.mean(dim=0).tolist()  # -inf where the direction collapsed in any sample
+        lyapunov.append((layer, index, _known(exponent)) for index, exponent in enumerate(means, start=1))
         inputs = states[1:, :, : cell.hidden_size]
 
 
-def _spectrum_row(spectrum: Spectrum) -> tuple[int | float, ...]:
+def _spectrum_row(spectrum: Spectrum) -> tuple[int | float | None, ...]:
     """lag and the columns behind it; the mean of squares as a number, which may overflow, and as a logarithm."""
     ln10 = math.log(10)
     batch = len(spectrum.log_mean_squared)
     mean_squared = torch.logsumexp(spectrum.log_mean_squared, dim=0) - math.log(batch)
     means = [log.mean().item() / ln10 for log in (spectrum.log_max, spectrum.log_mean, spectrum.log_min)]
-    return spectrum.lag, *means, mean_squared.exp().item(), mean_squared.item() / ln10
+    return spectrum.lag, *map(_known, [*means, mean_squared.exp().item(), mean_squared.item() / ln10])
+
+
+def _known(value: float) -> float | None:
+    """None, an empty field, for what cannot be had because a state is nan."""
+    return None if math.isnan(value) else value
