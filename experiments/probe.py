@@ -37,14 +37,12 @@ def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
     trained = None if checkpoint is None else _load(checkpoint)
 
     def work(parts: Parts, files: RunFolder, _: Checkpoint | None) -> dict[str, Any]:
-        if trained is not None:
-            parts.network.load_state_dict(trained)
         parts.network.double()
         inputs = _probe_gradients(config, parts, files)
         _probe_jacobians(config, parts, files, inputs[:, : config.probe.samples])
         return {"kind": "probe", "checkpoint": None if checkpoint is None else checkpoint.name}
 
-    return carry_out(config, probe_folder(config, trained=checkpoint is not None), work)
+    return carry_out(config, probe_folder(config, trained=checkpoint is not None), work, trained=trained)
 
 
 def probe_folder(config: Config, *, trained: bool = False) -> Path:
