@@ -67,10 +67,12 @@ def predict(
 def _law(config: Config, cell: Cell, x: Float[Tensor, "time batch input"]) -> tuple[float, str, str] | None:
     """Gain per timestep, the state it is of, and the law it follows from."""
     init = str(config.init["_target_"]).removeprefix("models.initialization.")
+    if init not in ("default", "orthogonal", "gaussian", "identity"):
+        return None
     gain = abs(config.init.get("gain", 3**-0.5))  # torch's U(-k, k), k^2 = 1 / hidden: variance k^2 / 3
-    if type(cell) is LSTM and init in ("orthogonal", "gaussian", "identity") and gain == 0:
+    if type(cell) is LSTM and gain == 0:
         return _forget_gain(cell, x), "c", "no recurrent weights: the forget gate (Hochreiter, Schmidhuber 1997)"
-    if type(cell) is not RNN or init not in ("default", "orthogonal", "gaussian", "identity"):
+    if type(cell) is not RNN:
         return None
     drawn = init in ("default", "gaussian")
     if cell.nonlinearity == "identity":

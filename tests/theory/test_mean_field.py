@@ -100,7 +100,7 @@ def test_a_law_is_of_the_start_that_it_is_for():
 
 def test_a_users_own_start_and_cell_of_the_same_name_get_no_law():
     config, cells, x = theory_of("init=gaussian")
-    own = config.model_copy(update={"init": {**config.init, "_target_": "mine.gaussian"}})
+    own = config.model_copy(update={"init": {"name": "gaussian", "_target_": "mine.gaussian", "gain": "auto"}})
     assert predict(own, cells, x).gain is None
 
     class Steeper(RNN):
