@@ -62,7 +62,8 @@ def jacobian_profile(jacobian: Columns) -> Profile:
         return NOTHING
     rows = np.asarray(jacobian["layer"]) == 0
     lag, logs = (np.asarray(jacobian[column])[rows] for column in ("lag", "log10_mean_squared_sv"))
-    return Profile.of(lag, 10 ** (logs / 2))
+    with np.errstate(over="ignore", under="ignore"):
+        return Profile.of(lag, 10 ** (logs / 2))
 
 
 def gain_per_timestep(profile: Profile) -> float | None:

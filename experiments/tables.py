@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.analysis import outcomes
+from experiments.gradient_law import LAWS
 from experiments.reading import read_tables
 from experiments.study import Run
 
@@ -41,10 +42,9 @@ class Tables:
         return self._read[name, ends]
 
     def _beside(self, name: str) -> dict[str, list[Any]]:
-        """What goes with the measured: theory's law with the gradients, the thresholds with the steps."""
+        """What goes with the measured: the law of the gradient with the gradients, the thresholds with the steps."""
         if name == "gradients":
-            laws = [run.info.get("theory") or {} for run in self.runs]
-            return {f"theory_{key}": [law.get(key) for law in laws] for key in ("state", "gain", "bound")}
+            return {f"theory_{key}": [of(run) for run in self.runs] for key, of in LAWS.items()}
         if name == "metrics":
             return {key: [run.config.get(key) for run in self.runs] for key in ("clip", "clip.threshold")}
         return {}

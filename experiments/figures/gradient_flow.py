@@ -1,11 +1,13 @@
 """The gradient of the loss with respect to the state, by how far back in time: does it reach step 1?"""
 
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
+from experiments.gradient_law import with_law
 from experiments.marks import at_recorded_step, draw_line, explain, lines_of, mark_extremes
 from experiments.style import Colours
 
@@ -13,9 +15,8 @@ TABLES = ("gradients",)
 
 
 def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Layer 0, which reads the input."""
-    frame = data["gradients"]
-    return {"gradients": frame[frame["layer"] == 0]}
+    """Layer 0, which reads the input, with what theory says of it."""
+    return {"gradients": with_law(data["gradients"])}
 
 
 def draw(
@@ -38,7 +39,7 @@ def draw(
                 draw_line(ax, line, "lag", "grad_norm", label=label, colour=colour, marker=marker, **look)
                 mark_extremes(ax, line, "lag", "grad_norm", colour)
                 if which == "min":
-                    _draw_theory(ax, line[line["theory_state"] == state], colour)
+                    _draw_theory(ax, line, colour)
     if (frame["state"] == "c").any():
         explain(ax, "state c", linestyle="--")
     ax.set(xlabel="lag: timesteps before the end", ylabel="gradient norm $\\|dL/ds_t\\|$", title=title)
@@ -46,16 +47,15 @@ def draw(
 
 
 def _draw_theory(ax: Axes, line: pd.DataFrame, colour: str) -> None:
-    """The gain that theory gives the initialisation, dotted, and its bound, dash-dotted, from the norm at lag 0 on."""
-    if line.empty or line[["theory_gain", "theory_bound"]].isna().all(axis=None):
-        return
-    lags = sorted(line["lag"].unique())
-    start = line.loc[line["lag"] == 0, "grad_norm"].median()
-    for column, dashes in (("theory_gain", ":"), ("theory_bound", "-.")):
-        if line[column].notna().any():
-            gain = float(line[column].astype(float).median())
-            norms = [start * gain**lag for lag in lags]
-            ax.plot(lags, norms, color=colour, linestyle=dashes, linewidth=1, label=f"_{column}")
+    """The norms that theory gives the initialisation, dotted, and their bound, dash-dotted: medians, as the measured.
+
+    Neither sets the limits of the axis: a bound may be many orders of magnitude above what it bounds.
+    """
+    for column, name, dashes in (("predicted", "theory_gain", ":"), ("bound", "theory_bound", "-.")):
+        norms = line.groupby("lag")[column].median().dropna()
+        if len(norms):
+            look: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1}
+            ax.add_artist(Line2D(norms.index, norms, label=f"_{name}", transform=ax.transData, **look))
 
 
 NOTHING = "gradients.csv has no layer 0"
@@ -63,5 +63,5 @@ ENDS = True
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
 READING = (
     "A straight line falling to the right is a gradient that vanishes exponentially; a rising one explodes. "
-    "Dotted: theory, where it says something; dash-dotted: the bound by the largest singular value."
+    "Dotted: theory, where it applies; dash-dotted: an upper bound by the largest singular values, where it is one."
 )
