@@ -18,6 +18,7 @@ NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "gain_at_init": ("gain before", lambda v: f"{v:.3f}"),
     "gain_per_timestep": ("gain after", lambda v: f"{v:.3f}"),
     "horizon": ("horizon", lambda v: f"{v:.0f}"),
+    "horizon_resolution": ("lags apart", lambda v: f"{v:.0f}"),
     "max_grad_norm": ("max norm", lambda v: f"{v:.3g}"),
     "clipped_fraction": ("clipped", lambda v: f"{v:.0%}"),
     "seconds": ("seconds", lambda v: f"{v:.1f}"),
@@ -29,12 +30,13 @@ PROBE_NUMBERS = {
     "gain_per_timestep": ("gain", NUMBERS["gain_per_timestep"][1]),
     "gain_at_init": ("gradient's gain", NUMBERS["gain_at_init"][1]),
     "horizon": NUMBERS["horizon"],
+    "horizon_resolution": NUMBERS["horizon_resolution"],
     "max_grad_norm": NUMBERS["max_grad_norm"],
     "seconds": NUMBERS["seconds"],
 }
 """The same of probes, where nothing is trained."""
 
-DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "chance", "seed")
+DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "lags apart", "chance", "seed")
 """What is left out first where the terminal is narrow; summary.csv has it all."""
 
 
@@ -44,7 +46,8 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     Many runs are printed a line a configuration, with the medians over its seeds.
     """
     from experiments.analysis import summarize
-    from experiments.findings import by_configuration, finding
+    from experiments.configurations import by_configuration
+    from experiments.findings import finding
     from experiments.study import compared_keys, differing_keys, read_runs
 
     runs = read_runs(study)

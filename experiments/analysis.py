@@ -114,13 +114,18 @@ def _flows(run: Run, gradients: Arrays) -> dict[tuple[int, str], Flow]:
     states = sorted(set(zip(gradients["layer"].tolist(), gradients["state"].tolist(), strict=True)))
     if run.info["readout_steps"] > 1:
         return dict.fromkeys(states, UNKNOWN)
+    return {(layer, state): _flow(run, *gradient_profiles(gradients, layer, state)) for layer, state in states}
+
+
+def smallest_normal(run: Run) -> float:
+    """The smallest positive normal number that a gradient of this run can hold; a probe computes in float64."""
     dtype = "float64" if run.is_probe else run.config.get("dtype")
-    return {(layer, state): _flow(run, *gradient_profiles(gradients, layer, state), dtype) for layer, state in states}
+    return float(np.finfo(np.float64 if dtype == "float64" else np.float32).tiny)
 
 
-def _flow(run: Run, first: Profile, last: Profile, dtype: Value) -> Flow:
+def _flow(run: Run, first: Profile, last: Profile) -> Flow:
     """From the profiles of the first and the last recorded step."""
-    smallest = float(np.finfo(np.float64 if dtype == "float64" else np.float32).tiny)
+    smallest = smallest_normal(run)
     before, after = (horizon(profile, run.info["timesteps"], smallest) for profile in (first, last))
     return {
         "gain_per_timestep": gain_per_timestep(last),
@@ -136,7 +141,7 @@ def _flow(run: Run, first: Profile, last: Profile, dtype: Value) -> Flow:
 def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian: Arrays) -> dict[str, Value]:
     """The numbers of summary.csv for one run, with the flow of h in layer 0; None where one cannot be had."""
     if run.is_probe:
-        products = _flow(run, NOTHING, jacobian_profile(jacobian), "float64")
+        products = _flow(run, NOTHING, jacobian_profile(jacobian))
         flow = flow | {key: value for key, value in products.items() if not key.endswith("_at_init")}
     loss, norms, scales = (_column(metrics, name) for name in ("loss", "grad_norm", "clip_scale"))
     errors, solved = _known(_column(evaluation, "error")), _column(evaluation, "solved") == 1

@@ -117,8 +117,8 @@ class Horizon(NamedTuple):
 def horizon(profile: Profile, timesteps: int, smallest: float = float(np.finfo(np.float32).tiny)) -> Horizon:
     """The horizon of a profile. Between recorded lags, ln grad_norm is taken as a straight line.
 
-    A norm of 0 is below what the numbers can hold. It counts as the smallest normal one, so that the straight line falls
-    no faster than was measured: the horizon is then rather too large. A norm that is not finite has not fallen.
+    A norm of 0 is below what the numbers can hold. It counts as the smallest normal one, so that the line falls no
+    faster than was measured: the horizon is then rather too large. A norm that is not finite has not fallen.
 
     Args:
         profile: The norms.
