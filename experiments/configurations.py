@@ -124,7 +124,7 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], summary: pd.DataFrame) -> 
     pairs = zip(flow["horizon"], flow["arriving"], strict=True)
     fates = pd.Series([fate_of(reach, left, length) for reach, left in pairs]).value_counts()
     what = "ds_T/ds_t" if runs[0].is_probe else gradient_of(runs[0], "c" if carried else "h")
-    known = "" if len(flow) == len(runs) else f" in the {len(flow)} runs that have it"
+    known = "" if len(flow) == len(runs) else f" in {len(flow)} of them"
     details = []
     if "vanishes" in fates:
         every = recorded_every(flow["apart"].max())
@@ -162,7 +162,7 @@ def _errors(runs: Sequence[Run], summary: pd.DataFrame) -> str:
         return ""
     errors = pd.Series([float(row[0]) for row in rows])
     verdicts = pd.Series([against_chance(*row[:4]) for row in rows]).value_counts()
-    known = f" of {len(rows)} runs" if len(rows) < len(runs) else ""
+    known = f" in {len(rows)} of them" if len(rows) < len(runs) else ""
     words = f"best error{known} {_spread(errors, '{:.1%}')}, chance {percent(rows[0][1])}: {_counted(verdicts)}"
     solved = [bool(row[4]) for row in rows if pd.notna(row[4])]
     if not any(solved):

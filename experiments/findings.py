@@ -148,7 +148,9 @@ def against_chance(error: float, chance: float, samples: float, tries: int) -> s
     noise = deviations * math.sqrt(max(chance * (1 - chance), 0.0) / samples)
     if error > chance + noise:
         return "worse than chance"
-    return "better than chance" if error < chance - noise else f"no better than chance on {samples:.0f} sequences"
+    if error < chance - noise:
+        return "better than chance"
+    return f"no better than chance on {samples:.0f} sequence{'s' * (samples > 1)}"
 
 
 def evaluations_of(run: Run) -> int:
@@ -188,6 +190,7 @@ def _updates(run: Run) -> str:
     if parameters.empty or run.is_probe:
         return ""
     whole = parameters[~parameters["parameter"].astype(str).str.contains("[", regex=False)]
+    whole = whole[whole["step"] != run.info.get("diverged_at_step")]  # the step that made no update
     squares = (whole.set_index("step")[["update_norm", "weight_norm"]] ** 2).groupby("step").sum()
     sizes = (squares["update_norm"] / squares["weight_norm"]) ** 0.5
     sizes = sizes[np.isfinite(sizes)]
@@ -250,9 +253,8 @@ def _jacobian(outcome: Mapping[str, Any], length: int) -> str:
     reach, left = outcome["horizon"], outcome["arriving"]
     if reach is None or left is None:
         return "of ds_T/ds_t; not known: too few recorded timesteps, or no gradient"
-    return (
-        f"of ds_T/ds_t; {fate_of(reach, left, length)}: {number(left)} times its size at the earliest recorded timestep"
-    )
+    size = f"its norm at the earliest recorded timestep is {number(left)} times that at the last"
+    return f"of ds_T/ds_t; {fate_of(reach, left, length)}: {size}"
 
 
 def _bounds(run: Run) -> list[Reading]:

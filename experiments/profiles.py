@@ -106,7 +106,7 @@ class Horizon(NamedTuple):
 
     Attributes:
         lag: The largest lag at which grad_norm is at least 1e-3 of its value at lag 0; T - 1 where the earliest
-            recorded timestep still has that much. None where lag 0 has no finite gradient.
+            recorded timestep still has that much. None where lag 0 has no finite gradient, or is the only recorded lag.
         resolution: Distance between the recorded lags around it: 1 where every timestep is recorded.
     """
 
@@ -126,7 +126,7 @@ def horizon(profile: Profile, timesteps: int, smallest: float = float(np.finfo(n
         smallest: The smallest positive normal number of the floating-point type.
     """
     lag, logs = profile
-    if not len(logs) or not np.isfinite(logs[0]):
+    if len(logs) < 2 or not np.isfinite(logs[0]):
         return Horizon(None, None)
     level = logs[0] - LOG_THOUSAND
     held = int(np.flatnonzero(~(logs < level)).max())

@@ -41,7 +41,8 @@ def test_the_horizon_is_the_largest_lag_with_a_thousandth_left():
     assert horizon(profile(1, 1e-4, np.inf, np.nan), 4).lag == 3  # what overflows has not vanished
     assert horizon(profile(1, 10, np.nan, 1e-9), 4).lag == 2
     assert horizon(profile(1, 1e-4, 1e-2, every=10), 30).lag == 29  # as far back as is seen
-    assert horizon(profile(0, 1), 2) == horizon(profile(), 2) == (None, None)
+    for unknown in (profile(), profile(1), profile(0, 1), profile(np.nan, 1)):
+        assert horizon(unknown, 2) == (None, None)
 
 
 @pytest.mark.parametrize("every", [1, 7, 40, 200])
