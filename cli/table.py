@@ -73,14 +73,26 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     if len(table) > MOST_ROWS:
         console.print(f"and {len(table) - MOST_ROWS} more: {study / 'summary.csv'}", highlight=False, markup=False)
     if len(runs) == 1 and not probes:
-        sentence = finding(runs[0], {str(key): value for key, value in rows.iloc[0].items()})
-        console.print(f"finding: {sentence}", soft_wrap=not console.is_terminal, highlight=False, markup=False)
+        _print_finding(console, "finding", finding(runs[0], {str(key): value for key, value in rows.iloc[0].items()}))
     elif not probes:
         found = by_configuration(runs, rows, states)
         for name, sentence in list(found.items())[:MOST_FINDINGS]:
-            console.print(f"{name}: {sentence}", soft_wrap=not console.is_terminal, highlight=False, markup=False)
+            _print_finding(console, name, sentence)
         if len(found) > MOST_FINDINGS:
             console.print(f"and {len(found) - MOST_FINDINGS} more: bptt report {study}", highlight=False, markup=False)
+
+
+def _print_finding(console: "Console", name: str, sentence: str) -> None:
+    """Print a finding: in a terminal each of its parts on a line of its own, in a pipe all on one line."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if not console.is_terminal:
+        console.print(f"{name}: {sentence}", soft_wrap=True, highlight=False, markup=False)
+        return
+    console.print(Text(name))
+    for part in sentence.split("; "):
+        console.print(Padding(Text(part), (0, 0, 0, 2)))
 
 
 def _console() -> "Console":

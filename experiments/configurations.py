@@ -1,8 +1,10 @@
 """The findings of each configuration: what its runs, which differ in their seed only, say together."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from experiments.analysis import FLOW, NORMS, outcomes
@@ -36,6 +38,8 @@ def by_configuration(runs: Sequence[Run], summary: pd.DataFrame, states: pd.Data
     of_c = states[(states["layer"] == 0) & (states["state"] == "c")].set_index("run_id")[list(FLOW)]
     of_c = of_c.drop([run.id for run in runs if run.is_probe], errors="ignore")  # a probe's are of h and c together
     summary = summary.join(of_c.add_suffix(OF_C), on="run_id")
+    numbers = [*FLOW, *(name + OF_C for name in FLOW), *NORMS, "clipped_fraction"]
+    summary = summary.astype(dict.fromkeys(numbers, float))
     keys = compared_keys(runs) or ["cell"]
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, run in enumerate(runs):
@@ -81,7 +85,7 @@ def _describe(runs: Sequence[Run], summary: pd.DataFrame) -> str:
         if count := int((summary["status"] == status).sum()):
             sentences.append(f"{count} of {len(runs)} runs {status}" if len(runs) > 1 else status)
     found = "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
-    return f"{_count(runs)}, medians (ranges): {found}" if len(runs) > 1 else found
+    return f"medians (ranges) over {_count(runs)}; {found}" if len(runs) > 1 else found
 
 
 def _count(runs: Sequence[Run]) -> str:
@@ -114,40 +118,37 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], summary: pd.DataFrame) -> 
     """
     gain = "gain_at_init" if at else "gain_per_timestep"
     columns = [f"horizon{at}", f"arriving{at}", gain, "horizon_resolution"]
-    of_h, of_c = (summary[[name + suffix for name in columns]].astype(float) for suffix in ("", OF_C))
-    carried = of_c.iloc[:, 0].median() > of_h.iloc[:, 0].median()
-    flow = (of_c if carried else of_h).set_axis(["horizon", "arriving", "gain", "apart"], axis=1)
-    flow = flow.dropna(subset="arriving")
-    if flow.empty:
+    of_h, of_c = (summary[[name + suffix for name in columns]].to_numpy() for suffix in ("", OF_C))
+    both = ~np.isnan(of_h[:, 0] + of_c[:, 0])
+    carried = both.any() and np.median(of_c[both, 0]) > np.median(of_h[both, 0])
+    flow = of_c if carried else of_h
+    horizons, left, gains, apart = flow[~np.isnan(flow[:, 1])].T
+    if not len(left):
         return ""
     length = max(run.info["timesteps"] for run in runs)
-    pairs = zip(flow["horizon"], flow["arriving"], strict=True)
-    fates = pd.Series([fate_of(reach, left, length) for reach, left in pairs]).value_counts()
+    fates = [fate_of(reach, there, length) for reach, there in zip(horizons, left, strict=True)]
     what = "ds_T/ds_t" if runs[0].is_probe else gradient_of(runs[0], "c" if carried else "h")
-    known = "" if len(flow) == len(runs) else f" in {len(flow)} of them"
+    known = "" if len(left) == len(runs) else f" in {len(left)} of them"
     details = []
     if "vanishes" in fates:
-        every = recorded_every(flow["apart"].max())
-        details.append(f"horizon {_spread(flow['horizon'], '{:.0f}')} of {length - 1}{every}")
-    if set(fates.index) != {"vanishes"}:
-        left = _spread(flow["arriving"], "{:.3g}")
-        details.append(f"its norm at the earliest recorded timestep is {left} times that at the last")
-    if flow["gain"].notna().all():
-        digits = "{:.3f}" if flow["gain"].between(0.01, 100).all() else "{:.3g}"
-        details.append(f"gain {_spread(flow['gain'], digits)} per timestep")
+        details.append(f"horizon {_spread(horizons, '{:.0f}')} of {length - 1}{recorded_every(apart.max())}")
+    if set(fates) != {"vanishes"}:
+        details.append(f"{_spread(left, '{:.3g}')} times as large at the earliest recorded timestep")
+    if not np.isnan(gains).any():
+        digits = "{:.3f}" if gains.min() > 0.01 and gains.max() < 100 else "{:.3g}"
+        details.append(f"gain {_spread(gains, digits)} per timestep")
     return f"{when}, {what}{known} {_counted(fates)}: {', '.join(details)}"
 
 
-def _counted(fates: "pd.Series[int]") -> str:
-    """'vanishes', or 'vanishes in 2 runs, arrives in 1'."""
-    if len(fates) == 1:
-        return str(fates.index[0])
-    return ", ".join(f"{fate} in {count}" for fate, count in fates.items())
+def _counted(words: Sequence[str]) -> str:
+    """'vanishes', or 'vanishes in 2, arrives in 1'."""
+    counts = Counter(words).most_common()
+    return words[0] if len(counts) == 1 else ", ".join(f"{word} in {count}" for word, count in counts)
 
 
-def _spread(values: "pd.Series[float]", form: str) -> str:
+def _spread(values: np.ndarray, form: str) -> str:
     """The median, and from the smallest to the largest where they differ."""
-    low, middle, high = (form.format(value) for value in (values.min(), values.median(), values.max()))
+    low, middle, high = (form.format(of(values)) for of in (np.min, np.median, np.max))
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
@@ -160,8 +161,8 @@ def _errors(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     ]
     if not rows:
         return ""
-    errors = pd.Series([float(row[0]) for row in rows])
-    verdicts = pd.Series([against_chance(*row[:4]) for row in rows]).value_counts()
+    errors = np.array([row[0] for row in rows], float)
+    verdicts = [against_chance(*row[:4]) for row in rows]
     known = f" in {len(rows)} of them" if len(rows) < len(runs) else ""
     words = f"best error{known} {_spread(errors, '{:.1%}')}, chance {percent(rows[0][1])}: {_counted(verdicts)}"
     solved = [bool(row[4]) for row in rows if pd.notna(row[4])]
@@ -172,10 +173,10 @@ def _errors(runs: Sequence[Run], summary: pd.DataFrame) -> str:
 
 def _norms_of_all(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     """The distribution of the gradient's norm while several runs trained: medians over the runs, the largest of all."""
-    norms = summary[[*NORMS, "clipped_fraction"]].astype(float).dropna()
+    norms = summary[[*NORMS, "clipped_fraction"]].dropna()
     if norms.empty or runs[0].is_probe or min(int(run.config.get("steps") or 1) for run in runs) < FEWEST_STEPS:
         return ""
     typical = {**norms.median(), "max_grad_norm": norms["max_grad_norm"].max()}
-    cut = cut_by(runs[0], f"{_spread(norms['clipped_fraction'], '{:.0%}')} of the steps")
+    cut = cut_by(runs[0], f"{_spread(norms['clipped_fraction'].to_numpy(), '{:.0%}')} of the steps")
     words = f"gradient norm over all steps: {quantiles(typical)}{' in any run' if len(norms) > 1 else ''}"
     return f"{words}; {cut}" if cut else words

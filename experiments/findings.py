@@ -37,9 +37,10 @@ def finding(run: Run, outcome: Mapping[str, Any]) -> str:
 
 def _ended(run: Run) -> str:
     """Where a run stands that did not complete."""
-    status, metrics = run.info["status"], run.table("metrics")
+    status = run.info["status"]
     if status == "completed":
         return ""
+    metrics = run.table("metrics")
     if metrics.empty:
         return f"{status} before the first step"
     last = metrics.iloc[-1]
@@ -165,8 +166,8 @@ def _norms(run: Run, outcome: Mapping[str, Any]) -> str:
     steps = 0 if metrics.empty else int(metrics["grad_norm"].notna().sum())
     if steps < FEWEST_STEPS or run.is_probe:
         return ""
-    would_cut = f"a threshold of {number(outcome['p90_grad_norm'])} would cut at most 10% of them"
-    cut = cut_by(run, f"{percent(outcome['clipped_fraction'])} of them") or would_cut
+    would_cut = f"a threshold of {number(outcome['p90_grad_norm'])} would cut at most 10% of the steps"
+    cut = cut_by(run, f"{percent(outcome['clipped_fraction'])} of the steps") or would_cut
     return f"gradient norm over {steps} steps: {quantiles(outcome)}; {cut}"
 
 
@@ -189,17 +190,23 @@ def _updates(run: Run) -> str:
     parameters = run.table("parameters")
     if parameters.empty or run.is_probe:
         return ""
-    whole = parameters[~parameters["parameter"].astype(str).str.contains("[", regex=False)]
-    whole = whole[whole["step"] != run.info.get("diverged_at_step")]  # the step that made no update
-    squares = (whole.set_index("step")[["update_norm", "weight_norm"]] ** 2).groupby("step").sum()
-    sizes = (squares["update_norm"] / squares["weight_norm"]) ** 0.5
-    sizes = sizes[np.isfinite(sizes)]
-    if sizes.empty:
+    whole = np.array(["[" not in name for name in parameters["parameter"]])  # not a gate's block of one
+    made = parameters["step"].to_numpy() != run.info.get("diverged_at_step")  # a step that diverged made no update
+    steps, at = np.unique(parameters["step"].to_numpy()[whole & made], return_inverse=True)
+    update, weight = (
+        np.bincount(at, parameters[column].to_numpy(float)[whole & made] ** 2)
+        for column in ("update_norm", "weight_norm")
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sizes = np.sqrt(update / weight)
+    known = np.isfinite(sizes)
+    steps, sizes = steps[known], sizes[known]
+    if not len(sizes):
         return ""
-    largest = f"{percent(sizes.max())} of the weights' norm at step {sizes.idxmax()}"
+    largest = f"{percent(sizes.max())} of the weights' norm at step {steps[sizes.argmax()]}"
     if len(sizes) == 1:
         return f"update: {largest}"
-    return f"updates: median {percent(sizes.median())}, largest {largest} ({len(sizes)} recorded)"
+    return f"updates: median {percent(np.median(sizes))}, largest {largest} ({len(sizes)} recorded)"
 
 
 class Reading(NamedTuple):
@@ -253,7 +260,7 @@ def _jacobian(outcome: Mapping[str, Any], length: int) -> str:
     reach, left = outcome["horizon"], outcome["arriving"]
     if reach is None or left is None:
         return "of ds_T/ds_t; not known: too few recorded timesteps, or no gradient"
-    size = f"its norm at the earliest recorded timestep is {number(left)} times that at the last"
+    size = f"{number(left)} times as large at the earliest recorded timestep"
     return f"of ds_T/ds_t; {fate_of(reach, left, length)}: {size}"
 
 

@@ -84,7 +84,7 @@ def test_a_gradient_that_vanishes_is_spoken_of_at_its_step_only(write):
         "at step 51, the gradient arrives: at timestep 10 of 100, the earliest recorded, its norm is 1 "
     )
     assert together.startswith("before training, the gradient vanishes: horizon 30 of 99, recorded every 10 timesteps")
-    assert "; at step 51, the gradient arrives: its norm at the earliest recorded timestep is 1 times" in together
+    assert "; at step 51, the gradient arrives: 1 times as large at the earliest recorded timestep" in together
     for sentence in (one, together):
         assert "solved" in sentence
         assert "do not train" not in sentence
@@ -131,7 +131,7 @@ def test_an_explosion_is_not_said_to_arrive(write):
 def test_a_gradient_beyond_the_numbers_is_placed_between_two_recorded_timesteps(write):
     run = write("rnn", dtype="float32", states={"h": (FLAT, [1, 1e20, 1e38, *[math.inf] * 7])})
     assert said(run) == "at step 51, the gradient leaves the range of float32 between timesteps 80 and 70 of 100"
-    assert "explodes: its norm at the earliest recorded timestep is inf times" in said_together(run)
+    assert "explodes: inf times as large at the earliest recorded timestep" in said_together(run)
 
 
 @pytest.mark.parametrize("norms", [[math.nan] * 10, [math.inf] * 10, [0.0] * 10, [1.0, *[math.nan] * 9]])
@@ -148,6 +148,11 @@ def test_an_lstm_is_judged_by_the_state_that_carries_its_gradient(write):
     assert "vanish" not in said(run) + said_together(run)
 
 
+def test_a_seed_that_failed_does_not_hide_the_cell_state(write):
+    runs = [write("lstm", 0, states={"h": (FLAT, falling(1)), "c": (FLAT, FLAT)}), write("lstm", 1)]
+    assert "at step 51, the gradient of the cell state in 1 of them arrives" in said_together(*runs)
+
+
 def test_a_stack_says_which_layer_it_speaks_of(write):
     run = write("rnn", states={"h": (FLAT, FLAT)}, model__num_layers=2)
     assert "the gradient in layer 0 arrives" in said(run)
@@ -157,7 +162,7 @@ def test_a_stack_says_which_layer_it_speaks_of(write):
 def test_seeds_that_differ_are_counted(write):
     runs = [write("gru", seed, states={"h": (FLAT, falling(by))}) for seed, by in enumerate((0.1, 1, 1.5))]
     sentence = said_together(*runs)
-    assert sentence.startswith("3 seeds, medians (ranges): before training, the gradient arrives: ")
+    assert sentence.startswith("medians (ranges) over 3 seeds; before training, the gradient arrives: ")
     assert "vanishes in 2, arrives in 1: horizon 30 (20 to 99) of 99" in sentence
 
 
@@ -263,7 +268,7 @@ def test_the_norms_and_what_a_threshold_would_cut(write):
     run = write("rnn", tables={"metrics": metrics(norms)}, clip="none")
     assert said(run) == (
         "gradient norm over 100 steps: median 50, 90% up to 90, 99% up to 99, largest 100; "
-        "a threshold of 90 would cut at most 10% of them"
+        "a threshold of 90 would cut at most 10% of the steps"
     )
     assert (norms > 90).mean() <= 0.1
     assert said_together(run).endswith("median 50, 90% up to 90, 99% up to 99, largest 100")
@@ -273,7 +278,7 @@ def test_what_the_runs_own_clipping_cut(write):
     scales = [0.5] * 30 + [1.0] * 70
     table = metrics(np.full(100, 3.0), clip_scale=scales)
     runs = [write("rnn", seed, tables={"metrics": table}, clip="norm", clip__threshold=1.5) for seed in range(2)]
-    assert said(runs[0]).endswith("largest 3; clip=norm at 1.5 cut 30% of them")
+    assert said(runs[0]).endswith("largest 3; clip=norm at 1.5 cut 30% of the steps")
     assert said_together(*runs).endswith("largest 3 in any run; clip=norm at 1.5 cut 30% of the steps")
 
 
@@ -347,7 +352,7 @@ def read(run):
 def test_a_probe_says_what_its_jacobians_show_and_not_what_a_fit_makes_of_them(probe, norms, fate):
     run = probe(norms)
     assert read(run)["gain per timestep"].meaning.startswith(f"of ds_T/ds_t; {fate}: ")
-    assert f"is {norms[-1]:.3g} times that at the last" in read(run)["gain per timestep"].meaning
+    assert f"{norms[-1]:.3g} times as large at the earliest" in read(run)["gain per timestep"].meaning
     assert (read(run)["horizon"].value == "99") == (fate != "vanishes")
     assert read(run)["horizon"].meaning.endswith("recorded every 10 timesteps")
     assert f"untrained, ds_T/ds_t {fate}" in said_together(run)
