@@ -54,6 +54,11 @@ def _flow(run: Run) -> str:
     gradients, length = run.table("gradients"), run.info["timesteps"]
     if gradients.empty:
         return ""
+    overflow = run.info.get("overflow") or {}
+    if overflow.get("timestep") is not None:
+        state = f"{overflow['state']} in layer {overflow['layer']}"
+        where = f"at timestep {overflow['timestep']} of {length}"
+        return f"the gradient of {state} leaves the range of {run.config.get('dtype')} {where}"
     if run.info["readout_steps"] > 1:
         return losses_add_up(run)
     profiles = {state: gradient_profiles(gradients, state=state)[1] for state in ("h", "c")}
@@ -236,12 +241,14 @@ def read_probe(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
         meaning = f"largest lag, of {length - 1}, at which ds_T/ds_t has a thousandth of its size{apart}"
         readings.append(Reading("horizon", str(outcome["horizon"]), meaning))
     theory = run.info.get("theory")
-    if theory and not run.info.get("checkpoint"):
-        readings.insert(1, Reading("gain in theory", number(theory["gain"]), theory["law"]))
+    if theory and theory["gain"] is not None and not run.info.get("checkpoint"):
+        alone = run.config.get("model.num_layers") == 1 and run.info["readout_steps"] == 1
+        meaning = theory["law"] if alone else f"{theory['law']}; of layer 0's Jacobian, not of the gradient"
+        readings.insert(1, Reading("gain in theory", number(theory["gain"]), meaning))
     readings += _bounds(run)
     exponents = run.table("lyapunov")
-    if len(exponents):
-        largest = float(exponents.loc[exponents["layer"] == 0, "exponent"].max())
+    largest = float(exponents.loc[exponents["layer"] == 0, "exponent"].max()) if len(exponents) else math.nan
+    if not math.isnan(largest):
         meaning = "nats per timestep; below 0 nearby states converge, above 0 they part"
         readings.append(Reading("largest Lyapunov exponent", number(largest), meaning))
     readings.append(Reading("parameters", str(outcome["parameters"]), "trained numbers; the same for any length"))
@@ -275,7 +282,7 @@ def _bounds(run: Run) -> list[Reading]:
     if len(parameters) and run.config["cell"] == "rnn":
         sigma = parameters.set_index("parameter")["sigma_max"].get("layers.0.weight_hh")
         if sigma is not None and not pd.isna(sigma):
-            meaning = "of the recurrent matrix of layer 0: no ds_t/ds_t-1 is larger (Pascanu et al. 2013)"
+            meaning = "of layer 0's recurrent matrix: its Jacobian gains no more a timestep (Pascanu et al. 2013)"
             readings.append(Reading("largest singular value", number(sigma), meaning))
     return readings
 

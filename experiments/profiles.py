@@ -106,7 +106,8 @@ class Horizon(NamedTuple):
 
     Attributes:
         lag: The largest lag at which grad_norm is at least 1e-3 of its value at lag 0; T - 1 where the earliest
-            recorded timestep still has that much. None where lag 0 has no finite gradient, or is the only recorded lag.
+            recorded timestep still has that much. None where lag 0 has no finite gradient or is the only recorded lag,
+            or where a norm is not known.
         resolution: Distance between the recorded lags around it: 1 where every timestep is recorded.
     """
 
@@ -118,7 +119,8 @@ def horizon(profile: Profile, timesteps: int, smallest: float = float(np.finfo(n
     """The horizon of a profile. Between recorded lags, ln grad_norm is taken as a straight line.
 
     A norm of 0 is below what the numbers can hold. It counts as the smallest normal one, so that the line falls no
-    faster than was measured: the horizon is then rather too large. A norm that is not finite has not fallen.
+    faster than was measured: the horizon is then rather too large. A norm beyond the numbers has not fallen, nor have
+    those further back; one that is nan without that is not known, and then the horizon is not.
 
     Args:
         profile: The norms.
@@ -126,7 +128,7 @@ def horizon(profile: Profile, timesteps: int, smallest: float = float(np.finfo(n
         smallest: The smallest positive normal number of the floating-point type.
     """
     lag, logs = profile
-    if len(logs) < 2 or not np.isfinite(logs[0]):
+    if len(logs) < 2 or not np.isfinite(logs[0]) or (np.isnan(logs).any() and overflow_lag(profile) is None):
         return Horizon(None, None)
     level = logs[0] - LOG_THOUSAND
     held = int(np.flatnonzero(~(logs < level)).max())

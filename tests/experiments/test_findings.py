@@ -134,6 +134,14 @@ def test_a_gradient_beyond_the_numbers_is_placed_between_two_recorded_timesteps(
     assert "explodes: inf times as large at the earliest recorded timestep" in said_together(run)
 
 
+def test_an_overflow_that_the_run_placed_itself_is_said_as_it_is(write):
+    placed = {"timestep": 63, "layer": 0, "state": "h"}
+    run = write("rnn", dtype="float32", states={"h": (FLAT, [1, math.inf] * 5)}, info={"overflow": placed})
+    assert said(run) == "the gradient of h in layer 0 leaves the range of float32 at timestep 63 of 100"
+    run = write("rnn", 1, states={"h": (FLAT, FLAT)}, info={"overflow": None})
+    assert "leaves the range" not in said(run)
+
+
 @pytest.mark.parametrize("norms", [[math.nan] * 10, [math.inf] * 10, [0.0] * 10, [1.0, *[math.nan] * 9]])
 def test_of_a_gradient_that_is_not_known_nothing_is_said(write, norms):
     run = write("rnn", states={"h": (norms, norms)})

@@ -104,3 +104,12 @@ def test_findings_of_networks_with_a_known_gradient(tmp_path):
     diverged = said(*linear, "init.gain=1.6")
     assert diverged.startswith("diverged at step 1: loss inf, gradient norm inf; at step 1, the gradient explodes: ")
     assert "update" not in diverged
+
+
+def test_the_horizon_of_a_known_gradient_does_not_depend_on_the_windows(tmp_path):
+    """0.866 a timestep leaves a thousandth for 48 timesteps, though the recorded lags are 100 apart."""
+    options = ["cell.nonlinearity=identity", "init=orthogonal", "init.gain=0.866", "task.length=200", "probe.batches=1"]
+    for windows, resolution in (("all", 1), ("2", 100)):
+        config = compose([*SMALL[:3], *options, f"record.windows={windows}", f"results_dir={tmp_path / windows}"])
+        (row,) = summarize(probe(config).folder.parents[1])[0].to_dict("records")
+        assert (row["horizon"], row["horizon_at_init"], row["horizon_resolution"]) == (48, 48, resolution)
