@@ -12,8 +12,8 @@ from experiments.analysis import NORMS, smallest_normal
 from experiments.profiles import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
 from experiments.study import Run
 
-GROWN = 1e3
-"""A gradient explodes where it grows more than this from the last timestep to the earliest recorded one."""
+FATES = {"shrinks": 0.1, "arrives": 10.0, "grows": 1e3, "explodes": math.inf}
+"""What a gradient does that has not vanished, with its largest norm at the earliest recorded timestep over the last."""
 
 FALSE_ALARM = 0.00135
 """How often a run that stays at chance is taken for better: as often as a normal value lies 3 deviations out."""
@@ -119,9 +119,9 @@ def fate_of(reach: float, left: float, length: int) -> str:
         left: Its size at the earliest recorded timestep over that at the last.
         length: Timesteps of the sequence.
     """
-    if left > GROWN:
-        return "explodes"
-    return "vanishes" if reach < length - 1 else "arrives"
+    if reach < length - 1 and left < 1:
+        return "vanishes"
+    return next(fate for fate, most in FATES.items() if left <= most)
 
 
 def _error(run: Run, outcome: Mapping[str, Any]) -> str:

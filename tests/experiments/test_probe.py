@@ -36,7 +36,7 @@ def test_a_probe_of_a_linear_recurrence_is_exact_and_says_what_theory_says(tmp_p
     readings = {reading.name: reading for reading in read_probe(found, row)}
     assert readings["gain per timestep"].value == "0.8"
     assert readings["gain in theory"].value == "0.8"
-    assert readings["gain per timestep"].meaning.startswith("of ds_T/ds_t; arrives: ")  # 0.8^30 is 1.2e-3
+    assert readings["gain per timestep"].meaning.startswith("of ds_T/ds_t; shrinks: ")  # 0.8^30 is 1.2e-3
     assert readings["horizon"].value == "30"
     norms = pd.read_csv(result.folder / "metrics.csv")["grad_norm"]
     assert readings["gradient norm"].meaning == f"median; {norms.max():.3g} at most, over 4 batches, untrained"
