@@ -26,9 +26,10 @@ def probe(
 ) -> None:
     """Look at the gradient flow before training.
 
-    The untrained network on the task's own inputs: the Jacobians of its state through time, Lyapunov exponents, the
-    horizon, and a clipping threshold to start from. With lists or ranges, a whole grid: summary.csv then has the same
-    columns as after a sweep, in seconds.
+    Runs the untrained network on the task's own inputs and prints its gain per timestep, its horizon, its Lyapunov
+    exponents and the norm of its gradient. Nothing is trained, so it cannot tell a clipping threshold: `bptt run`
+    prints how the norms are distributed while training. Lists and ranges make a grid, with a summary.csv as after a
+    sweep.
 
     Example: bptt probe init=gaussian init.gain=0.8,1.0,1.2 task.length=100
     """

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from experiments.lifecycle import Result
+    from experiments.search import Found
     from experiments.sweep import Plan
 
 MOST_TRIALS = 1000
@@ -79,8 +80,8 @@ def sweep(
         make(planned)
         study, folders = planned.study_folder, planned.folders
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
-    if is_search(overrides or []) and not quiet:
-        typer.echo(f"best {objective}: {found.value:.4g}, {found.best}" if found.best else f"no run has a {objective}")
+    if objective is not None and not quiet:
+        tell_best(found, objective)
     unfinished = tell_unfinished(folders)
     typer.echo(study)
     if unfinished:
@@ -102,6 +103,21 @@ def make_all(
     named, number = choose(launcher, jobs, len(planned.configs))
     with shown(planned.tasks(), quiet=quiet):
         return sweep(planned, launcher=named, jobs=number)
+
+
+def tell_best(found: "Found", objective: str) -> None:
+    """Say which trial of a search is the best, and whether its error is better than chance."""
+    from experiments.configurations import best_of
+    from experiments.study import read_runs
+
+    if found.best is None:
+        typer.echo(f"no run has a {objective}")
+        return
+    trials = [run for run in read_runs(found.study) if run.folder in set(found.folders)]
+    best = next(run for run in trials if run.folder == found.best)
+    typer.echo(f"best {objective} of {len(trials)} trials: {found.value:.4g}, {found.best}")
+    if verdict := best_of(trials, best):
+        typer.echo(f"its {verdict}")
 
 
 def tell_unfinished(folders: "Sequence[Path]") -> bool:

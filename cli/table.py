@@ -18,6 +18,7 @@ NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "gain_at_init": ("gain before", lambda v: f"{v:.3f}"),
     "gain_per_timestep": ("gain after", lambda v: f"{v:.3f}"),
     "horizon": ("horizon", lambda v: f"{v:.0f}"),
+    "horizon_resolution": ("lags apart", lambda v: f"{v:.0f}"),
     "max_grad_norm": ("max norm", lambda v: f"{v:.3g}"),
     "clipped_fraction": ("clipped", lambda v: f"{v:.0%}"),
     "seconds": ("seconds", lambda v: f"{v:.1f}"),
@@ -29,12 +30,13 @@ PROBE_NUMBERS = {
     "gain_per_timestep": ("gain", NUMBERS["gain_per_timestep"][1]),
     "gain_at_init": ("gradient's gain", NUMBERS["gain_at_init"][1]),
     "horizon": NUMBERS["horizon"],
+    "horizon_resolution": NUMBERS["horizon_resolution"],
     "max_grad_norm": NUMBERS["max_grad_norm"],
     "seconds": NUMBERS["seconds"],
 }
 """The same of probes, where nothing is trained."""
 
-DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "chance", "seed")
+DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "lags apart", "chance", "seed")
 """What is left out first where the terminal is narrow; summary.csv has it all."""
 
 
@@ -44,7 +46,8 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     Many runs are printed a line a configuration, with the medians over its seeds.
     """
     from experiments.analysis import summarize
-    from experiments.findings import by_configuration, finding
+    from experiments.configurations import by_configuration
+    from experiments.findings import finding
     from experiments.study import compared_keys, differing_keys, read_runs
 
     runs = read_runs(study)
@@ -70,14 +73,26 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     if len(table) > MOST_ROWS:
         console.print(f"and {len(table) - MOST_ROWS} more: {study / 'summary.csv'}", highlight=False, markup=False)
     if len(runs) == 1 and not probes:
-        sentence = finding(runs[0], {str(key): value for key, value in rows.iloc[0].items()})
-        console.print(f"finding: {sentence}", soft_wrap=not console.is_terminal, highlight=False, markup=False)
+        _print_finding(console, "finding", finding(runs[0], {str(key): value for key, value in rows.iloc[0].items()}))
     elif not probes:
         found = by_configuration(runs, rows, states)
         for name, sentence in list(found.items())[:MOST_FINDINGS]:
-            console.print(f"{name}: {sentence}", soft_wrap=not console.is_terminal, highlight=False, markup=False)
+            _print_finding(console, name, sentence)
         if len(found) > MOST_FINDINGS:
             console.print(f"and {len(found) - MOST_FINDINGS} more: bptt report {study}", highlight=False, markup=False)
+
+
+def _print_finding(console: "Console", name: str, sentence: str) -> None:
+    """Print a finding: in a terminal each of its parts on a line of its own, in a pipe all on one line."""
+    from rich.padding import Padding
+    from rich.text import Text
+
+    if not console.is_terminal:
+        console.print(f"{name}: {sentence}", soft_wrap=True, highlight=False, markup=False)
+        return
+    console.print(Text(name))
+    for part in sentence.split("; "):
+        console.print(Padding(Text(part), (0, 0, 0, 2)))
 
 
 def _console() -> "Console":

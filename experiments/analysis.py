@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.profiles import NOTHING, Profile, gain_per_timestep, gradient_profiles, horizon, jacobian_profile
+from experiments.profiles import (
+    NOTHING,
+    Profile,
+    arriving,
+    gain_per_timestep,
+    gradient_profiles,
+    horizon,
+    jacobian_profile,
+)
 from experiments.reading import read_tables
 from experiments.results import Value, to_csv, write_whole
 from experiments.study import Run, differing_keys, read_runs
@@ -27,7 +35,18 @@ READ = {
 }
 """The tables, and the columns of each, that summary.csv is made from."""
 
-STATES = ("run_id", "layer", "state", "gain_per_timestep", "gain_at_init", "horizon", "horizon_at_init")
+FLOW = (
+    *("gain_per_timestep", "gain_at_init", "horizon", "horizon_at_init", "horizon_resolution"),
+    *("arriving", "arriving_at_init"),
+)
+"""The columns that say how the gradient flows back; empty for a task with a loss at several timesteps."""
+
+UNKNOWN: dict[str, Value] = dict.fromkeys(FLOW)
+
+NORMS = {"median_grad_norm": 0.5, "p90_grad_norm": 0.9, "p99_grad_norm": 0.99, "max_grad_norm": 1.0}
+"""The quantiles of grad_norm over the steps of metrics.csv."""
+
+STATES = ("run_id", "layer", "state", *FLOW)
 """The columns of states.csv."""
 
 
@@ -61,7 +80,7 @@ def outcomes(runs: Sequence[Run], read: Callable[..., pd.DataFrame] | None = Non
     for run, (metrics, evaluation, gradients, jacobian) in zip(runs, tables, strict=True):
         config = {key: run.config.get(key) for key in keys}
         flows = _flows(run, gradients)
-        outcome = _outcome(run, metrics, evaluation, flows.get((0, "h")) or _flow(run, NOTHING, NOTHING), jacobian)
+        outcome = _outcome(run, metrics, evaluation, flows.get((0, "h"), UNKNOWN), jacobian)
         rows.append({"run_id": run.id, "status": run.info["status"], **config, **outcome})
         state_rows += [{"run_id": run.id, "layer": of[0], "state": of[1], **flow} for of, flow in flows.items()]
     return pd.DataFrame(rows, dtype=object), pd.DataFrame(state_rows, columns=STATES, dtype=object)
@@ -81,24 +100,41 @@ def _split(table: pd.DataFrame, runs: Sequence[Run], names: Sequence[str]) -> li
 
 
 Flow = dict[str, Value]
-"""The columns that say how the gradient flows."""
+"""The values of the columns `FLOW`."""
 
 
 def _flows(run: Run, gradients: Arrays) -> dict[tuple[int, str], Flow]:
-    """Gain and horizon of every layer's every state in gradients.csv."""
+    """Gain and horizon of every layer's every state in gradients.csv.
+
+    Empty where the loss is at several timesteps: each adds a gradient of its own, and the sum does not show how far any
+    of them reaches.
+    """
     if not gradients:
         return {}
     states = sorted(set(zip(gradients["layer"].tolist(), gradients["state"].tolist(), strict=True)))
+    if run.info["readout_steps"] > 1:
+        return dict.fromkeys(states, UNKNOWN)
     return {(layer, state): _flow(run, *gradient_profiles(gradients, layer, state)) for layer, state in states}
+
+
+def smallest_normal(run: Run) -> float:
+    """The smallest positive normal number that a gradient of this run can hold; a probe computes in float64."""
+    dtype = "float64" if run.is_probe else run.config.get("dtype")
+    return float(np.finfo(np.float64 if dtype == "float64" else np.float32).tiny)
 
 
 def _flow(run: Run, first: Profile, last: Profile) -> Flow:
     """From the profiles of the first and the last recorded step."""
+    smallest = smallest_normal(run)
+    before, after = (horizon(profile, run.info["timesteps"], smallest) for profile in (first, last))
     return {
         "gain_per_timestep": gain_per_timestep(last),
         "gain_at_init": gain_per_timestep(first),
-        "horizon": horizon(last, run.info["timesteps"]),
-        "horizon_at_init": horizon(first, run.info["timesteps"]),
+        "horizon": after.lag,
+        "horizon_at_init": before.lag,
+        "horizon_resolution": after.resolution,
+        "arriving": arriving(last),
+        "arriving_at_init": arriving(first),
     }
 
 
@@ -106,10 +142,10 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
     """The numbers of summary.csv for one run, with the flow of h in layer 0; None where one cannot be had."""
     if run.is_probe:
         products = _flow(run, NOTHING, jacobian_profile(jacobian))
-        flow = flow | {key: products[key] for key in ("gain_per_timestep", "horizon")}
+        flow = flow | {key: value for key, value in products.items() if not key.endswith("_at_init")}
     loss, norms, scales = (_column(metrics, name) for name in ("loss", "grad_norm", "clip_scale"))
     errors, solved = _known(_column(evaluation, "error")), _column(evaluation, "solved") == 1
-    scales = _known(scales)
+    norms, scales = _known(norms), _known(scales)
     return {
         "final_loss": float(loss[-1]) if len(loss) else None,
         "best_error": float(errors.min()) if len(errors) else None,
@@ -119,6 +155,7 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
         "solved_at_step": int(evaluation["step"][solved].min()) if solved.any() else None,
         "diverged_at_step": run.info.get("diverged_at_step"),
         **flow,
+        **{name: _quantile(norms, share) for name, share in NORMS.items()},
         "max_grad_norm": float(_known(norms).max()) if len(_known(norms)) else None,
         "overflow_at_timestep": (run.info.get("overflow") or {}).get("timestep"),
         "clipped_fraction": float((scales < 1).mean()) if len(scales) else None,
@@ -126,6 +163,11 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
         "seconds": run.info.get("seconds"),
         "kind": run.info.get("kind", "training"),
     }
+
+
+def _quantile(values: np.ndarray, share: float) -> float | None:
+    """The smallest of the values that is at least as large as this share of them."""
+    return float(np.quantile(values, share, method="inverted_cdf")) if len(values) else None
 
 
 def _samples(run: Run, evaluation: Arrays) -> Value:

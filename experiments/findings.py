@@ -1,172 +1,217 @@
-"""What the numbers of a run say, in words. Reads the CSV files only."""
+"""Findings: what the numbers of runs say, in words. Each says what was measured, at which step, over which runs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from experiments.arrangement import rank
-from experiments.profiles import gradient_profiles, horizon
-from experiments.study import Run, compared_keys, shown
+from experiments.analysis import NORMS, smallest_normal
+from experiments.profiles import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
+from experiments.study import Run
 
-HORIZONS = ("horizon_at_init", "horizon")
-OF_C = "_of_c"
+FATES = {"shrinks": 0.1, "arrives": 10.0, "grows": 1e3, "explodes": math.inf}
+"""What a gradient does that has not vanished, with its largest norm at the earliest recorded timestep over the last."""
+
+FALSE_ALARM = 0.00135
+"""How often a run that stays at chance is taken for better: as often as a normal value lies 3 deviations out."""
+
+FEWEST_STEPS = 20
+"""With fewer steps nothing is said of the share that a threshold would cut."""
 
 
 def finding(run: Run, outcome: Mapping[str, Any]) -> str:
-    """One sentence about a run: how it ended, how far its gradient reaches, whether it learned.
+    """What is known of one run: how it ended, how its gradient flowed back, its error, its gradient norms.
 
     Args:
-        run: to speak of.
-        outcome: its row of summary.csv.
+        run: The run.
+        outcome: Its row of summary.csv.
     """
-    status = run.info["status"]
-    if status == "failed":
+    if run.info["status"] == "failed":
         return f"failed: {run.info['error']}"
+    sentences = [_ended(run), _flow(run), _error(run, outcome), _norms(run, outcome), _updates(run)]
+    return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
+
+
+def _ended(run: Run) -> str:
+    """Where a run stands that did not complete."""
+    status = run.info["status"]
+    if status == "completed":
+        return ""
+    metrics = run.table("metrics")
+    if metrics.empty:
+        return f"{status} before the first step"
+    last = metrics.iloc[-1]
     if status == "diverged":
-        last = run.table("metrics").iloc[-1]
-        loss, norm = (f"{last[column]:.3g}" for column in ("loss", "grad_norm"))
-        return f"diverged at step {outcome['diverged_at_step']}: loss {loss}, gradient norm {norm}"
-    parts = [_reach(run), _learned(outcome)]
-    return "; ".join(part for part in parts if part) or f"{status}; nothing was recorded"
+        return f"diverged at step {last['step']:.0f}: loss {last['loss']:.3g}, gradient norm {last['grad_norm']:.3g}"
+    return f"{status} after step {last['step']:.0f}"
 
 
-def _reach(run: Run) -> str:
-    """How far back the gradient reaches at the last recorded step: by whichever state carries it furthest."""
+def _flow(run: Run) -> str:
+    """How the gradient flows back at the last recorded step, in whichever state it keeps its size longest."""
     gradients, length = run.table("gradients"), run.info["timesteps"]
-    profiles = {state: gradient_profiles(gradients, state=state)[1] for state in ("h", "c")}
-    reaches = {state: horizon(profile, length) for state, profile in profiles.items()}
-    state, reach = max(reaches.items(), key=lambda item: -1 if item[1] is None else item[1])
-    lags, norms = profiles[state]
-    if len(norms) < 2 or reach is None:
+    if gradients.empty:
         return ""
+    overflow = run.info.get("overflow") or {}
+    if overflow.get("timestep") is not None:
+        state = f"{overflow['state']} in layer {overflow['layer']}"
+        where = f"at timestep {overflow['timestep']} of {length}"
+        return f"the gradient of {state} leaves the range of {run.config.get('dtype')} {where}"
     if run.info["readout_steps"] > 1:
-        return "a loss at many timesteps, each with a gradient of its own: see contributions.csv for the reach"
-    gradient = "gradient of the cell state" if state == "c" else "gradient"
-    if reach < lags[-1]:
-        lag = int(lags[lags > reach].min())
+        return losses_add_up(run)
+    profiles = {state: gradient_profiles(gradients, state=state)[1] for state in ("h", "c")}
+    smallest = smallest_normal(run)
+    reaches = {state: horizon(profile, length, smallest) for state, profile in profiles.items()}
+    state = "c" if (reaches["c"].lag or 0) > (reaches["h"].lag or 0) else "h"
+    how = _how_it_flows(profiles[state], reaches[state], length, run.config.get("dtype", "float32"))
+    when = kind_of_network(run) if run.is_probe else f"at step {gradients['step'].max()}"
+    return how and f"{when}, {gradient_of(run, state)} {how}"
+
+
+def kind_of_network(probe: Run) -> str:
+    """What a probe looked at."""
+    return "trained" if probe.info.get("checkpoint") else "untrained"
+
+
+def losses_add_up(run: Run) -> str:
+    """Why a task with a loss at several timesteps has no reach."""
+    return f"reach unknown: the task has a loss at {run.info['readout_steps']} timesteps, whose gradients add up"
+
+
+def gradient_of(run: Run, state: str) -> str:
+    """The gradient of one state of layer 0, in words."""
+    of_state = " of the cell state" if state == "c" else ""
+    in_layer = " in layer 0" if int(run.config.get("model.num_layers") or 1) > 1 else ""
+    return f"the gradient{of_state}{in_layer}"
+
+
+def _how_it_flows(profile: Profile, reach: Horizon, length: int, dtype: Any) -> str:
+    """What one profile shows, as the rest of a sentence; empty where it shows nothing."""
+    left = arriving(profile)
+    if left is None or reach.lag is None or reach.resolution is None:
+        return ""
+    if (beyond := overflow_lag(profile)) is not None:
+        before = int(profile.lag[profile.lag < beyond].max())
+        return f"leaves the range of {dtype} between timesteps {length - before} and {length - beyond} of {length}"
+    fate = fate_of(reach.lag, left, length)
+    if fate == "vanishes":
         return (
-            f"{gradient} falls to 1e-3 of its size within {lag} steps back: "
-            f"inputs before step {length - lag} of {length} do not train this network"
+            f"vanishes: timesteps before {length - reach.lag} of {length} get less than a thousandth of what the last "
+            f"one gets (horizon {reach.lag}{recorded_every(reach.resolution)})"
         )
-    lag, left = int(lags[-1]), float(norms[-1] / norms[0])
-    return f"{gradient} reaches back to step {length - lag} of {length}: {_number(left)} times its size at the end"
+    earliest = length - int(profile.lag[-1])
+    recorded = f" of {length}, the earliest recorded," if earliest > 1 else ""
+    return f"{fate}: at timestep {earliest}{recorded} its norm is {number(left)} times that at timestep {length}"
 
 
-def _learned(outcome: Mapping[str, Any]) -> str:
-    """The error beside what chance scores."""
-    error, chance = outcome["best_error"], outcome["chance_error"]
-    if error is None:
+def recorded_every(apart: float) -> str:
+    """What to add to a horizon that is interpolated between recorded timesteps, so many apart."""
+    return f", recorded every {apart:.0f} timesteps" if apart > 1 else ""
+
+
+def fate_of(reach: float, left: float, length: int) -> str:
+    """What becomes of a gradient from the last timestep to the earliest recorded one.
+
+    Args:
+        reach: Its horizon.
+        left: Its size at the earliest recorded timestep over that at the last.
+        length: Timesteps of the sequence.
+    """
+    if reach < length - 1 and left < 1:
+        return "vanishes"
+    return next(fate for fate, most in FATES.items() if left <= most)
+
+
+def _error(run: Run, outcome: Mapping[str, Any]) -> str:
+    """The best held-out error beside chance, when it was reached, and the error at the end."""
+    error = outcome["best_error"]
+    if error is None or pd.isna(error):
         return ""
-    verdict = _against_chance(error, chance, outcome["evaluation_samples"])
-    solved = f", solved at step {outcome['solved_at_step']}" if outcome["solved"] else ""
-    return f"error {error:.1%}, where chance scores {chance:.0%}{solved}{verdict}"
+    evaluation = run.table("evaluation")
+    verdict = against_chance(error, outcome["chance_error"], outcome["evaluation_samples"], evaluations_of(run))
+    words = f"best error {error:.1%}"
+    if len(evaluation):
+        steps, errors = (evaluation[column].to_numpy() for column in ("step", "error"))
+        words += f" at step {steps[np.nanargmin(errors)]}"
+        if errors[-1] > error:
+            words += f" and {errors[-1]:.1%} at step {steps[-1]}"
+    solved = f"; solved at step {outcome['solved_at_step']:.0f}" if outcome["solved"] else ""
+    return f"{words}, chance {percent(outcome['chance_error'])}: {verdict}{solved}"
 
 
-def _against_chance(error: float, chance: float, samples: int) -> str:
-    """What to add where the error is not below chance by three standard deviations of the mean over so many samples."""
-    noise = 3 * math.sqrt(chance * (1 - chance) / samples)
+def against_chance(error: float, chance: float, samples: float, tries: int) -> str:
+    """Whether an error, the smallest of several, tells the network from one that guesses.
+
+    Args:
+        error: The smallest of the errors.
+        chance: What guessing scores on average.
+        samples: Sequences that each error is the mean of.
+        tries: How many errors there were: the smallest of many is small by chance more easily.
+    """
+    deviations = NormalDist().inv_cdf(1 - FALSE_ALARM / max(tries, 1))
+    noise = deviations * math.sqrt(max(chance * (1 - chance), 0.0) / samples)
     if error > chance + noise:
-        return ": nothing was learned"
-    return f": no learning shows in {samples} sample{'s' * (samples > 1)}" if error > chance - noise else ""
+        return "worse than chance"
+    if error < chance - noise:
+        return "better than chance"
+    return f"no better than chance on {samples:.0f} sequence{'s' * (samples > 1)}"
 
 
-def _describe(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:
-    """One sentence about runs that differ in their seed only: medians, and from the smallest to the largest.
-
-    Args:
-        runs: of one configuration.
-        outcomes: their rows of summary.csv, with the horizons of c beside those of h.
-    """
-    parts = [_flows(runs, outcomes), _learned_together(outcomes)]
-    for status in ("diverged", "failed", "interrupted", "running"):
-        if count := int((outcomes["status"] == status).sum()):
-            parts.append(f"{count} of {len(runs)} {status}" if len(runs) > 1 else status)
-    return "; ".join(part for part in parts if part) or "nothing was recorded"
+def evaluations_of(run: Run) -> int:
+    """How many errors a run's best one is the smallest of, at most."""
+    steps, every = run.config.get("steps") or 1, run.config.get("record.evaluate_every") or 1
+    return math.ceil((int(steps) - 1) / int(every)) + 1
 
 
-def by_configuration(runs: Sequence[Run], outcomes: pd.DataFrame, states: pd.DataFrame) -> dict[str, str]:
-    """A sentence about each configuration, by the keys that tell them apart, in the order of their values.
-
-    Args:
-        runs: of a study.
-        outcomes: their rows of summary.csv, in the same order.
-        states: the rows of states.csv.
-    """
-    of_c = states[(states["layer"] == 0) & (states["state"] == "c")].set_index("run_id")[list(HORIZONS)]
-    of_c = of_c.drop([run.id for run in runs if run.is_probe], errors="ignore")  # theirs are of h and c together
-    outcomes = outcomes.join(of_c.add_suffix(OF_C), on="run_id")
-    keys = compared_keys(runs) or ["cell"]
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for i, run in enumerate(runs):
-        groups.setdefault((*(rank(run.config.get(key)) for key in keys), run.is_probe), []).append(i)
-    found = {}
-    for (*_, probes), rows in sorted(groups.items()):
-        name = ", ".join(f"{key} = {shown(runs[rows[0]].config.get(key))}" for key in keys)
-        found[f"{name} (probe)" if probes else name] = _describe([runs[i] for i in rows], outcomes.iloc[rows])
-    return found
-
-
-def _flows(runs: Sequence[Run], outcomes: pd.DataFrame) -> str:
-    """Where the gradient goes before training and after it, and how far back it reaches."""
-    first, last = (outcomes[column].astype(float).median() for column in ("gain_at_init", "gain_per_timestep"))
-    length = max(run.info["timesteps"] for run in runs)
-    if pd.isna(last) or any(run.info["readout_steps"] > 1 for run in runs):
+def _norms(run: Run, outcome: Mapping[str, Any]) -> str:
+    """How the norm of the gradient was distributed over the steps of a training, and what clipping cut."""
+    metrics = run.table("metrics")
+    steps = 0 if metrics.empty else int(metrics["grad_norm"].notna().sum())
+    if steps < FEWEST_STEPS or run.is_probe:
         return ""
-    before, after = (outcomes[[name, name + OF_C]].astype(float).max(axis=1).median() for name in HORIZONS)
-    fate = _fate(last, length, after)
-    if all(run.is_probe for run in runs):
-        flow = f"untrained, the gradient {fate} (gain {_gain(last)} a timestep)"
-    elif pd.isna(first) or _fate(first, length, before) == fate:
-        at_first = "" if pd.isna(first) else f"{_gain(first)} before training, "
-        flow = f"the gradient {fate} (gain a timestep {at_first}{_gain(last)} after)"
-    else:
-        flow = (
-            f"untrained, the gradient {_fate(first, length, before)} (gain {_gain(first)} a timestep); "
-            f"trained, it {fate} ({_gain(last)})"
-        )
-    of_h, of_c = (outcomes[name].astype(float).median() for name in ("horizon", "horizon" + OF_C))
-    if pd.isna(of_h) or of_h >= length - 1:
-        return flow
-    if of_c > of_h:
-        return f"{flow}; a thousandth of h is left up to lag {of_h:.0f}, of the cell state up to lag {of_c:.0f}"
-    return f"{flow}; a thousandth is left up to lag {of_h:.0f}"
+    would_cut = f"a threshold of {number(outcome['p90_grad_norm'])} would cut at most 10% of the steps"
+    cut = cut_by(run, f"{percent(outcome['clipped_fraction'])} of the steps") or would_cut
+    return f"gradient norm over {steps} steps: {quantiles(outcome)}; {cut}"
 
 
-def _gain(value: float) -> str:
-    return f"{value:.3f}" if 0.01 < value < 100 else f"{value:.3g}"
+def quantiles(norms: Mapping[str, Any]) -> str:
+    """The quantiles of summary.csv, in words."""
+    median, p90, p99, largest = (number(norms[name]) for name in NORMS)
+    return f"median {median}, 90% up to {p90}, 99% up to {p99}, largest {largest}"
 
 
-def _fate(gain: float, length: int, reach: float = math.nan) -> str:
-    """What becomes of the gradient over the whole sequence: a thousandfold, a thousandth, or neither.
-
-    Args:
-        gain: a timestep; it tells whether the gradient explodes.
-        length: of the sequence.
-        reach: the horizon, which tells whether it vanishes; nan where the gain has to tell that, too.
-    """
-    log_total = length * math.log(gain)
-    if log_total > math.log(1e3):
-        return "explodes"
-    vanished = log_total < math.log(1e-3) if math.isnan(reach) else reach < length - 1
-    return "vanishes" if vanished else "arrives at step 1"
-
-
-def _learned_together(outcomes: pd.DataFrame) -> str:
-    """The errors of several seeds, held against chance as one is, and how many of them solved the task."""
-    known = outcomes[outcomes["best_error"].notna()]
-    if known.empty:
+def cut_by(run: Run, share: str) -> str:
+    """What share of the steps the run's own clipping cut; empty without any."""
+    clip, threshold = run.config.get("clip"), run.config.get("clip.threshold")
+    if clip in (None, "none"):
         return ""
-    errors = known["best_error"].astype(float)
-    chance = float(known["chance_error"].iloc[0])
-    spread = f" ({errors.min():.1%} to {errors.max():.1%} over {len(known)} seeds)" if len(known) > 1 else ""
-    verdict = f"best error {errors.median():.1%}{spread}, where chance scores {chance:.0%}"
-    verdict += _against_chance(float(errors.median()), chance, int(known["evaluation_samples"].iloc[0]))
-    solved = known["solved"].dropna().astype(int)
-    if len(solved) and solved.sum():
-        verdict += f"; solved by {solved.sum()} of {len(solved)}" if len(solved) > 1 else "; solved"
-    return verdict
+    return f"clip={clip}{'' if threshold is None else f' at {threshold:g}'} cut {share}"
+
+
+def _updates(run: Run) -> str:
+    """How far the recorded updates moved the weights, in terms of the weights' own norm."""
+    parameters = run.table("parameters")
+    if parameters.empty or run.is_probe:
+        return ""
+    whole = np.array(["[" not in name for name in parameters["parameter"]])  # not a gate's block of one
+    made = parameters["step"].to_numpy() != run.info.get("diverged_at_step")  # a step that diverged made no update
+    steps, at = np.unique(parameters["step"].to_numpy()[whole & made], return_inverse=True)
+    update, weight = (
+        np.bincount(at, parameters[column].to_numpy(float)[whole & made] ** 2)
+        for column in ("update_norm", "weight_norm")
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sizes = np.sqrt(update / weight)
+    known = np.isfinite(sizes)
+    steps, sizes = steps[known], sizes[known]
+    if not len(sizes):
+        return ""
+    largest = f"{percent(sizes.max())} of the weights' norm at step {steps[sizes.argmax()]}"
+    if len(sizes) == 1:
+        return f"update: {largest}"
+    return f"updates: median {percent(np.median(sizes))}, largest {largest} ({len(sizes)} recorded)"
 
 
 class Reading(NamedTuple):
@@ -178,44 +223,52 @@ class Reading(NamedTuple):
 
 
 def read_probe(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
-    """What a probe found, a row a number.
+    """What a probe found, a row for each number.
 
     Args:
-        run: the probe.
-        outcome: its row of summary.csv.
+        run: The probe.
+        outcome: Its row of summary.csv.
     """
-    length = run.info["timesteps"]
-    gain, reach = outcome["gain_per_timestep"], outcome["horizon"]
+    length, of_loss = run.info["timesteps"], "fitted to the norm of dL/dh_t"
+    if run.info["readout_steps"] > 1:
+        of_loss = losses_add_up(run)
     readings = [
-        Reading("gain per timestep", _number(gain), _gain_meaning(gain, length)),
-        Reading("gain of the gradient", _number(outcome["gain_at_init"]), "the same in the direction of the loss"),
+        Reading("gain per timestep", number(outcome["gain_per_timestep"]), _jacobian(outcome, length)),
+        Reading("gain of the gradient", number(outcome["gain_at_init"]), of_loss),
     ]
-    if reach is not None:
-        meaning = f"the lag up to which a thousandth is left; the sequence has {length} timesteps"
-        readings.append(Reading("horizon", str(reach), meaning))
+    if outcome["horizon"] is not None:
+        apart = recorded_every(outcome["horizon_resolution"])
+        meaning = f"largest lag, of {length - 1}, at which ds_T/ds_t has a thousandth of its size{apart}"
+        readings.append(Reading("horizon", str(outcome["horizon"]), meaning))
     theory = run.info.get("theory")
     if theory and theory["gain"] is not None and not run.info.get("checkpoint"):
         alone = run.config.get("model.num_layers") == 1 and run.info["readout_steps"] == 1
         meaning = theory["law"] if alone else f"{theory['law']}; of layer 0's Jacobian, not of the gradient"
-        readings.insert(1, Reading("gain in theory", _number(theory["gain"]), meaning))
+        readings.insert(1, Reading("gain in theory", number(theory["gain"]), meaning))
     readings += _bounds(run)
     exponents = run.table("lyapunov")
     largest = float(exponents.loc[exponents["layer"] == 0, "exponent"].max()) if len(exponents) else math.nan
     if not math.isnan(largest):
-        meaning = "nats a timestep; below 0 nearby states come together, above 0 they part: chaos"
-        readings.append(Reading("largest Lyapunov exponent", _number(largest), meaning))
-    readings.append(Reading("parameters", str(outcome["parameters"]), "trained numbers; does not depend on the length"))
-    norms = run.table("metrics")["grad_norm"]
-    mean = float(norms.mean())
-    readings.append(
-        Reading(
-            "clipping threshold",
-            f"{_number(0.5 * mean)} to {_number(10 * mean)}",
-            f"to start from: 0.5 to 10 times the mean gradient norm, {_number(mean)} over {len(norms)} batches "
-            "(Pascanu et al. 2013, sec. 3.2)",
-        )
-    )
+        meaning = "nats per timestep; below 0 nearby states converge, above 0 they part"
+        readings.append(Reading("largest Lyapunov exponent", number(largest), meaning))
+    readings.append(Reading("parameters", str(outcome["parameters"]), "trained numbers; the same for any length"))
+    norms = f"median; {number(outcome['max_grad_norm'])} at most, over {len(run.table('metrics'))} batches"
+    readings.append(Reading("gradient norm", number(outcome["median_grad_norm"]), f"{norms}, {kind_of_network(run)}"))
+    readings.append(Reading("clipping threshold", "not known", THRESHOLD))
     return readings
+
+
+THRESHOLD = "it depends on the norms while training: `bptt run` with these keys prints how they are distributed"
+"""What a probe says of a clipping threshold."""
+
+
+def _jacobian(outcome: Mapping[str, Any], length: int) -> str:
+    """What becomes of ds_T/ds_t from the last timestep to the earliest recorded one."""
+    reach, left = outcome["horizon"], outcome["arriving"]
+    if reach is None or left is None:
+        return "of ds_T/ds_t; not known: too few recorded timesteps, or no gradient"
+    size = f"{number(left)} times as large at the earliest recorded timestep"
+    return f"of ds_T/ds_t; {fate_of(reach, left, length)}: {size}"
 
 
 def _bounds(run: Run) -> list[Reading]:
@@ -224,24 +277,21 @@ def _bounds(run: Run) -> list[Reading]:
     readings = []
     if len(gates):
         kept = gates[(gates["layer"] == 0) & gates["gate"].isin(["forget", "update"])]["mean"].mean()
-        readings.append(
-            Reading("gate that keeps", _number(kept), "what it keeps of the state a timestep, without detours")
-        )
+        meaning = "forget or update gate of layer 0: mean over units and recorded timesteps"
+        readings.append(Reading("gate that keeps", number(kept), meaning))
     if len(parameters) and run.config["cell"] == "rnn":
         sigma = parameters.set_index("parameter")["sigma_max"].get("layers.0.weight_hh")
         if sigma is not None and not pd.isna(sigma):
             meaning = "of layer 0's recurrent matrix: its Jacobian gains no more a timestep (Pascanu et al. 2013)"
-            readings.append(Reading("largest singular value", _number(sigma), meaning))
+            readings.append(Reading("largest singular value", number(sigma), meaning))
     return readings
 
 
-def _gain_meaning(gain: float | None, length: int) -> str:
-    if gain is None:
-        return "cannot be had: too few lags, or no gradient at all"
-    log_total = length * math.log(gain)
-    over = f"{math.exp(log_total):.1e} over {length} timesteps" if abs(log_total) < 700 else "beyond floats"
-    return f"{_fate(gain, length)}: {over}"
-
-
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Three digits; empty where there is none."""
     return "" if value is None or pd.isna(value) else f"{value:.3g}"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage of three digits."""
+    return f"{100 * share:.3g}%"

@@ -1,5 +1,6 @@
 """How a gradient goes back through time: its norm by lag, the gain and the horizon that sum it up. Imports no torch."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -9,24 +10,33 @@ import pandas as pd
 Columns = Mapping[str, Any] | pd.DataFrame
 """A table's columns by name, as arrays or as a DataFrame has them; {} or an empty frame has no rows."""
 
+LOG_THOUSAND = math.log(1e3) + 1e-6
+"""What ln grad_norm falls by until the horizon; a last digit of float32 does not decide."""
+
 
 class Profile(NamedTuple):
     """A norm by lag.
 
     Attributes:
-        lag: timesteps before the end, rising.
-        norm: at each.
+        lag: Timesteps before the end, rising.
+        log_norm: Natural logarithm of the norm at each lag; -inf where the norm is 0 (underflow).
     """
 
     lag: np.ndarray
-    norm: np.ndarray
+    log_norm: np.ndarray
 
     @classmethod
     def of(cls, lag: Any, norm: Any) -> "Profile":
-        """From values in any order."""
-        lag, norm = np.asarray(lag), np.asarray(norm, float)
+        """From norms in any order."""
+        with np.errstate(divide="ignore"):
+            return cls.of_logs(lag, np.log(np.asarray(norm, float)))
+
+    @classmethod
+    def of_logs(cls, lag: Any, log_norm: Any) -> "Profile":
+        """From logarithms in any order: they hold what no floating-point number can."""
+        lag, log_norm = np.asarray(lag), np.asarray(log_norm, float)
         order = np.argsort(lag, kind="stable")
-        return cls(lag[order], norm[order])
+        return cls(lag[order], log_norm[order])
 
 
 NOTHING = Profile(np.array([], int), np.array([]))
@@ -62,8 +72,7 @@ def jacobian_profile(jacobian: Columns) -> Profile:
         return NOTHING
     rows = np.asarray(jacobian["layer"]) == 0
     lag, logs = (np.asarray(jacobian[column])[rows] for column in ("lag", "log10_mean_squared_sv"))
-    with np.errstate(over="ignore", under="ignore"):
-        return Profile.of(lag, 10 ** (logs / 2))
+    return Profile.of_logs(lag, logs * (math.log(10) / 2))
 
 
 def gain_per_timestep(profile: Profile) -> float | None:
@@ -86,21 +95,69 @@ def straightness(profile: Profile) -> float:
 
 
 def _logarithms(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
-    """Lags and ln grad_norm, as far back as there is a logarithm."""
-    lag, norm = profile
-    usable = (norm > 0) & np.isfinite(norm)
-    reach = len(norm) if usable.all() else int(np.argmin(usable))
-    return lag[:reach].astype(float), np.log(norm[:reach])
+    """Lags and ln grad_norm, from lag 0 up to the last lag before an underflow or overflow."""
+    finite = np.isfinite(profile.log_norm)
+    reach = len(finite) if finite.all() else int(np.argmin(finite))
+    return profile.lag[:reach].astype(float), profile.log_norm[:reach]
 
 
-def horizon(profile: Profile, timesteps: int) -> int | None:
-    """The largest lag at which grad_norm is still at least 1e-3 of its value at lag 0.
+class Horizon(NamedTuple):
+    """How far back a gradient keeps a thousandth of its size.
 
-    It is as fine as the windows: only the recorded lags are looked at, and where the last of them is reached it is
-    T - 1. What is not finite has not fallen.
+    Attributes:
+        lag: The largest lag at which grad_norm is at least 1e-3 of its value at lag 0; T - 1 where the earliest
+            recorded timestep still has that much. None where lag 0 has no finite gradient or is the only recorded lag,
+            or where a norm is not known.
+        resolution: Distance between the recorded lags around it: 1 where every timestep is recorded.
     """
-    lag, norm = profile
-    if not len(norm) or not np.isfinite(norm[0]) or norm[0] == 0:
+
+    lag: int | None
+    resolution: int | None
+
+
+def horizon(profile: Profile, timesteps: int, smallest: float = float(np.finfo(np.float32).tiny)) -> Horizon:
+    """The horizon of a profile. Between recorded lags, ln grad_norm is taken as a straight line.
+
+    A norm of 0 is below what the numbers can hold. It counts as the smallest normal one, so that the line falls no
+    faster than was measured: the horizon is then rather too large. A norm beyond the numbers has not fallen, nor have
+    those further back; one that is nan without that is not known, and then the horizon is not.
+
+    Args:
+        profile: The norms.
+        timesteps: T, the length of the sequence.
+        smallest: The smallest positive normal number of the floating-point type.
+    """
+    lag, logs = profile
+    if len(logs) < 2 or not np.isfinite(logs[0]) or (np.isnan(logs).any() and overflow_lag(profile) is None):
+        return Horizon(None, None)
+    level = logs[0] - LOG_THOUSAND
+    held = int(np.flatnonzero(~(logs < level)).max())
+    if held == len(lag) - 1:
+        return Horizon(timesteps - 1, timesteps - int(lag[held]))
+    gap = int(lag[held + 1] - lag[held])
+    below = logs[held + 1] if np.isfinite(logs[held + 1]) else min(math.log(smallest), level)
+    share = (logs[held] - level) / (logs[held] - below) if below < logs[held] < np.inf else 0.0
+    return Horizon(int(lag[held]) + min(int(share * gap), gap - 1), gap)
+
+
+def arriving(profile: Profile) -> float | None:
+    """grad_norm at the earliest recorded timestep over grad_norm at the last timestep.
+
+    inf where it has left the range of numbers on the way back. None with fewer than two lags, or where it is not known.
+    """
+    logs = profile.log_norm
+    if len(logs) < 2 or not np.isfinite(logs[0]):
         return None
-    fallen = norm < 1e-3 * norm[0]
-    return int(lag[~fallen].max()) if fallen[-1] else timesteps - 1
+    if overflow_lag(profile) is not None:
+        return math.inf
+    if np.isnan(logs).any():
+        return None
+    with np.errstate(over="ignore"):
+        return float(np.exp(logs[-1] - logs[0]))
+
+
+def overflow_lag(profile: Profile) -> int | None:
+    """The first recorded lag at which the norm is inf, going back from a finite one; None where it stays finite."""
+    beyond = ~(profile.log_norm < np.inf)
+    first = int(np.argmax(beyond)) if beyond.any() else 0
+    return int(profile.lag[first]) if first and profile.log_norm[first] == np.inf else None

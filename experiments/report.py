@@ -16,10 +16,11 @@ import yaml
 
 from experiments.arrangement import rank
 from experiments.catalogue import catalogue
+from experiments.configurations import by_configuration
 from experiments.drawing import AS_IT_COMES, Drawing, LeftOut, View
 from experiments.errors import UsageError
 from experiments.figures import NAMES
-from experiments.findings import by_configuration, finding
+from experiments.findings import finding
 from experiments.page import inline, render_page
 from experiments.plotting import drawn_numbers, together
 from experiments.rendering import Renderer

@@ -41,7 +41,9 @@ def draw(
     explain(ax, "solved", linestyle="", marker="o", markersize=4)
     explain(ax, "not solved", linestyle="", marker="o", markersize=4, markerfacecolor="white")
     spread_axis(ax, summary[x])
-    ax.set(xlabel=x, ylabel="horizon, timesteps", title=title)
+    apart = summary["horizon_resolution"].max()
+    recorded = f"\n(recorded every {apart:.0f} or fewer)" if apart > 1 else ""
+    ax.set(xlabel=x, ylabel=f"horizon, timesteps{recorded}", title=title)
     ax.set_ylim(bottom=0)
     return ax
 
@@ -52,6 +54,6 @@ PANELS = (
 )
 NOTHING = "no run has a horizon: nothing was recorded"
 READING = (
-    "The horizon is the largest lag at which a thousandth of the gradient is left. What lies beyond it does not train "
-    "the network."
+    "Horizon: the largest lag at which the norm of the gradient is at least a thousandth of that at lag 0, "
+    "interpolated between recorded lags."
 )

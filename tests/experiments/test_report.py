@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from experiments.analysis import outcomes
+from experiments.configurations import by_configuration
 from experiments.drawing import View
 from experiments.errors import UsageError
-from experiments.findings import by_configuration
 from experiments.report import find_browser, write_report
 from experiments.study import read_runs
 

@@ -1,0 +1,41 @@
+"""The words around the numbers: the table, the best of a search, the help of `bptt probe`."""
+
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+from cli.sweep import tell_best
+from cli.table import print_runs
+from experiments.search import Found
+
+TINY = ["model.hidden_size=3", "batch_size=2", "steps=2", "task.length=20", "study=s", "record.evaluate_samples=10"]
+
+
+@pytest.fixture
+def runs(make_run):
+    return [make_run(*TINY, f"seed={seed}") for seed in range(2)]
+
+
+def test_the_table_has_the_horizon_and_how_far_the_recorded_lags_are_apart(runs, capsys):
+    print_runs(runs[0].folder.parents[1], [run.id for run in runs])
+    table = capsys.readouterr().out.partition("medians")[0]
+    assert re.search(r"horizon +lags apart", table)
+
+
+def test_the_best_trial_of_a_search_stands_beside_chance(runs, capsys):
+    study = runs[0].folder.parents[1]
+    tell_best(Found(study, [run.folder for run in runs], runs[1].folder, 0.6), "final_loss")
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"best final_loss of 2 trials: 0.6, {runs[1].folder}"
+    assert second.startswith("its best error ")
+    assert ", chance 64%: no better than chance on 10 sequences, as the smallest of " in second
+    tell_best(Found(study, [run.folder for run in runs], None, float("nan")), "solved_at_step")
+    assert capsys.readouterr().out == "no run has a solved_at_step\n"
+
+
+def test_the_help_of_probe_offers_no_clipping_threshold():
+    text = " ".join(CliRunner().invoke(app, ["probe", "--help"]).output.replace("│", " ").split())
+    assert "it cannot tell a clipping threshold" in text
+    assert "to start from" not in text
