@@ -41,7 +41,7 @@ def replay(
     from experiments.errors import DamagedRun
     from experiments.locks import read_info
     from experiments.planned import commands
-    from experiments.replay import circumstances, compare, damage, prepare
+    from experiments.replay import changed_files, circumstances, compare, damage, prepare
     from experiments.status import Task
 
     extend_path(config_dir)
@@ -59,14 +59,16 @@ def replay(
             difference = f"fails: {result.error}" if result.status == "failed" else compare(run, rerun.folder)
             differ += difference is not None
             typer.echo(f"{run}: {'identical' if difference is None else difference}")
+            info, what, files = read_info(run), damage(run), changed_files(run, rerun.folder)
+            damaged += bool(what)
+            lines = [f"was made from another version of {files}"] if files else []
             if difference is not None:
-                info, what = read_info(run), damage(run)
-                damaged += bool(what)
-                changed = circumstances(run, rerun.folder)
-                for line in ([what] if what else []) + changed or [UNCHANGED if "files" in info else SAME]:
-                    typer.echo(f"  {line}")
-                if known := commands(run.absolute().parent.parent, info, run.name):
-                    typer.echo(f"  to make it again: {known[1]}")
+                lines = [*([what] if what else []), *lines, *circumstances(run, rerun.folder)]
+                lines = lines or [UNCHANGED if "files" in info else SAME]
+            if (what or files) and (known := commands(run.absolute().parent.parent, info, run.name)):
+                lines.append(f"to make it again: {known[1]}")
+            for line in lines:
+                typer.echo(f"  {line}")
     for unread in unreadable:
         typer.echo(f"left out: {unread}", err=True)
     if damaged or unreadable:

@@ -90,7 +90,7 @@ def _picture(folder: Path, states: "Sequence[State]", console: "Console") -> "Re
         lines.append(f"and {len(damaged) - MOST_FAILED} more that are damaged")
     outdated = [state for state in states if state.changed]
     lines += [
-        f"{number} made from another version of {files}"
+        f"{'1 run was' if number == 1 else f'{number} runs were'} made from another version of {files}"
         for files, number in Counter(state.changed for state in outdated).items()
     ]
     doubtful = {state.task.folder.name for state in (*damaged, *outdated)}

@@ -10,7 +10,7 @@ import yaml
 
 from experiments.config import Config, from_saved
 from experiments.errors import DamagedRun, UsageError
-from experiments.integrity import CONFIG, damage_of
+from experiments.integrity import CONFIG, changed_inputs, damage_of
 from experiments.lifecycle import Result
 from experiments.locks import read_info
 from experiments.probe import probe, probe_folder
@@ -128,6 +128,12 @@ def damage(folder: Path) -> str:
     return damage_of(folder, {**read_info(folder), "run_id": folder.name})
 
 
+def changed_files(before: Path, again: Path) -> str:
+    """The user's files that a run was made from and that were others when it was made again, such as 'sensor.csv'."""
+    files = {name: Path(used["file"]) for name, used in read_info(again).get("made_from", {}).items()}
+    return changed_inputs(read_info(before), files)
+
+
 def circumstances(before: Path, again: Path) -> list[str]:
     """What the numbers may depend on and was another when a run was made again: 'torch: 2.6.0 before, 2.13.0 now'."""
     old, new = (_circumstances(read_info(folder)) for folder in (before, again))
@@ -147,7 +153,6 @@ def _circumstances(info: dict[str, Any]) -> dict[str, str]:
         "threads": info.get("threads"),
         "commit": commit,
         "source": info.get("source"),
-        **{Path(used["file"]).name: used["digest"] for used in info.get("made_from", {}).values()},
     }
     return {name: str(value) for name, value in found.items() if value}
 

@@ -112,7 +112,7 @@ def left_out(damaged: Sequence[Damaged], runs: int) -> list[str]:
     """The lines that say which of how many runs are left out, and why; empty if none is."""
     if not damaged:
         return []
-    headline = f"{len(damaged)} of {runs} run{'' if runs == 1 else 's'} left out: damaged"
+    headline = f"{len(damaged)} of {runs} runs {'is' if len(damaged) == 1 else 'are'} left out:"
     lines = [f"  {one}" for one in damaged[:MOST_NAMED]]
     return [headline, *lines, *([f"  and {len(damaged) - MOST_NAMED} more"] if len(damaged) > MOST_NAMED else [])]
 
