@@ -46,7 +46,7 @@ def own_modules(targets: Sequence[str]) -> dict[str, Path]:
     for target in dict.fromkeys(targets):
         name = getattr(locate(target), "__module__", "")
         file = getattr(sys.modules.get(name), "__file__", None)
-        if file and _is_own(Path(file)):
+        if file and Path(file).is_file() and _is_own(Path(file)):
             path = Path(file)
             depth = name.count(".") + (path.stem == "__init__")
             _add_imported(name, path, path.resolve().parents[depth], found)
@@ -77,7 +77,11 @@ def _add_imported(name: str, path: Path, root: Path, found: dict[str, Path]) -> 
 @lru_cache(maxsize=1000)
 def _imports(path: str, package: str, modified: int) -> tuple[str, ...]:
     """The modules that a file may import, by their full names; of `from a import b`, a and a.b."""
-    return tuple(dict.fromkeys(_imported_names(ast.parse(Path(path).read_bytes()), package)))
+    try:
+        tree = ast.parse(Path(path).read_bytes())
+    except SyntaxError:  # a file beside the module that no Python of this version imports
+        return ()
+    return tuple(dict.fromkeys(_imported_names(tree, package)))
 
 
 def _imported_names(tree: ast.AST, package: str) -> Iterator[str]:

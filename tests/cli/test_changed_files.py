@@ -9,6 +9,7 @@ TINY = ["model.hidden_size=3", "batch_size=2", "steps=3", "record.evaluate_sampl
 ASKED = ["task=sensor", *TINY, "study=s", "-q", "--config-dir", "mine"]
 
 TASK = """
+from pathlib import Path
 from experiments.tasks.adding import Adding
 from scaling_of_sensor import FACTOR
 
@@ -16,7 +17,7 @@ from scaling_of_sensor import FACTOR
 class Sensor(Adding):
     def __init__(self, length: int, path: str) -> None:
         super().__init__(length, halved=False)
-        self.readings = FACTOR * float(open(path).read())
+        self.readings = FACTOR * float(Path(path).read_text())
 """
 
 
@@ -24,7 +25,9 @@ class Sensor(Adding):
 def own(bptt, tmp_path):
     """A folder with a task of the user's own, in a module that imports another, and its data file."""
     (tmp_path / "mine" / "task").mkdir(parents=True)
-    (tmp_path / "mine" / "task" / "sensor.yaml").write_text("_target_: sensor_task.Sensor\nlength: 6\npath: sensor.csv\n")
+    (tmp_path / "mine" / "task" / "sensor.yaml").write_text(
+        "_target_: sensor_task.Sensor\nlength: 6\npath: sensor.csv\n"
+    )
     (tmp_path / "sensor_task.py").write_text(TASK)
     (tmp_path / "scaling_of_sensor.py").write_text("FACTOR = 1\n")
     (tmp_path / "sensor.csv").write_text("1")

@@ -28,7 +28,10 @@ def test_a_sweep_of_no_more_than_a_name_resumes_what_was_planned(bptt, tmp_path)
 
 def test_all_sweeps_of_a_study_are_resumed_where_they_began(bptt, tmp_path):
     for cell in ("rnn", "lstm"):
-        assert bptt("sweep", f"cell={cell}", "seed=0,1", *TINY, "study=mine", "results_dir=out", "-q", "-j1").exit_code == 0
+        assert (
+            bptt("sweep", f"cell={cell}", "seed=0,1", *TINY, "study=mine", "results_dir=out", "-q", "-j1").exit_code
+            == 0
+        )
     before = runs_in(tmp_path / "out" / "mine")
     for name in (before[0], before[-1]):
         shutil.rmtree(tmp_path / "out" / "mine" / "runs" / name)
