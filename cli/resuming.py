@@ -43,11 +43,11 @@ def planned_before(asked: Asked) -> list[Asked]:
         return []
     found = []
     for planned in read_plans(compose(asked.overrides, asked.config_dir).study_folder):
-        _, kind, *words = shlex.split(planned.command)
-        if kind != "sweep":
+        words = shlex.split(planned.command)[1:]
+        if words[:1] != ["sweep"]:
             continue
         try:
-            said = _parse(words)
+            said = _parse(words[1:])
         except Exception as error:  # of Click: an option, or a folder, that is gone
             raise UsageError(f"{planned.command}: cannot be resumed: {error}") from None
         typer.echo(f"resuming: {planned.command}", err=True)

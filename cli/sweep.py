@@ -46,8 +46,8 @@ def sweep(
     hydra/sweeper=optuna it is a search instead, also in intervals ('optimizer.lr=tag(log,interval(1e-4,1e-1))').
 
     All combinations are checked before the first one starts. One that fails does not stop the others. The same command
-    goes on with what was cut off, and skips what is done. The study's folder, RESULTS_DIR/STUDY, with summary.csv and
-    runs/, is the last line on stdout.
+    goes on with what was cut off, and skips what is done; `bptt sweep study=NAME` resumes the sweeps of a study of your
+    own. The study's folder, RESULTS_DIR/STUDY, with summary.csv and runs/, is the last line on stdout.
 
     Example: bptt sweep cell=rnn,lstm,gru task.length=50,100,200 'seed=range(5)' study=reach
     """
@@ -107,9 +107,9 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
         planned = plan(asked.overrides, asked.config_dir)
         study, folders = planned.study_folder, planned.folders
         if asked.only_names and asked.command is None and not (folders[0] / "run.json").exists():
-            others = sum(1 for _ in study.glob("runs/*/run.json"))
-            if others:
-                what = f"adds a run with the default values to {study}, which has {others} that no sweep planned"
+            if others := sum(1 for _ in study.glob("runs/*/run.json")):
+                there = "1 other run" if others == 1 else f"{others} other runs"
+                what = f"adds 1 run with the default values to {study}, which has {there}"
                 confirm(f"{' '.join(asked.overrides)}: {what}", yes=yes)
         make(planned)
     print_runs(study, [folder.name for folder in folders], quiet=quiet)

@@ -45,7 +45,7 @@ def test_a_default_run_is_not_added_to_other_runs_unasked(bptt, tmp_path):
     before = runs_in(tmp_path / "results" / "mine")
     asked = bptt("sweep", "study=mine", "-q")
     assert asked.exit_code == 2
-    assert "study=mine: adds a run with the default values to results/mine, which has 1 that no sweep" in asked.stderr
+    assert "study=mine: adds 1 run with the default values to results/mine, which has 1 other run" in asked.stderr
     assert runs_in(tmp_path / "results" / "mine") == before
 
 

@@ -10,7 +10,8 @@ def test_modules_of_the_users_own_with_what_they_import_beside_them(tmp_path, mo
     (package / "inner").mkdir(parents=True)
     for name, content in {
         "__init__": "",
-        "cells": "import json, torch\nfrom models.rnn import RNN\nfrom . import gates\nfrom .inner.deep import X\nimport flat_of_test",
+        "cells": "import json, torch, flat_of_test\nfrom models.rnn import RNN\n"
+        "from . import gates\nfrom .inner.deep import X",
         "gates": "def f():\n    from own_package_of_test.late import y",
         "late": "y = 1",
         "unused": "",
