@@ -106,16 +106,23 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
             raise UsageError(f"--objective {asked.objective}: is of a search; say hydra/sweeper=optuna")
         planned = plan(asked.overrides, asked.config_dir)
         study, folders = planned.study_folder, planned.folders
-        if asked.only_names and asked.command is None and not (folders[0] / "run.json").exists():
-            if others := sum(1 for _ in study.glob("runs/*/run.json")):
-                there = "1 other run" if others == 1 else f"{others} other runs"
-                what = f"adds 1 run with the default values to {study}, which has {there}"
-                confirm(f"{' '.join(asked.overrides)}: {what}", yes=yes)
+        if asked.only_names and asked.command is None:
+            _confirm_default_run(asked, folders[0], yes=yes)
         make(planned)
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
     if is_search(asked.overrides) and not quiet:
         typer.echo(f"best {objective}: {found.value:.4g}, {found.best}" if found.best else f"no run has a {objective}")
     return study, tell_unfinished(folders) | tell_doubtful(results)
+
+
+def _confirm_default_run(asked: Asked, folder: "Path", *, yes: bool) -> None:
+    """Ask before a run with the default values joins other runs, where only the name of their study is given."""
+    study = folder.parent.parent
+    others = sum(1 for _ in study.glob("runs/*/run.json"))
+    if others and not (folder / "run.json").exists():
+        there = "1 other run" if others == 1 else f"{others} other runs"
+        what = f"adds 1 run with the default values to {study}, which has {there}"
+        confirm(f"{' '.join(asked.overrides)}: {what}", yes=yes)
 
 
 def make_all(
