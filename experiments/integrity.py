@@ -70,9 +70,10 @@ def damage_of(folder: Path, info: Mapping[str, Any]) -> str:
     if of_run != folder.name:
         return f"is a copy of the run {of_run}"
     if sealed := info.get("files"):
-        ended = (folder / "run.json").stat().st_mtime_ns
+        base = str(folder)
+        ended = os.stat(f"{base}/run.json").st_mtime_ns
         for name, written in sealed.items():
-            if (what := _difference(f"{folder}/{name}", name, written, ended)) and _is_still(folder, info):
+            if (what := _difference(f"{base}/{name}", name, written, ended)) and _is_still(folder, info):
                 return what
     return ""
 

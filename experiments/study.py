@@ -132,6 +132,8 @@ def read_runs(study: Path) -> Runs:
                 raise DamagedRun(folder, "run.json is missing")
         except DamagedRun as error:
             runs.damaged.append(Damaged(folder, error.what))
+        except FileNotFoundError:  # another process deletes it just now
+            continue
     return runs
 
 
@@ -140,16 +142,23 @@ def _read_run(folder: Path, info: Mapping[str, Any], study: str) -> Run:
 
     Raises:
         DamagedRun: See `read_runs`.
+        FileNotFoundError: The folder is gone.
     """
     try:
         config = _read_config((folder / CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError:
+        if not (folder / "run.json").exists():
+            raise
         raise DamagedRun(folder, f"{CONFIG} is missing") from None
     except (ValueError, AttributeError, yaml.YAMLError) as error:
         raise DamagedRun(folder, f"{CONFIG} cannot be read ({str(error).splitlines()[0]})") from None
     _need(folder, "run.json", info, "status", "started", "timesteps", "readout_steps", "parameters")
     _need(folder, CONFIG, config, "cell", "task")
-    if what := damage_of(folder, info):
+    try:
+        what = damage_of(folder, info)
+    except (AttributeError, LookupError, TypeError):
+        what = "run.json has files that no run writes"
+    if what:
         raise DamagedRun(folder, what)
     return Run(folder, {**config, "study": study}, info)
 
