@@ -128,7 +128,7 @@ def read_runs(study: Path) -> Runs:
         try:
             if info := read_info(folder):
                 runs.append(_read_run(folder, info, study.name))
-            elif any(folder.glob("*.csv")) and not is_locked(folder):
+            elif list(folder.glob("*.csv")) and not is_locked(folder):
                 raise DamagedRun(folder, "run.json is missing")
         except DamagedRun as error:
             runs.damaged.append(Damaged(folder, error.what))
