@@ -23,32 +23,41 @@ def clean(
     ],
     failed: Annotated[bool, typer.Option("--failed", help="Runs that raised an error.")] = False,
     interrupted: Annotated[bool, typer.Option("--interrupted", help="Runs that were cut off.")] = False,
+    damaged: Annotated[
+        bool, typer.Option("--damaged", help="Runs whose files are not what the run wrote, and copies of runs.")
+    ] = False,
     yes: Yes = False,
     results_dir: ResultsDir = "results",
 ) -> None:
     """Delete the runs of a study that are of no more use.
 
     Asks first, and brings summary.csv up to date. Runs that ended well are never deleted, nor any that are being made.
+    Damaged runs are named; --damaged deletes them.
 
     Example: bptt clean quickstart --failed
     """
     from experiments.errors import UsageError
     from experiments.housekeeping import clean as delete
     from experiments.housekeeping import unwanted
-    from experiments.study import find_study
+    from experiments.study import find_study, read_runs
 
     statuses: list[Status] = []
     if failed:
         statuses.append("failed")
     if interrupted:
         statuses.append("interrupted")
+    if damaged:
+        statuses.append("damaged")
     if not statuses:
-        raise UsageError("clean: say what is to be deleted: --failed, --interrupted, or both")
+        raise UsageError("clean: say which runs to delete: --failed, --interrupted, --damaged")
     folder = find_study(study, results_dir)
+    if not damaged:
+        for line in read_runs(folder).left_out():
+            typer.echo(line, err=True)
     folders = unwanted(folder, statuses)
     if folders:
-        for one in folders:
-            typer.echo(one, err=True)
+        for one, what in folders.items():
+            typer.echo(f"{one}: {what}" if what else one, err=True)
         confirm(f"clean deletes {len(folders)} runs of {folder}", yes=yes)
         delete(folder, folders)
     typer.echo(f"{folder}: {len(folders)} runs deleted")

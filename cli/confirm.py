@@ -1,6 +1,8 @@
 """A question before anything is deleted."""
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
@@ -23,3 +25,17 @@ def confirm(what: str, *, yes: bool) -> None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(f"{what}: nobody is there to be asked; add --yes")
     typer.confirm(f"{what}. Go on?", abort=True, err=True)
+
+
+def confirm_fresh(folders: Sequence[Path], *, yes: bool) -> None:
+    """Ask before --fresh deletes finished runs; nothing is asked if none is finished.
+
+    Args:
+        folders: Folders of the runs that are about to be made again.
+        yes: the answer was given on the command line.
+    """
+    from experiments.status import of_status
+
+    if finished := of_status(folders, "completed", "diverged", "damaged"):
+        runs = "1 finished run" if len(finished) == 1 else f"{len(finished)} finished runs"
+        confirm(f"--fresh deletes {runs} in {finished[0].parent.parent}", yes=yes)

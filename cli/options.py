@@ -30,8 +30,15 @@ Resume = Annotated[
         help="Delete finished runs and start over (asks first), or keep them, and go on with what was cut off.",
     ),
 ]
-Retry = Annotated[bool, typer.Option("--retry", help="Also start over the runs that failed.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Delete without being asked.")]
+Retry = Annotated[
+    bool,
+    typer.Option(
+        "--retry",
+        help="Also start over runs that failed, and (asks first) finished runs that are damaged or were made from "
+        "files that have changed since.",
+    ),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder and nothing else.")]
 ResultsDir = Annotated[str, typer.Option(help="Where studies are looked for by name.")]
 Jobs = Annotated[

@@ -65,6 +65,8 @@ def plot(
     )
     for note in plots.notes:
         typer.echo(f"bptt: {note}", err=True)
+    for line in plots.damaged:
+        typer.echo(line, err=True)
     for reason in dict.fromkeys(plots.left_out.values()):
         names = [name for name, why in plots.left_out.items() if why == reason]
         typer.echo(f"without {', '.join(names)}: {reason}", err=True)

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from cli import completion
+from cli.confirm import confirm_fresh
 from cli.errors import FAILED, one_line
-from cli.options import ConfigDir, Fresh, Jobs, Overrides, Quiet
+from cli.options import ConfigDir, Fresh, Jobs, Overrides, Quiet, Yes
 
 
 @one_line
@@ -22,6 +23,7 @@ def probe(
     jobs: Jobs = None,
     config_dir: ConfigDir = None,
     fresh: Fresh = False,
+    yes: Yes = False,
     quiet: Quiet = False,
 ) -> None:
     """Look at the gradient flow before training.
@@ -34,6 +36,7 @@ def probe(
     Example: bptt probe init=gaussian init.gain=0.8,1.0,1.2 task.length=100
     """
     from cli.progress import shown
+    from cli.sweep import tell_doubtful
     from cli.table import print_probe, print_runs
     from experiments.composition import extend_path
     from experiments.errors import UsageError
@@ -52,6 +55,8 @@ def probe(
 
         config = config_of_checkpoint(checkpoint)
         study, folders = config.study_folder, [probe_folder(config, trained=True)]
+        if fresh:
+            confirm_fresh(folders, yes=yes)
         reopen(folders[0], fresh=fresh, retry=True)
         with shown([Task(folders[0], folders[0].name, config.probe.batches)], quiet=quiet):
             results = [probe_one(config, checkpoint=checkpoint)]
@@ -63,6 +68,8 @@ def probe(
         from experiments.sweep import plan_grid, reopen_all, sweep
 
         planned = plan_grid(grid, config_dir, probe_one)
+        if fresh:
+            confirm_fresh(planned.folders, yes=yes)
         reopen_all(planned, fresh=fresh, retry=True)
         with shown(planned.tasks(), quiet=quiet):
             results = sweep(planned, launcher=launcher, jobs=jobs)
@@ -70,9 +77,10 @@ def probe(
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
     if len(folders) == 1 and results[0].status == "completed" and not quiet:
         print_probe(study, folders[0].name)
+    doubtful = tell_doubtful(results, "--fresh")
     typer.echo(folders[0] if len(folders) == 1 else study)
     failed = [result for result in results if result.status == "failed"]
     for result in failed:
         typer.echo(f"{result.folder.name} failed: {result.error}", err=True)
-    if failed:
+    if failed or doubtful:
         raise typer.Exit(FAILED)

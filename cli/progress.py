@@ -128,7 +128,8 @@ def counts(states: "Sequence[State]") -> str:
     """How many runs there are of each status: '3/18 done, 2 running, 1 diverged, 13 waiting'."""
     by_status = Counter(state.status for state in states)
     done = by_status["completed"] + by_status["diverged"]
-    others = [f"{by_status[status]} {status}" for status in ("running", *_ENDED[1:], "waiting") if by_status[status]]
+    further = ("running", *_ENDED[1:], "damaged", "waiting")
+    others = [f"{by_status[status]} {status}" for status in further if by_status[status]]
     return ", ".join([f"{done}/{len(states)} done", *others])
 
 

@@ -11,6 +11,7 @@ from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Quiet
 
 SAME = "versions, processor, threads and source are the same: a file was changed, or the run is not deterministic"
+UNCHANGED = "files are what the run wrote; versions, processor, threads and source are the same: not deterministic"
 
 
 @one_line
@@ -37,22 +38,40 @@ def replay(
     """
     from cli.progress import shown
     from experiments.composition import extend_path
-    from experiments.replay import circumstances, compare, prepare
+    from experiments.errors import DamagedRun
+    from experiments.locks import read_info
+    from experiments.planned import commands
+    from experiments.replay import changed_files, circumstances, compare, damage, prepare
     from experiments.status import Task
 
     extend_path(config_dir)
     with TemporaryDirectory(prefix="bptt-replay-") as scratch:
-        reruns = [prepare(run, Path(scratch) / str(number)) for number, run in enumerate(runs)]
-        differ = 0
-        for run, rerun in zip(runs, reruns, strict=True):
+        reruns, unreadable = [], []
+        for number, run in enumerate(runs):
+            try:
+                reruns.append((run, prepare(run, Path(scratch) / str(number))))
+            except DamagedRun as error:
+                unreadable.append(error)
+        differ = damaged = 0
+        for run, rerun in reruns:
             with shown([Task(rerun.folder, run.name, rerun.steps)], quiet=quiet):
                 result = rerun.make()
             difference = f"fails: {result.error}" if result.status == "failed" else compare(run, rerun.folder)
             differ += difference is not None
             typer.echo(f"{run}: {'identical' if difference is None else difference}")
+            info, what, files = read_info(run), damage(run), changed_files(run, rerun.folder)
+            damaged += bool(what)
+            lines = [f"was made from another version of {files}"] if files else []
             if difference is not None:
-                changed = circumstances(run, rerun.folder)
-                for line in changed or [SAME]:
-                    typer.echo(f"  {line}")
-    if differ:
+                lines = [*([what] if what else []), *lines, *circumstances(run, rerun.folder)]
+                lines = lines or [UNCHANGED if "files" in info else SAME]
+            if (what or files) and (known := commands(run.absolute().parent.parent, info, run.name)):
+                lines.append(f"to make it again: {known[1]}")
+            for line in lines:
+                typer.echo(f"  {line}")
+    for unread in unreadable:
+        typer.echo(f"left out: {unread}", err=True)
+    if damaged or unreadable:
+        typer.echo(f"{damaged + len(unreadable)} of {len(runs)} damaged", err=True)
+    if differ or unreadable:
         raise typer.Exit(FAILED)

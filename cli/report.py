@@ -35,10 +35,13 @@ def report(
     from experiments.report import find_browser, print_to_pdf, write_report
     from experiments.study import find_study
 
+    def tell(line: str) -> None:
+        typer.echo(line, err=True)
+
     if pdf:
         find_browser()
     folders = [find_study(study, results_dir) for study in studies]
-    page = write_report(folders, View(compare=compare, facet=facet, where=where or (), x=x, y=y), output)
+    page = write_report(folders, View(compare=compare, facet=facet, where=where or (), x=x, y=y), output, tell)
     typer.echo(page)
     if pdf:
         typer.echo(print_to_pdf(page))

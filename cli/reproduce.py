@@ -56,7 +56,7 @@ def reproduce(
 
     Example: bptt reproduce vanishing; bptt reproduce --all; bptt reproduce gru scale=paper --launcher submitit_slurm
     """
-    from cli.sweep import make_all, tell_unfinished
+    from cli.sweep import make_all, tell_doubtful, tell_unfinished
     from experiments.analysis import summarize
     from experiments.catalogue import claims as claims_of_studies
     from experiments.claims import describe
@@ -87,10 +87,12 @@ def reproduce(
     for name, sweep in planned.items():
         if not quiet:
             typer.echo(f"{name}: {len(sweep.folders)} runs", err=True)
-        make_all(sweep, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
+        results = make_all(sweep, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
         summarize(sweep.study_folder)
-        unfinished |= tell_unfinished(sweep.folders)
         found = judge(sweep.study_folder, [folder.name for folder in sweep.folders], claims[name])
+        for line in found[0].left_out if found else ():
+            typer.echo(line, err=True)
+        unfinished |= tell_unfinished(sweep.folders) | tell_doubtful(results)
         _print(found, quiet=quiet)
         judged += found
     folders = [sweep.study_folder for sweep in planned.values()]

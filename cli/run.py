@@ -16,6 +16,7 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     Example: bptt run cell=lstm task.length=200 clip=norm clip.threshold=0.5
     """
     from cli.progress import shown
+    from cli.sweep import tell_doubtful
     from cli.table import print_runs
     from experiments.composition import extend_path
     from experiments.config import compose
@@ -32,7 +33,9 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     if result.status == "running":
         raise UsageError(f"{result.folder}: is being made by another process; `bptt status` shows it")
     print_runs(config.study_folder, [config.run_id], quiet=quiet)
+    doubtful = tell_doubtful([result], "--fresh")
     typer.echo(result.folder)
     if result.status == "failed":
         typer.echo(f"{result.folder.name} failed: {result.error}", err=True)
+    if result.status == "failed" or doubtful:
         raise typer.Exit(FAILED)

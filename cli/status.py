@@ -1,6 +1,7 @@
 """bptt status"""
 
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,13 +77,23 @@ def _picture(folder: Path, states: "Sequence[State]", console: "Console") -> "Re
     from rich.console import Group
     from rich.text import Text
 
-    from cli.progress import display
+    from cli.progress import counts, display
     from experiments.planned import read_plans
 
     failed = [state for state in states if state.status == "failed"]
     lines = [f"{state.task.label}: {state.error}" for state in failed[:MOST_FAILED]]
     if len(failed) > MOST_FAILED:
         lines.append(f"and {len(failed) - MOST_FAILED} more that failed")
+    damaged = [state for state in states if state.status == "damaged"]
+    lines += [f"{state.task.label}: damaged: {state.error}" for state in damaged[:MOST_FAILED]]
+    if len(damaged) > MOST_FAILED:
+        lines.append(f"and {len(damaged) - MOST_FAILED} more that are damaged")
+    outdated = [state for state in states if state.changed]
+    lines += [
+        f"{'1 run was' if number == 1 else f'{number} runs were'} made from another version of {files}"
+        for files, number in Counter(state.changed for state in outdated).items()
+    ]
+    doubtful = {state.task.folder.name for state in (*damaged, *outdated)}
     unfinished = [state.task.folder.name for state in states if state.status in ("interrupted", "waiting")]
     running = any(state.status == "running" for state in states)
     for sweep in read_plans(folder):
@@ -90,4 +101,27 @@ def _picture(folder: Path, states: "Sequence[State]", console: "Console") -> "Re
             lines.append(f"to start over what failed: {sweep.retry}")
         elif not running and not sweep.runs.keys().isdisjoint(unfinished):
             lines.append(f"to go on: {sweep.command}")
-    return Group(display(states, console), *(Text(line) for line in lines))
+        if not sweep.runs.keys().isdisjoint(doubtful):
+            lines.append(f"to make again what is damaged or made from other files: {sweep.again}")
+    if len(states) == 1 and (command := _command(folder, states[0])):
+        lines.append(command)
+    alone = len(states) == 1 and states[0].status != "running"
+    return Group(Text(counts(states)) if alone else display(states, console), *(Text(line) for line in lines))
+
+
+def _command(study: Path, state: "State") -> str:
+    """What to do about a study's only run, where no sweep planned it."""
+    from experiments.errors import DamagedRun
+    from experiments.planned import commands, read_plans
+    from experiments.results import read_json
+
+    try:
+        info = read_json(state.task.folder / "run.json")
+    except DamagedRun:
+        info = {}
+    known = None if read_plans(study) else commands(study, info, state.task.folder.name)
+    if known is None or state.status == "running":
+        return ""
+    if state.status == "interrupted":
+        return f"to go on: {known[0]}"
+    return f"to make it again: {known[1]}" if state.status in ("failed", "damaged") or state.changed else ""

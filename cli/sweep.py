@@ -1,12 +1,14 @@
 """bptt sweep"""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.confirm import confirm
+from cli.confirm import confirm, confirm_fresh
 from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Jobs, Launcher, Overrides, Quiet, Resume, Retry, Yes
+from cli.resuming import Asked, planned_before
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,14 +47,28 @@ def sweep(
     hydra/sweeper=optuna it is a search instead, also in intervals ('optimizer.lr=tag(log,interval(1e-4,1e-1))').
 
     All combinations are checked before the first one starts. One that fails does not stop the others. The same command
-    goes on with what was cut off, and skips what is done. The study's folder, RESULTS_DIR/STUDY, with summary.csv and
-    runs/, is the last line on stdout.
+    goes on with what was cut off, and skips what is done; `bptt sweep study=NAME` resumes the sweeps of a study of your
+    own. The study's folder, RESULTS_DIR/STUDY, with summary.csv and runs/, is the last line on stdout.
 
     Example: bptt sweep cell=rnn,lstm,gru task.length=50,100,200 'seed=range(5)' study=reach
     """
+    from experiments.composition import extend_path
     from experiments.forkserver import start_early
 
     start_early(launcher, jobs)
+    extend_path(config_dir)
+    asked = Asked(overrides or [], config_dir, launcher, jobs, objective)
+    unfinished = False
+    for one in planned_before(asked) or [asked]:
+        study, incomplete = _sweep(one, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
+        unfinished |= incomplete
+    typer.echo(study)
+    if unfinished:
+        raise typer.Exit(FAILED)
+
+
+def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) -> "tuple[Path, bool]":
+    """Make the runs of a sweep or of a search; the study's folder, and whether any run is not as it should be."""
     from cli.table import print_runs
     from experiments.composition import extend_path
     from experiments.errors import UsageError
@@ -60,49 +76,114 @@ def sweep(
     from experiments.launching import choose
     from experiments.sweep import plan
 
-    def make(planned: "Plan") -> list["Result"]:
-        return make_all(planned, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
+    results: list[Result] = []
 
-    extend_path(config_dir)
-    if is_search(overrides or []):
+    def make(planned: "Plan") -> None:
+        results.extend(
+            make_all(
+                planned,
+                launcher=asked.launcher,
+                jobs=asked.jobs,
+                fresh=fresh,
+                retry=retry,
+                yes=yes,
+                quiet=quiet,
+                command=asked.command,
+            )
+        )
+
+    extend_path(asked.config_dir)
+    if is_search(asked.overrides):
         from experiments.search import search
 
         if fresh:
             raise UsageError("--fresh: a search keeps what it has; give it another study=NAME")
-        objective = objective or "best_error"
-        _, side_by_side = choose(launcher, jobs, MOST_TRIALS)
-        found = search(overrides or [], config_dir, objective=objective, jobs=side_by_side, sweep=make)
+        objective = asked.objective or "best_error"
+        _, side_by_side = choose(asked.launcher, asked.jobs, MOST_TRIALS)
+        found = search(asked.overrides, asked.config_dir, objective=objective, jobs=side_by_side, sweep=make)
         study, folders = found.study, found.folders
     else:
-        if objective is not None:
-            raise UsageError(f"--objective {objective}: is of a search; say hydra/sweeper=optuna")
-        planned = plan(overrides or [], config_dir)
-        make(planned)
+        if asked.objective is not None:
+            raise UsageError(f"--objective {asked.objective}: is of a search; say hydra/sweeper=optuna")
+        planned = plan(asked.overrides, asked.config_dir)
         study, folders = planned.study_folder, planned.folders
+        if asked.only_names and asked.command is None:
+            _confirm_default_run(asked, folders[0], yes=yes)
+        make(planned)
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
-    if objective is not None and not quiet:
+    if is_search(asked.overrides) and not quiet:
         tell_best(found, objective)
-    unfinished = tell_unfinished(folders)
-    typer.echo(study)
-    if unfinished:
-        raise typer.Exit(FAILED)
+    return study, tell_unfinished(folders) | tell_doubtful(results)
+
+
+def _confirm_default_run(asked: Asked, folder: "Path", *, yes: bool) -> None:
+    """Ask before a run with the default values joins other runs, where only the name of their study is given."""
+    study = folder.parent.parent
+    others = sum(1 for _ in study.glob("runs/*/run.json"))
+    if others and not (folder / "run.json").exists():
+        there = "1 other run" if others == 1 else f"{others} other runs"
+        what = f"adds 1 run with the default values to {study}, which has {there}"
+        confirm(f"{' '.join(asked.overrides)}: {what}", yes=yes)
 
 
 def make_all(
-    planned: "Plan", *, launcher: str | None, jobs: int | None, fresh: bool, retry: bool, yes: bool, quiet: bool
+    planned: "Plan",
+    *,
+    launcher: str | None,
+    jobs: int | None,
+    fresh: bool,
+    retry: bool,
+    yes: bool,
+    quiet: bool,
+    command: str | None = None,
 ) -> list["Result"]:
-    """Make the runs of a plan, shown as they are made; the options are those of `bptt sweep`."""
-    from cli.progress import shown
-    from experiments.launching import choose
-    from experiments.status import of_status
-    from experiments.sweep import reopen_all, sweep
+    """Make the runs of a plan, shown as they are made; the options are those of `bptt sweep`.
 
-    if fresh and (finished := of_status(planned.folders, "completed", "diverged")):
-        confirm(f"--fresh deletes {len(finished)} finished runs in {planned.study_folder}", yes=yes)
+    `command` is the earlier one that is resumed.
+    """
+    from cli.progress import shown
+    from experiments.housekeeping import discard
+    from experiments.launching import choose
+    from experiments.sweep import doubtful, reopen_all, sweep
+
+    if fresh:
+        confirm_fresh(planned.folders, yes=yes)
+    if retry and not fresh and (again := doubtful(planned)):
+        confirm(f"--retry deletes finished runs in {planned.study_folder}: {reasons(again)}", yes=yes)
+        for result in again:
+            discard(result.folder)
     reopen_all(planned, fresh=fresh, retry=retry)
     named, number = choose(launcher, jobs, len(planned.configs))
     with shown(planned.tasks(), quiet=quiet):
-        return sweep(planned, launcher=named, jobs=number)
+        return sweep(planned, launcher=named, jobs=number, command=command)
+
+
+def tell_doubtful(results: "Sequence[Result]", option: str = "--retry") -> bool:
+    """Say how many finished runs are damaged, or made from files that have changed since; whether any is.
+
+    Args:
+        results: How the runs ended.
+        option: Option that makes them again.
+    """
+    doubtful = list({result.folder: result for result in results if is_doubtful(result)}.values())
+    if doubtful:
+        typer.echo(f"{reasons(doubtful)}; {option} makes {'it' if len(doubtful) == 1 else 'them'} again", err=True)
+    return bool(doubtful)
+
+
+def is_doubtful(result: "Result") -> bool:
+    """Whether a finished run is damaged, or made from files that have changed since."""
+    return result.status == "damaged" or bool(result.changed)
+
+
+def reasons(doubtful: "Sequence[Result]") -> str:
+    """What is wrong with how many runs: '1 run is damaged, 2 runs were made from another version of sensor.csv'."""
+    counted = Counter("" if result.status == "damaged" else result.changed for result in doubtful)
+    said = []
+    for files, number in counted.items():
+        runs, be = ("1 run", ("is", "was")) if number == 1 else (f"{number} runs", ("are", "were"))
+        said.append(f"{runs} {be[1]} made from another version of {files}" if files else f"{runs} {be[0]} damaged")
+    return ", ".join(said)
 
 
 def tell_best(found: "Found", objective: str) -> None:

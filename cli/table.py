@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
@@ -43,6 +45,7 @@ DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "lags apart", "chance",
 def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> None:
     """Write the study's summary.csv, and print the rows of some runs with what tells them apart, and what they say.
 
+    Names the runs of the study that are damaged, and thus left out, on stderr.
     Many runs are printed a line a configuration, with the medians over its seeds.
     """
     from experiments.analysis import summarize
@@ -50,13 +53,15 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     from experiments.findings import finding
     from experiments.study import compared_keys, differing_keys, read_runs
 
-    runs = read_runs(study)
-    summary, states = summarize(study, runs)
-    if quiet:
-        return
+    of_study = read_runs(study)
+    summary, states = summarize(study, of_study)
+    for line in of_study.left_out():
+        typer.echo(line, err=True)
     chosen = set(run_ids)
+    runs = [run for run in of_study if run.id in chosen]
+    if quiet or not runs:
+        return
     rows = summary[summary["run_id"].isin(chosen)].reset_index(drop=True)
-    runs = [run for run in runs if run.id in chosen]
     probes = all(run.is_probe for run in runs)
     numbers = PROBE_NUMBERS if probes else NUMBERS
     keys = list(dict.fromkeys(["cell", *compared_keys(runs)]))

@@ -29,8 +29,10 @@ def checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """A table that was read, held against what its file has to be; columns that were added later are empty in it.
 
     Raises:
-        ValueError: a column is missing, or has a word for a number.
+        ValueError: A row is blank, a column is missing, or a number is a word.
     """
+    if len(table) and (blank := table.iloc[:, 0].isna()).any():
+        raise ValueError(f"row {int(blank.argmax()) + 1} is blank")
     for column in COLUMNS[name]:
         if column not in table:
             if column not in LATER:

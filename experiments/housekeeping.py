@@ -6,10 +6,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from experiments.analysis import summarize
-from experiments.errors import UsageError
+from experiments.errors import DamagedRun, UsageError
 from experiments.locks import LOCK, is_locked, lock, read_info
 from experiments.results import read_json, write_json
 from experiments.status import Status
+from experiments.study import read_runs
 
 
 def reopen(folder: Path, *, fresh: bool = False, retry: bool = False) -> None:
@@ -25,9 +26,15 @@ def reopen(folder: Path, *, fresh: bool = False, retry: bool = False) -> None:
     """
     if not folder.is_dir():
         return
-    info = read_info(folder)
+    if fresh:
+        discard(folder)
+        return
+    try:
+        info = read_info(folder)
+    except DamagedRun:  # left as it is until the user says what to do
+        return
     own_fault = info.get("status") == "failed" and not info.get("retry")
-    if fresh or (own_fault and retry):
+    if own_fault and retry:
         discard(folder)
     elif info.get("status") == "interrupted" or (info.get("status") == "failed" and not own_fault):
         settle(folder, "interrupted")
@@ -78,14 +85,21 @@ def check_writable(folder: Path) -> None:
         raise UsageError(f"results_dir: cannot write to {existing} ({error.strerror})") from None
 
 
-def unwanted(study: Path, statuses: Collection[Status]) -> list[Path]:
-    """The folders of a study's runs that ended so; a folder in which no run came to begin was 'interrupted'."""
-    folders = sorted(path for path in (study / "runs").iterdir() if path.is_dir())
-    return [
-        folder
-        for folder in folders
-        if (read_info(folder).get("status") or ("running" if is_locked(folder) else "interrupted")) in statuses
-    ]
+def unwanted(study: Path, statuses: Collection[Status]) -> dict[Path, str]:
+    """The folders of a study's runs that ended so, and of damaged ones, what is wrong.
+
+    A folder in which no run came to begin was 'interrupted'.
+    """
+    damaged = dict(read_runs(study).damaged)
+    found = {}
+    for folder in sorted(path for path in (study / "runs").iterdir() if path.is_dir()):
+        if folder in damaged:
+            status = "damaged"
+        else:
+            status = read_info(folder).get("status") or ("running" if is_locked(folder) else "interrupted")
+        if status in statuses:
+            found[folder] = damaged.get(folder, "")
+    return found
 
 
 def clean(study: Path, folders: Collection[Path]) -> None:

@@ -15,12 +15,14 @@ from torch import Tensor
 from experiments.checkpoint import CHECKPOINT, Checkpoint, load
 from experiments.config import CHOICES, Config, Parts, build
 from experiments.denormals import denormals
-from experiments.errors import in_a_line
+from experiments.errors import DamagedRun, in_a_line
 from experiments.housekeeping import check_writable, empty
+from experiments.integrity import changed_inputs, damage_of, inputs_of, seal
 from experiments.locks import lock
 from experiments.provenance import digest_of_source, provenance
 from experiments.results import RunFolder, read_json, write_json, write_whole
 from experiments.seeding import generator_of
+from experiments.sources import data_files, own_modules
 from experiments.status import SETTLED, Status
 from experiments.tensorboard import EventFile
 from experiments.theory import predict
@@ -32,9 +34,10 @@ class Result(NamedTuple):
     Attributes:
         folder: where its files are.
         status: as in run.json; 'running' where another process makes it.
-        error: of a failed run, in one line.
+        error: of a failed run, in one line; of a damaged one, what is wrong.
         seconds: what it took; 0 if nothing was done.
         skipped: whether nothing was done: it was settled before, or another process makes it.
+        changed: The files that a finished run was made from and that have changed since, such as 'sensor.csv'.
     """
 
     folder: Path
@@ -42,6 +45,7 @@ class Result(NamedTuple):
     error: str | None
     seconds: float
     skipped: bool
+    changed: str = ""
 
 
 Work = Callable[[Parts, RunFolder, Checkpoint | None], dict[str, Any]]
@@ -75,7 +79,7 @@ def carry_out(
         UsageError: the configuration cannot be built, or the folder not be written.
     """
     check_writable(folder)
-    if settled := _settled(folder):
+    if settled := settled_result(config, folder):
         return settled
     torch.set_num_threads(config.threads)
     with denormals(flushed=flush_denormals):
@@ -87,15 +91,17 @@ def carry_out(
                     return Result(folder, "running", None, 0.0, skipped=True)
                 if trained is not None:
                     parts.network.load_state_dict(trained)
-                return _settled(folder) or _make(config, folder, parts, work, trained=trained is not None)
+                return settled_result(config, folder) or _make(config, folder, parts, work, trained=trained is not None)
         except OSError as error:
             return Result(folder, "failed", in_a_line(error), 0.0, skipped=False)
 
 
 def _make(config: Config, folder: Path, parts: Parts, work: Work, *, trained: bool) -> Result:
     """The same, once the folder is locked and what is in it known to be unfinished."""
-    saved = load(folder, code_of(config))
+    code = code_of(config)
+    saved = load(folder, code)
     record: dict[str, Any] = {
+        "run_id": folder.name,
         "status": "running",
         "seed": config.seed,
         "threads": config.threads,
@@ -104,7 +110,8 @@ def _make(config: Config, folder: Path, parts: Parts, work: Work, *, trained: bo
         "readout_steps": parts.task.readout_steps or parts.task.timesteps,
         "pid": os.getpid(),
         "started": _now(),
-        "source": code_of(config)["source"],
+        "source": code["source"],
+        "made_from": inputs_of(own_files(config)),
         **provenance(),
     }
     if saved is not None:
@@ -135,10 +142,13 @@ def _make(config: Config, folder: Path, parts: Parts, work: Work, *, trained: bo
     finally:
         seconds = time.monotonic() - began
         try:
+            ended = status in SETTLED and not record.get("retry")
+            if ended:
+                record["files"] = seal(folder)
             write_json(
                 folder / "run.json", {**record, "status": status, "finished": _now(), "seconds": round(seconds, 3)}
             )
-            if status in SETTLED and not record.get("retry"):
+            if ended:
                 (folder / CHECKPOINT).unlink(missing_ok=True)
         except OSError as unwritten:  # a full disk: run.json keeps saying 'running'
             status, error = "failed", error or in_a_line(unwritten)
@@ -153,17 +163,38 @@ def _theory(config: Config, parts: Parts, *, trained: bool) -> dict[str, Any] | 
     return None if theory is None else theory._asdict()
 
 
-def _settled(folder: Path) -> Result | None:
-    info = read_json(folder / "run.json")
+def settled_result(config: Config, folder: Path) -> Result | None:
+    """How a run ended that is left as it is, damaged or made from other files though it may be; None to make it."""
+    try:
+        info = read_json(folder / "run.json")
+    except DamagedRun as error:
+        return Result(folder, "damaged", error.what, 0.0, skipped=True)
     if info.get("status") not in SETTLED:
         return None
-    return Result(folder, info["status"], info.get("error"), 0.0, skipped=True)
+    if damage := damage_of(folder, info):
+        return Result(folder, "damaged", damage, 0.0, skipped=True)
+    changed = changed_inputs(info, own_files(config))
+    return Result(folder, info["status"], info.get("error"), 0.0, skipped=True, changed=changed)
 
 
 def code_of(config: Config) -> dict[str, Any]:
-    """What must be the same for a run to go on as it began: the packages' versions, and the source that makes it."""
-    targets = [str(getattr(config, group)["_target_"]) for group in CHOICES]
-    return {"versions": provenance()["versions"], "source": digest_of_source(targets)}
+    """What must be the same for a run to go on as it began: versions of packages, source code and the user's files."""
+    files = inputs_of(own_files(config))
+    return {
+        "versions": provenance()["versions"],
+        "source": digest_of_source(_targets(config)),
+        "made_from": {name: used["digest"] for name, used in files.items()},
+    }
+
+
+def own_files(config: Config) -> dict[str, Path]:
+    """The user's own files that a run is made from: data files by their key, modules by their name."""
+    chosen = {group: getattr(config, group) for group in CHOICES}
+    return data_files(chosen) | own_modules(_targets(config))
+
+
+def _targets(config: Config) -> list[str]:
+    return [str(getattr(config, group)["_target_"]) for group in CHOICES]
 
 
 def _now() -> str:

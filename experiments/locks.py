@@ -46,7 +46,7 @@ def read_info(folder: Path) -> dict[str, Any]:
     """run.json, in which a run that no process makes any more is 'interrupted', whatever it said last; {} without one.
 
     Raises:
-        UsageError: it is damaged.
+        DamagedRun: It cannot be read.
     """
     info = read_json(folder / "run.json")
     if info.get("status") == "running" and not is_locked(folder):

@@ -29,11 +29,13 @@ class Plots(NamedTuple):
         paths: of the files.
         left_out: the figures that were not drawn, and why.
         notes: what went wrong with them.
+        damaged: Lines that name the damaged runs, which are in no figure; empty if none is.
     """
 
     paths: list[Path]
     left_out: dict[str, str]
     notes: list[str]
+    damaged: Sequence[str] = ()
 
 
 def plot_studies(
@@ -60,7 +62,8 @@ def plot_studies(
         for name in chosen:
             if name not in known:
                 raise UsageError(f"--{what} {name}: there is no such {what}; choose from {', '.join(known)}")
-    drawing = Drawing(read_studies(studies), view)
+    runs = read_studies(studies)
+    drawing = Drawing(runs, view)
     folder = together(studies) / "figures" if folder is None else folder
     plots = Plots([], {}, [])
     images, numbers = [], {}
@@ -86,7 +89,7 @@ def plot_studies(
     for path in plots.paths:
         write_whole(path, numbers[path] if path in numbers else rendered[path].content)
     notes = [note for image in rendered.values() for note in image.notes]
-    return plots._replace(notes=list(dict.fromkeys(notes)))
+    return plots._replace(notes=list(dict.fromkeys(notes)), damaged=runs.left_out())
 
 
 def together(studies: Sequence[Path]) -> Path:

@@ -11,6 +11,12 @@ import pandas as pd
 from experiments.columns import WORDS, checked
 from experiments.study import Run
 
+FORMAT: dict[str, Any] = {
+    "low_memory": False,
+    "skip_blank_lines": False,  # a blank line is damage, which `checked` reports
+    "dtype": dict.fromkeys(WORDS, "category"),
+}
+
 MOST_BYTES = 2**23
 """As many are parsed at once: the text and the numbers of a large study would not fit beside each other."""
 
@@ -34,7 +40,7 @@ def read_tables(
     for header, bodies in _texts(runs, name, ends):
         try:
             text = io.BytesIO(b"\n".join([header, b"".join(body for _, body in bodies)]))
-            frame = checked(pd.read_csv(text, low_memory=False, dtype=dict.fromkeys(WORDS, "category")), name)
+            frame = checked(pd.read_csv(text, **FORMAT), name)
         except ValueError:
             for i, _ in bodies:
                 runs[i].table(name)  # says which of them is damaged
@@ -69,7 +75,7 @@ def _texts(runs: Sequence[Run], name: str, ends: bool) -> Iterator[tuple[bytes, 
         first, _, body = text[: text.rfind(b"\n") + 1].partition(b"\n")
         if not body:
             continue
-        if ends and first.startswith(b"step,"):
+        if ends and first.startswith(b"step,") and b"\n\n" not in body:  # a blank line is left for `checked` to report
             body = _ends(body)
         if bodies and (first != header or size > MOST_BYTES):
             yield header, bodies

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from experiments.config import Config, from_saved
-from experiments.errors import UsageError
+from experiments.errors import DamagedRun, UsageError
+from experiments.integrity import CONFIG, changed_inputs, damage_of
 from experiments.lifecycle import Result
 from experiments.locks import read_info
 from experiments.probe import probe, probe_folder
@@ -66,18 +67,23 @@ def prepare(folder: Path, scratch: Path) -> Rerun:
         scratch: where the new files go.
 
     Raises:
+        DamagedRun: Its run.json or config.yaml cannot be read.
         UsageError: it is no such folder, or cannot be made by this version on this machine.
     """
     info = read_info(folder)
     try:
-        saved = (folder / ".hydra" / "config.yaml").read_text(encoding="utf-8")
+        saved = (folder / CONFIG).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise UsageError(f"{folder}: is no run's folder; give one that `bptt run` printed") from None
     if info.get("status") not in FINISHED:
         raise UsageError(
             f"{folder}: is {info.get('status', 'not begun')}; what is completed or diverged can be replayed"
         )
-    config = from_saved({**yaml.safe_load(saved), "results_dir": str(scratch)})
+    try:
+        values = {**yaml.safe_load(saved), "results_dir": str(scratch)}
+    except (TypeError, yaml.YAMLError) as error:
+        raise DamagedRun(folder, f"{CONFIG} cannot be read ({str(error).splitlines()[0]})") from None
+    config = from_saved(values)
     # What only shows the numbers elsewhere may not be installed here.
     config = config.model_copy(update={"record": config.record.model_copy(update={"tensorboard": False})})
     if info.get("kind") != "probe":
@@ -115,6 +121,17 @@ def _first_difference(file: str, before: bytes, again: bytes) -> Difference:
         if line != new_line:  # in blanks, quotes or ends, which no field shows
             return Difference(file, row, "", "(the row as it is written)", repr(line), repr(new_line))
     raise AssertionError("called for what is the same")
+
+
+def damage(folder: Path) -> str:
+    """What is wrong with the files of a run, wherever its folder was copied to; empty if nothing is."""
+    return damage_of(folder, {**read_info(folder), "run_id": folder.name})
+
+
+def changed_files(before: Path, again: Path) -> str:
+    """The user's files that a run was made from and that were others when it was made again, such as 'sensor.csv'."""
+    files = {name: Path(used["file"]) for name, used in read_info(again).get("made_from", {}).items()}
+    return changed_inputs(read_info(before), files)
 
 
 def circumstances(before: Path, again: Path) -> list[str]:

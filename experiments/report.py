@@ -4,7 +4,7 @@ import base64
 import shlex
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from os.path import relpath
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,7 +46,12 @@ class Cell(NamedTuple):
     key: float | str
 
 
-def write_report(studies: Sequence[Path], view: View = AS_IT_COMES, path: Path | None = None) -> Path:
+def write_report(
+    studies: Sequence[Path],
+    view: View = AS_IT_COMES,
+    path: Path | None = None,
+    say: Callable[[str], object] | None = None,
+) -> Path:
     """Write the report of one study, or of several beside each other.
 
     The same CSV files give the same bytes.
@@ -55,11 +60,13 @@ def write_report(studies: Sequence[Path], view: View = AS_IT_COMES, path: Path |
         studies: their folders.
         view: what is compared in the figures.
         path: of the page; None: report.html in the study, or in the folder A+B beside the studies A and B.
+        say: Called with each line about damaged runs, which the page has, too.
 
     Raises:
         UsageError: a key that is not there, or a study in which nothing was recorded yet.
     """
-    drawing = Drawing(read_studies(studies), view)
+    of_studies = read_studies(studies)
+    drawing = Drawing(of_studies, view)
     runs = drawing.tables.runs
     summary = drawing.tables.outcomes
     path = together(studies) / "report.html" if path is None else path
@@ -80,9 +87,13 @@ def write_report(studies: Sequence[Path], view: View = AS_IT_COMES, path: Path |
         common=yaml.safe_dump(common, sort_keys=False, allow_unicode=True),
         own=[(run.id, _own(run, common)) for run in runs],
         conditions=list(view.where),
+        left_out=of_studies.left_out(),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, page)
+    if say is not None:
+        for line in of_studies.left_out():
+            say(line)
     return path
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 import pandas as pd
 
 from experiments.columns import COLUMNS
-from experiments.errors import UsageError
+from experiments.errors import DamagedRun
 
 Value = int | float | str | None
 
@@ -166,7 +166,7 @@ def read_csv(path: Path) -> pd.DataFrame:
     """Read a table, also while it is written: a last line without its end is left out."""
     text = path.read_bytes()
     whole = text[: text.rfind(b"\n") + 1].decode()
-    return pd.read_csv(io.StringIO(whole))
+    return pd.read_csv(io.StringIO(whole), skip_blank_lines=False)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -191,7 +191,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON file of a run's folder; empty where there is none.
 
     Raises:
-        UsageError: it is damaged.
+        DamagedRun: It cannot be read.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -200,5 +200,5 @@ def read_json(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except ValueError as error:
-        raise UsageError(f"{path.parent}: its {path.name} cannot be read ({error}); delete the folder") from None
+        raise DamagedRun(path.parent, f"{path.name} cannot be read ({error})") from None
     return content

@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from experiments.errors import UsageError
+from experiments.errors import DamagedRun
+from experiments.integrity import changed_inputs, damage_of
 from experiments.locks import read_info
 from experiments.planned import read_plans
 from experiments.results import read_json
 from experiments.study import Run, compared_keys, differing_keys, read_runs, shown
 
-Status = Literal["running", "completed", "diverged", "failed", "interrupted"]
+Status = Literal["running", "completed", "diverged", "failed", "interrupted", "damaged"]
 FINISHED: tuple[Status, ...] = ("completed", "diverged")
 SETTLED: tuple[Status, ...] = (*FINISHED, "failed")
 """What a sweep does not make again by itself."""
@@ -27,8 +28,16 @@ ENDED: tuple[Status, ...] = (*SETTLED, "interrupted")
 
 
 def of_status(folders: Sequence[Path], *statuses: str | None) -> list[Path]:
-    """The folders of the runs whose run.json says so; None: has not begun."""
-    return [folder for folder in folders if read_json(folder / "run.json").get("status") in statuses]
+    """The folders of the runs whose run.json says so; None: has not begun; 'damaged': run.json cannot be read."""
+    return [folder for folder in folders if _status_of(folder) in statuses]
+
+
+def _status_of(folder: Path) -> str | None:
+    try:
+        status: str | None = read_json(folder / "run.json").get("status")
+    except DamagedRun:
+        return "damaged"
+    return status
 
 
 @dataclass(frozen=True)
@@ -67,8 +76,9 @@ class State:
         seconds: that it has been made for.
         speed: steps a second, 0 where not known; of a run that goes on, since it does.
         flow: the norm of the gradient by lag, at the last recorded step; layer 0's h.
-        error: of a failed run.
+        error: of a failed run; of a damaged one, what is wrong.
         kept: it was settled before it was followed.
+        changed: The files that it was made from and that have changed since.
     """
 
     task: Task
@@ -81,6 +91,7 @@ class State:
     flow: Sequence[float] = ()
     error: str = ""
     kept: bool = False
+    changed: str = ""
 
     @property
     def left(self) -> float:
@@ -102,8 +113,19 @@ def states_of(study: Path) -> list[State]:
             task = replace(task, label=planned.label)
         status = run.info["status"]
         made = {"completed": task.steps, "diverged": run.info.get("diverged_at_step") or 0}.get(status, 0)
-        ended = State(task, status, made, seconds=run.info.get("seconds", 0.0), error=run.info.get("error", ""))
+        ended = State(
+            task,
+            status,
+            made,
+            seconds=run.info.get("seconds", 0.0),
+            error=run.info.get("error", ""),
+            changed=changed_inputs(run.info) if status in SETTLED else "",
+        )
         states.append(state_of(task) if status == "running" else ended)
+    for folder, what in runs.damaged:
+        planned = waiting.pop(folder.name, None)
+        label = f"{planned.label} ({folder.name})" if planned else folder.name
+        states.append(State(Task(folder, label, planned.steps if planned else 0), "damaged", error=what))
     return states + [State(Task(study / "runs" / name, *planned)) for name, planned in waiting.items()]
 
 
@@ -121,7 +143,13 @@ class Follower:
         self._ended: dict[Path, State] = {}
         self._tasks = tasks
         for task in tasks:
-            info = read_info(task.folder)
+            try:
+                info = read_info(task.folder)
+                if info.get("status") in SETTLED and (what := damage_of(task.folder, info)):
+                    raise DamagedRun(task.folder, what)
+            except DamagedRun as error:
+                self._ended[task.folder] = State(task, "damaged", error=error.what)
+                continue
             if info.get("status") in SETTLED:
                 self._ended[task.folder] = State(
                     task, info["status"], task.steps, error=info.get("error", ""), kept=True
@@ -156,7 +184,7 @@ def state_of(task: Task) -> State:
     """How far a run is, from run.json and the last rows of metrics.csv and gradients.csv."""
     try:
         info = read_info(task.folder)
-    except UsageError:
+    except DamagedRun:
         info = {}
     if not info:
         return State(task)

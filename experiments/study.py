@@ -1,20 +1,24 @@
 """Studies as they lie on the disk: their runs, what tells the runs apart, a run's tables. Imports no torch."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import yaml
 
 from experiments.columns import checked
-from experiments.errors import UsageError
-from experiments.locks import read_info
+from experiments.errors import DamagedRun, UsageError
+from experiments.integrity import CONFIG, damage_of
+from experiments.locks import is_locked, read_info
 from experiments.results import Value, read_csv
+
+MOST_NAMED = 20
+"""Damaged runs that are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -72,33 +76,97 @@ def find_study(study: str, results_dir: str) -> Path:
     raise UsageError(f"{study}: no study of this name in {results_dir}, and no such folder; {there}")
 
 
-def read_runs(study: Path) -> list[Run]:
-    """All runs of a study, by id; folders in which a run has only just begun are left out.
+class Damaged(NamedTuple):
+    """A run that is left out because its files are not what the run wrote.
 
-    Raises:
-        UsageError: a run.json or config.yaml that cannot be read, or lacks what every run has.
+    Attributes:
+        folder: Folder of the run.
+        what: What is wrong with it, such as 'gradients.csv has 28 rows, but the run wrote 27'.
     """
-    runs = []
+
+    folder: Path
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.folder}: {self.what}"
+
+
+class Runs(list[Run]):
+    """The runs of one study, or of several; damaged runs are left out and named.
+
+    Args:
+        runs: Runs that can be read.
+        damaged: Runs that are left out.
+    """
+
+    def __init__(self, runs: Iterable[Run] = (), damaged: Iterable[Damaged] = ()) -> None:
+        super().__init__(runs)
+        self.damaged = list(damaged)
+
+    def left_out(self) -> list[str]:
+        """How many runs are left out, then a line for each; empty if none is."""
+        return left_out(self.damaged, len(self) + len(self.damaged))
+
+
+def left_out(damaged: Sequence[Damaged], runs: int) -> list[str]:
+    """The lines that say which of how many runs are left out, and why; empty if none is."""
+    if not damaged:
+        return []
+    headline = f"{len(damaged)} of {runs} runs {'is' if len(damaged) == 1 else 'are'} left out:"
+    lines = [f"  {one}" for one in damaged[:MOST_NAMED]]
+    return [headline, *lines, *([f"  and {len(damaged) - MOST_NAMED} more"] if len(damaged) > MOST_NAMED else [])]
+
+
+def read_runs(study: Path) -> Runs:
+    """All runs of a study, by id. A folder in which a run has only just begun is not counted.
+
+    A run is damaged if its run.json or config.yaml cannot be read, if its files are not what it wrote, or if the
+    folder is a copy of another run's.
+    """
+    runs = Runs()
     for folder in sorted((study / "runs").iterdir()):
         try:
-            info = read_info(folder)
-            if info:
-                config = _read_config((folder / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
-                _need(folder, "run.json", info, "status", "started", "timesteps", "readout_steps", "parameters")
-                _need(folder, "config.yaml", config, "cell", "task")
-                runs.append(Run(folder, {**config, "study": study.name}, info))
-        except (NotADirectoryError, FileNotFoundError):
+            if info := read_info(folder):
+                runs.append(_read_run(folder, info, study.name))
+            elif list(folder.glob("*.csv")) and not is_locked(folder):
+                raise DamagedRun(folder, "run.json is missing")
+        except DamagedRun as error:
+            runs.damaged.append(Damaged(folder, error.what))
+        except FileNotFoundError:  # another process deletes it just now
             continue
-        except (ValueError, AttributeError, yaml.YAMLError) as error:
-            what = str(error).splitlines()[0]
-            raise UsageError(f"{folder}: its config.yaml cannot be read ({what}); delete the folder") from None
     return runs
+
+
+def _read_run(folder: Path, info: Mapping[str, Any], study: str) -> Run:
+    """One run.
+
+    Raises:
+        DamagedRun: See `read_runs`.
+        FileNotFoundError: The folder is gone.
+    """
+    try:
+        config = _read_config((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if not (folder / "run.json").exists():
+            raise
+        raise DamagedRun(folder, f"{CONFIG} is missing") from None
+    except (ValueError, AttributeError, yaml.YAMLError) as error:
+        raise DamagedRun(folder, f"{CONFIG} cannot be read ({str(error).splitlines()[0]})") from None
+    _need(folder, "run.json", info, "status", "started", "timesteps", "readout_steps", "parameters")
+    _need(folder, CONFIG, config, "cell", "task")
+    try:
+        what = damage_of(folder, info)
+    except (AttributeError, LookupError, TypeError):
+        what = "run.json has files that no run writes"
+    if what:
+        raise DamagedRun(folder, what)
+    return Run(folder, {**config, "study": study}, info)
 
 
 def _need(folder: Path, file: str, content: Mapping[str, Any], *keys: str) -> None:
     for key in keys:
         if content.get(key) is None:
-            raise UsageError(f"{folder}: its {file} has no {key}; delete the folder")
+            raise DamagedRun(folder, f"{file} has no {key}")
 
 
 def _read_config(text: str) -> dict[str, Value]:
@@ -114,7 +182,7 @@ def _read_group(text: str) -> dict[str, Value]:
     return flatten(yaml.load(text, Loader=yaml.CSafeLoader))
 
 
-def read_studies(studies: Sequence[Path]) -> list[Run]:
+def read_studies(studies: Sequence[Path]) -> Runs:
     """The runs of one study, or of several, in which `study` then names the one that a run is of.
 
     Raises:
@@ -123,11 +191,14 @@ def read_studies(studies: Sequence[Path]) -> list[Run]:
     if len({study.resolve() for study in studies}) < len(studies):
         raise UsageError(f"{', '.join(map(str, studies))}: the same study is given twice")
     names = [study.name for study in studies]
-    together = []
+    together = Runs()
     for study in studies:
         runs = read_runs(study)
+        if not runs and runs.damaged:
+            raise UsageError(f"{study}: all {len(runs.damaged)} runs are damaged; the first is {runs.damaged[0]}")
         if not runs:
             raise UsageError(f"{study}: holds no run yet")
+        together.damaged += runs.damaged
         label = study.name if names.count(study.name) == 1 else str(study)
         prefix = f"{label}/" if len(studies) > 1 else ""
         together += [replace(run, prefix=prefix, config={**run.config, "study": label}) for run in runs]

@@ -19,7 +19,7 @@ from experiments.errors import UsageError
 from experiments.grid import Grid, expand
 from experiments.housekeeping import check_writable, reopen, settle
 from experiments.launching import launch, overrides_of
-from experiments.lifecycle import Result
+from experiments.lifecycle import Result, settled_result
 from experiments.locks import is_locked
 from experiments.orphans import SECONDS_TO_END, end_with
 from experiments.planned import PlannedRun, record_plan
@@ -119,7 +119,7 @@ def reopen_all(planned: Plan, *, fresh: bool = False, retry: bool = False) -> No
         reopen(folder, fresh=fresh, retry=retry)
 
 
-def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Result]:
+def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1, command: str | None = None) -> list[Result]:
     """Make all runs that are not settled, `jobs` at a time, in the order of the plan; how each ended.
 
     A run that another sweep is making is waited for, and taken over where that one dies. A run whose process is killed
@@ -130,12 +130,15 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
         planned: what to run.
         launcher: of Hydra; 'basic' is this process.
         jobs: how many workers; each takes the next run that no other has.
+        command: Command that planned the sweep; None: the one that this process was started with.
 
     Raises:
         KeyboardInterrupt: as it came; what was being made is recorded as interrupted.
     """
     record_plan(
-        planned.study_folder, {task.folder.name: PlannedRun(task.label, task.steps) for task in planned.tasks()}
+        planned.study_folder,
+        {task.folder.name: PlannedRun(task.label, task.steps) for task in planned.tasks()},
+        command,
     )
     made: dict[Path, Result] = {}
     died_at: dict[Path, float] = {}
@@ -162,7 +165,10 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
                 left = _only(planned, _wait_for_others(planned))
         for folder in of_status(planned.folders, "running"):
             settle(folder, "interrupted")
-    return [made.get(folder) or _result_on_disk(folder) for folder in planned.folders]
+    return [
+        made.get(folder) or _result_on_disk(config, folder)
+        for config, folder in zip(planned.configs, planned.folders, strict=True)
+    ]
 
 
 def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, make: Make, by: int) -> list[Result]:
@@ -175,7 +181,7 @@ def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, m
     results = []
     for config in configs:
         folder = config.run_folder if make is run else probe_folder(config)
-        if read_json(folder / "run.json").get("status") == "running":
+        if of_status([folder], "running"):
             continue  # by another worker; or by one that was killed over it, which is not for this one to risk
         try:
             results.append(make(config))
@@ -212,7 +218,15 @@ def _only(planned: Plan, folders: Sequence[Path]) -> Plan:
     return planned._replace(configs=[config for config, _ in kept], folders=[folder for _, folder in kept])
 
 
-def _result_on_disk(folder: Path) -> Result:
+def doubtful(planned: Plan) -> list[Result]:
+    """The finished runs of a sweep whose files are damaged, or that were made from files that have changed since."""
+    found = [settled_result(*run) for run in zip(planned.configs, planned.folders, strict=True)]
+    return [result for result in found if result and (result.status == "damaged" or result.changed)]
+
+
+def _result_on_disk(config: Config, folder: Path) -> Result:
+    if settled := settled_result(config, folder):
+        return settled
     info = read_json(folder / "run.json")
     return Result(folder, info.get("status", "interrupted"), info.get("error"), 0.0, skipped=True)
 

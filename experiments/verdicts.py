@@ -12,7 +12,7 @@ from experiments.claims import Claim
 from experiments.errors import UsageError
 from experiments.quantities import Quantity, Verdict, together
 from experiments.results import write_whole
-from experiments.study import Run, read_runs
+from experiments.study import Run, left_out, read_runs
 from experiments.tables import Tables
 
 BEGIN, END = "<!-- claims: made by `bptt reproduce --markdown` -->", "<!-- /claims -->"
@@ -29,12 +29,14 @@ class Judged(NamedTuple):
         claim: what is claimed.
         quantities: what was measured.
         runs: that it was measured on.
+        left_out: Lines that name the damaged runs; empty if none is.
     """
 
     study: Path
     claim: Claim
     quantities: Sequence[Quantity]
     runs: Sequence[Run]
+    left_out: Sequence[str] = ()
 
     @property
     def verdict(self) -> Verdict:
@@ -50,9 +52,11 @@ def judge(study: Path, run_ids: Collection[str], claims: Sequence[Claim]) -> lis
         claims: to hold against them.
     """
     wanted = set(run_ids)
-    runs = [run for run in read_runs(study) if run.id in wanted and run.info["status"] in ("completed", "diverged")]
+    of_study = read_runs(study)
+    runs = [run for run in of_study if run.id in wanted and run.info["status"] in ("completed", "diverged")]
+    lines = left_out([damaged for damaged in of_study.damaged if damaged.folder.name in wanted], len(wanted))
     tables = Tables(runs)
-    return [Judged(study, claim, list(claim.measure(tables)) if runs else [], runs) for claim in claims]
+    return [Judged(study, claim, list(claim.measure(tables)) if runs else [], runs, lines) for claim in claims]
 
 
 def table_of(judged: Sequence[Judged]) -> pd.DataFrame:

@@ -19,6 +19,7 @@ from pathlib import Path
 import yaml
 
 from experiments.config import compose, from_saved
+from experiments.integrity import CONFIG, content_of
 from experiments.run import run
 
 SMALL = ["task.length=50", "model.hidden_size=8", "steps=100", "record.every=10", "record.evaluate_samples=50"]
@@ -39,9 +40,12 @@ def make_study(results_dir: Path, number: int) -> Path:
         folder = from_saved(config).run_folder
         (folder / ".hydra").mkdir(parents=True)
         (folder / ".hydra" / "config.yaml").write_text(yaml.dump(config, Dumper=yaml.CSafeDumper, sort_keys=False))
-        (folder / "run.json").write_text(json.dumps({**info, "seed": seed}, indent=2))
         for name, text in tables.items():
             (folder / name).write_text(text if name != "gradients.csv" else _scaled(text, values))
+        files = {name: content_of(folder / name)._asdict() for name in (CONFIG, *tables)}
+        (folder / "run.json").write_text(
+            json.dumps({**info, "run_id": folder.name, "seed": seed, "files": files}, indent=2)
+        )
     return results_dir / "many"
 
 

@@ -12,10 +12,12 @@ from experiments.checkpoint import CHECKPOINT, load
 from experiments.config import compose
 from experiments.errors import UsageError
 from experiments.housekeeping import discard, reopen
+from experiments.integrity import CONFIG
 from experiments.lifecycle import code_of
 from experiments.locks import lock, read_info
 from experiments.replay import prepare
 from experiments.run import run
+from experiments.study import read_runs
 from models.rnn import RNN
 
 SMALL = ["task.length=12", "model.hidden_size=6", "batch_size=3", "steps=30", "record.every=4", "record.windows=3"]
@@ -81,6 +83,10 @@ def test_a_run_that_is_cut_off_again_and_again_writes_what_an_unbroken_one_does(
     networks = [torch.load(c.run_folder / "network.pt", weights_only=True) for c in (unbroken, broken)]
     assert all(torch.equal(one, other) for one, other in zip(*(n.values() for n in networks), strict=True))
     assert not (broken.run_folder / CHECKPOINT).exists()
+    assert (len(read_runs(broken.study_folder)), read_runs(broken.study_folder).damaged) == (1, [])
+    sealed = [{**info_of(config)["files"], CONFIG: None} for config in (unbroken, broken)]
+    assert sealed[0] == sealed[1]
+    assert len(sealed[0]) == 1 + len(contents(broken.run_folder))
 
 
 def test_seconds_are_those_of_all_parts_together(tmp_path, cut_off):
@@ -212,10 +218,36 @@ def test_a_run_is_made_by_one_process_at_a_time(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", '{"status": "comp', "[1]"])
-def test_a_damaged_record_is_said_by_whatever_reads_it(tmp_path, content):
+def test_a_damaged_record_is_said_and_kept(tmp_path, content):
     config = small(tmp_path)
     run(config)
     (config.run_folder / "run.json").write_text(content)
-    for read in (lambda: run(config), lambda: reopen(config.run_folder), lambda: prepare(config.run_folder, tmp_path)):
-        with pytest.raises(UsageError, match=f"{config.run_id}: its run.json cannot be read .*; delete the folder"):
-            read()
+    tables = contents(config.run_folder)
+    reopen(config.run_folder, retry=True)
+    result = run(config)
+    assert (result.status, result.skipped) == ("damaged", True)
+    assert result.error.startswith("run.json cannot be read")
+    with pytest.raises(UsageError, match=f"{config.run_id}: run.json cannot be read .*; make the run again with --fr"):
+        prepare(config.run_folder, tmp_path)
+    assert contents(config.run_folder) == tables
+    reopen(config.run_folder, fresh=True)
+    assert run(config).status == "completed"
+    assert contents(config.run_folder) == tables
+
+
+def test_a_data_file_that_changes_while_a_run_is_cut_off_lets_it_start_over(tmp_path, cut_off):
+    data = tmp_path / "data.csv"
+    data.write_text("1")
+    config = small(tmp_path)
+    config = config.model_copy(update={"cell": {**config.cell, "_target_": f"{__name__}.Reader", "path": str(data)}})
+    cut_off(config, 20)
+    assert load(config.run_folder, code_of(config)).step == 19
+    data.write_text("2")
+    assert load(config.run_folder, code_of(config)) is None
+
+
+class Reader(RNN):
+    """A cell with a data file."""
+
+    def __init__(self, *arguments, path, **options):
+        super().__init__(*arguments, **options)
