@@ -15,6 +15,7 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.backend.context import set_start_method
 from omegaconf import DictConfig
 
+from bptt_start import Portable
 from experiments import forkserver
 from experiments.errors import UsageError
 from experiments.forkserver import own_packages_first, processors
@@ -83,7 +84,8 @@ def launch(launcher: str, worker: Callable[[DictConfig], Any], jobs: int, overri
     assert hydra is not None
     cfg = hydra.compose_config("config", list(overrides), run_mode=RunMode.MULTIRUN, with_log_configuration=False)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks())
-    start = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=worker, config=cfg).launch
+    work = Portable(worker)
+    start = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=work, config=cfg).launch
     forked = launcher == "joblib" and cfg.hydra.launcher.n_jobs != 1  # one job joblib does in this process
     with _forked_workers() if forked else nullcontext(), _patient_submitit(), own_packages_first():
         returns = start([[]] * jobs, initial_job_idx=0)

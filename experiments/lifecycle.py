@@ -12,10 +12,11 @@ import torch
 from omegaconf import OmegaConf
 
 from experiments.checkpoint import CHECKPOINT, Checkpoint, load
-from experiments.config import CHOICES, Config, Parts, build
+from experiments.config import CHOICES, Config, Parts, build, draft
 from experiments.errors import in_a_line
 from experiments.housekeeping import check_writable, empty
 from experiments.locks import lock
+from experiments.memory import check_memory
 from experiments.provenance import digest_of_source, provenance
 from experiments.results import RunFolder, read_json, write_json, write_whole
 from experiments.seeding import generator_of
@@ -67,28 +68,31 @@ def carry_out(config: Config, folder: Path, work: Work) -> Result:
     if settled := _settled(folder):
         return settled
     torch.set_num_threads(config.threads)
-    parts = build(config)
+    drafted = draft(config)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with lock(folder) as free:
             if not free:
                 return Result(folder, "running", None, 0.0, skipped=True)
-            return _settled(folder) or _make(config, folder, parts, work)
+            return _settled(folder) or _make(config, folder, drafted, work)
     except OSError as error:
         return Result(folder, "failed", in_a_line(error), 0.0, skipped=False)
 
 
-def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:
-    """The same, once the folder is locked and what is in it known to be unfinished."""
+def _make(config: Config, folder: Path, drafted: Parts, work: Work) -> Result:
+    """The same, once the folder is locked and what is in it known to be unfinished.
+
+    The run's network is built only when run.json is there: if memory runs out, the run has failed like any other.
+    """
     saved = load(folder, code_of(config))
     record: dict[str, Any] = {
         "status": "running",
         "seed": config.seed,
         "threads": config.threads,
-        "parameters": sum(parameter.numel() for parameter in parts.network.parameters()),
-        "timesteps": parts.task.timesteps,
-        "theory": _theory(config, parts),
-        "readout_steps": parts.task.readout_steps or parts.task.timesteps,
+        "parameters": sum(parameter.numel() for parameter in drafted.network.parameters()),
+        "timesteps": drafted.task.timesteps,
+        "theory": None,
+        "readout_steps": drafted.task.readout_steps or drafted.task.timesteps,
         "pid": os.getpid(),
         "started": _now(),
         "source": code_of(config)["source"],
@@ -108,6 +112,10 @@ def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:
     status: Status = "interrupted"
     error = None
     try:
+        check_memory(config, drafted)
+        parts = build(config)
+        record["theory"] = _theory(config, parts)
+        write_json(folder / "run.json", record)
         mirror = EventFile(folder, saved.step if saved else 0) if config.record.tensorboard else None
         devices = [torch.device(config.device)] if config.device.startswith("cuda") else []
         with RunFolder(folder, mirror, saved.sizes if saved else {}) as files, torch.random.fork_rng(devices):

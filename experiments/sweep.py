@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 
 from experiments.checkpoint import saved_at
 from experiments.composition import Composer, composing, explained, extend_path, name_study, search_path
-from experiments.config import Config, build, check
+from experiments.config import Config, check, draft
 from experiments.errors import UsageError
 from experiments.grid import Grid, expand
 from experiments.housekeeping import check_writable, reopen, settle
@@ -106,7 +106,7 @@ def plan_points(points: Sequence[Sequence[str]], composer: Composer, launcher: S
     if len({config.study_folder for config in configs}) > 1:
         raise UsageError("study and results_dir: one sweep is one study; give each one value")
     for config in {config.model_dump_json(exclude={"seed"}): config for config in configs}.values():
-        build(config)
+        draft(config)
     check_writable(configs[0].study_folder)
     folders = [config.run_folder if make is run else probe_folder(config) for config in configs]
     base = [*search_path(composer.config_dir), *name_study(points[0], composer.config_dir)]
