@@ -39,6 +39,7 @@ def probe(
     from experiments.forkserver import start_early
     from experiments.grid import expand
     from experiments.housekeeping import reopen
+    from experiments.hydra_keys import launcher_named
     from experiments.launching import choose
     from experiments.status import Task
 
@@ -56,12 +57,13 @@ def probe(
             results = [probe_one(config, checkpoint=checkpoint)]
     else:
         grid = expand(overrides or [], config_dir)
-        launcher, jobs = choose(None, jobs, len(grid.points))
+        launcher, jobs = choose(launcher_named(grid.launcher), jobs, len(grid.points))
         start_early(launcher, jobs, training=False)
         from experiments.probe import probe as probe_one
-        from experiments.sweep import plan_grid, reopen_all, sweep
+        from experiments.sweep import check_launch, plan_grid, reopen_all, sweep
 
         planned = plan_grid(grid, config_dir, probe_one)
+        check_launch(planned, launcher, jobs)
         reopen_all(planned, fresh=fresh, retry=True)
         with shown(planned.tasks(), quiet=quiet):
             results = sweep(planned, launcher=launcher, jobs=jobs)

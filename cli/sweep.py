@@ -51,19 +51,22 @@ def sweep(
     """
     from experiments.forkserver import start_early
 
+    launcher = asked(launcher, overrides or [])
     start_early(launcher, jobs)
     from cli.table import print_runs
     from experiments.composition import extend_path
     from experiments.errors import UsageError
-    from experiments.grid import is_search
+    from experiments.grid import expand
     from experiments.launching import choose
-    from experiments.sweep import plan
+    from experiments.sweep import plan_grid
 
     def make(planned: "Plan") -> list["Result"]:
         return make_all(planned, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
 
     extend_path(config_dir)
-    if is_search(overrides or []):
+    grid = expand(overrides or [], config_dir)
+    launcher = asked(launcher, grid.launcher)
+    if grid.is_search:
         from experiments.search import search
 
         if fresh:
@@ -75,16 +78,23 @@ def sweep(
     else:
         if objective is not None:
             raise UsageError(f"--objective {objective}: is of a search; say hydra/sweeper=optuna")
-        planned = plan(overrides or [], config_dir)
+        planned = plan_grid(grid, config_dir)
         make(planned)
         study, folders = planned.study_folder, planned.folders
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
-    if is_search(overrides or []) and not quiet:
+    if grid.is_search and not quiet:
         typer.echo(f"best {objective}: {found.value:.4g}, {found.best}" if found.best else f"no run has a {objective}")
     unfinished = tell_unfinished(folders)
     typer.echo(study)
     if unfinished:
         raise typer.Exit(FAILED)
+
+
+def asked(launcher: str | None, overrides: "Sequence[str]") -> str | None:
+    """The launcher of `--launcher`, or else of `hydra/launcher=` among the overrides."""
+    from experiments.hydra_keys import launcher_named
+
+    return launcher or launcher_named(overrides)
 
 
 def make_all(
@@ -94,12 +104,13 @@ def make_all(
     from cli.progress import shown
     from experiments.launching import choose
     from experiments.status import of_status
-    from experiments.sweep import reopen_all, sweep
+    from experiments.sweep import check_launch, reopen_all, sweep
 
+    named, number = choose(asked(launcher, planned.launcher), jobs, len(planned.configs))
+    check_launch(planned, named, number)
     if fresh and (finished := of_status(planned.folders, "completed", "diverged")):
         confirm(f"--fresh deletes {len(finished)} finished runs in {planned.study_folder}", yes=yes)
     reopen_all(planned, fresh=fresh, retry=retry)
-    named, number = choose(launcher, jobs, len(planned.configs))
     with shown(planned.tasks(), quiet=quiet):
         return sweep(planned, launcher=named, jobs=number)
 

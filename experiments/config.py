@@ -22,6 +22,8 @@ from pydantic import Field, PositiveInt, field_validator
 
 from experiments.composition import SCALE, composing, of_run
 from experiments.errors import UsageError, in_a_line, is_out_of_memory
+from experiments.extras import how_to_install
+from experiments.hydra_keys import refuse_in_run
 from experiments.targets import check_arguments, find_target
 from experiments.tasks.task import Task
 from experiments.typed import Section, one_line
@@ -57,7 +59,7 @@ class RecordConfig(Section):
     @classmethod
     def _is_installed(cls, wanted: bool) -> bool:
         if wanted and find_spec("tensorboard") is None:
-            raise ValueError("false unless TensorBoard is installed: pip install 'bptt[tensorboard]'")
+            raise ValueError(f"false unless TensorBoard is installed: {how_to_install('tensorboard')}")
         return wanted
 
 
@@ -146,10 +148,11 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Config:
     Raises:
         UsageError: the first thing that is wrong with it.
     """
+    refuse_in_run(overrides)
     with composing(config_dir) as composer:
         cfg = composer.compose(overrides)
     for override in overrides:
-        if override.startswith("scale=") and override != f"scale={SCALE}":
+        if re.match(r"[+~]*(scale|scales|claims)\b", override) and override != f"scale={SCALE}":
             raise UsageError(f"{override}: is of all runs of a study; `bptt sweep` makes them")
     return check(of_run(cfg), cfg.hydra.runtime.choices)
 

@@ -18,7 +18,7 @@ from experiments.config import Config, check, draft
 from experiments.errors import UsageError
 from experiments.grid import Grid, expand
 from experiments.housekeeping import check_writable, reopen, settle
-from experiments.launching import launch, overrides_of
+from experiments.launching import check_launcher, launch, overrides_of
 from experiments.lifecycle import Result
 from experiments.locks import is_locked
 from experiments.orphans import SECONDS_TO_END, end_with
@@ -85,6 +85,8 @@ def plan_grid(grid: Grid, config_dir: Path | None = None, make: Make = run) -> P
     Raises:
         UsageError: the first thing wrong with the first run that has something wrong.
     """
+    if grid.is_search:
+        raise UsageError(f"{grid.words}: is a search; `bptt sweep` makes it")
     if not grid.points:
         raise UsageError(f"{grid.words}: no runs; is a range empty?")
     with composing(config_dir) as composer:
@@ -111,6 +113,18 @@ def plan_points(points: Sequence[Sequence[str]], composer: Composer, launcher: S
     folders = [config.run_folder if make is run else probe_folder(config) for config in configs]
     base = [*search_path(composer.config_dir), *name_study(points[0], composer.config_dir)]
     return Plan(configs, folders, composer.config_dir, base, [*launcher], make)
+
+
+def check_launch(planned: Plan, launcher: str, jobs: int) -> None:
+    """Check what the user says of the launcher, before anything is written.
+
+    Raises:
+        UsageError: The launcher has no such option, or cannot do what it asks.
+    """
+    check_launcher(launcher, planned.launcher, planned.study_folder)
+    if planned.launcher:
+        with composing(planned.config_dir) as composer:
+            composer.compose([*planned.base, *overrides_of(launcher, jobs, planned.launcher)])
 
 
 def reopen_all(planned: Plan, *, fresh: bool = False, retry: bool = False) -> None:

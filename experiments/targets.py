@@ -11,7 +11,7 @@ from pydoc import ErrorDuringImport, locate
 from types import SimpleNamespace, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter, create_model
+from pydantic import TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 
 from bptt_start import PACKAGES
@@ -74,7 +74,10 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
     for name in arguments.model_fields.keys() - given.keys():
         raise UsageError(f"{key}.{name}: needs a value{hint}")
     with one_line(f"{key}.", dict(given)):
-        checked = arguments.model_validate_json(json.dumps(dict(given), default=str))  # as JSON, a list is a tuple, too
+        try:
+            checked = arguments(**given)
+        except ValidationError:  # read as JSON, a list may also be a tuple, and a text a path
+            checked = arguments.model_validate_json(json.dumps(dict(given), default=str))
     return {name: _plain(getattr(checked, name)) for name in given}
 
 
