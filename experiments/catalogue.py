@@ -84,7 +84,9 @@ def _comment(path: Path) -> str:
     lines = (
         line.removeprefix("#").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
     )
-    return next((line for line in lines if line and not line.startswith("@package")), "")
+    return next(
+        (line for line in lines if line and not line.startswith("@package") and not line.endswith(path.name)), ""
+    )
 
 
 def _docstring(path: Path) -> str:

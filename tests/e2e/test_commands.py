@@ -310,7 +310,7 @@ def test_replay(bptt, tmp_path):
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
 def test_any_folder_will_do_and_own_modules_are_found(bptt, tmp_path, launcher):
-    """The folder has a models/, conf/, experiments/ and cli/ of its own, which are not taken for ours."""
+    """The folder, on PYTHONPATH, has models/, conf/, experiments/ and cli/ of its own, which are not taken for ours."""
     for package in ("models", "conf", "experiments", "cli"):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text("raise SystemExit('this is not the one that was meant')")
@@ -319,7 +319,8 @@ def test_any_folder_will_do_and_own_modules_are_found(bptt, tmp_path, launcher):
     (tmp_path / "own.py").write_text("from models.rnn import RNN\n\nclass Own(RNN):\n    pass\n")
     jobs = () if launcher == "basic" else ("--jobs", "2")
     grid = ["cell=own,gru", "seed=0,1,2", *SMALL, "steps=5", "--config-dir", "mine"]
-    done = bptt("sweep", *grid, "--launcher", launcher, *jobs)
+    named = ["--launcher", launcher] if launcher == "joblib" else [f"hydra/launcher={launcher}"]
+    done = bptt("sweep", *grid, *named, *jobs, env=os.environ | {"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 0, done.stderr
     infos = [json.loads(path.read_text()) for path in tmp_path.glob("results/default/runs/*/run.json")]
     assert [info["status"] for info in infos] == ["completed"] * 6
