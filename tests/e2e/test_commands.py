@@ -155,6 +155,14 @@ def test_stdout_carries_results_and_stderr_progress(bptt, tmp_path):
     assert (tmp_path / "results" / "quiet" / "summary.csv").exists()
 
 
+def test_korean_letters_in_a_posix_locale(bptt, tmp_path):
+    """Where Python itself takes all text for ASCII: names come and go as they were typed."""
+    posix = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = bptt("sweep", *SMALL, "seed=0,1", "study=한국어", "--jobs", "2", "--quiet", env=posix, encoding="utf-8")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "results/한국어\n", "")
+    assert len(list(tmp_path.glob("results/한국어/runs/*/metrics.csv"))) == 2
+
+
 def test_the_live_display_stays_within_the_terminal(tmp_path):
     """In a pseudo-terminal of 80 columns: no line is wider, nothing is left of it, stdout is clean."""
     import pty
