@@ -57,6 +57,7 @@ def sweep(
     from experiments.composition import extend_path
     from experiments.errors import UsageError
     from experiments.grid import expand
+    from experiments.hydra_keys import launcher_named
     from experiments.launching import choose
     from experiments.sweep import plan_grid
 
@@ -65,7 +66,7 @@ def sweep(
 
     extend_path(config_dir)
     grid = expand(overrides or [], config_dir)
-    launcher = asked(launcher, grid.launcher)
+    launcher = launcher or launcher_named(grid.launcher)
     if grid.is_search:
         from experiments.search import search
 
@@ -92,9 +93,13 @@ def sweep(
 
 def asked(launcher: str | None, overrides: "Sequence[str]") -> str | None:
     """The launcher of `--launcher`, or else of `hydra/launcher=` among the overrides."""
+    from experiments.errors import UsageError
     from experiments.hydra_keys import launcher_named
 
-    return launcher or launcher_named(overrides)
+    named = launcher_named(overrides)
+    if launcher and named and launcher != named:
+        raise UsageError(f"hydra/launcher={named}: --launcher says {launcher}; give one of them")
+    return launcher or named
 
 
 def make_all(
@@ -102,11 +107,12 @@ def make_all(
 ) -> list["Result"]:
     """Make the runs of a plan, shown as they are made; the options are those of `bptt sweep`."""
     from cli.progress import shown
+    from experiments.hydra_keys import launcher_named
     from experiments.launching import choose
     from experiments.status import of_status
     from experiments.sweep import check_launch, reopen_all, sweep
 
-    named, number = choose(asked(launcher, planned.launcher), jobs, len(planned.configs))
+    named, number = choose(launcher or launcher_named(planned.launcher), jobs, len(planned.configs))
     check_launch(planned, named, number)
     if fresh and (finished := of_status(planned.folders, "completed", "diverged")):
         confirm(f"--fresh deletes {len(finished)} finished runs in {planned.study_folder}", yes=yes)

@@ -249,7 +249,7 @@ def _construct(config: Config, device: str) -> Parts:
 
 def _refused(config: Config, groups: Sequence[str], error: Exception) -> UsageError:
     asked = " ".join(f"{group}={getattr(config, group)['name']}" for group in groups)
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = traceback.extract_tb(error.__traceback__)[1:] or traceback.extract_tb(error.__traceback__)
     where = ([frame for frame in frames if "site-packages" not in frame.filename] or frames)[-1]
     return UsageError(f"{asked}: {in_a_line(error)} ({Path(where.filename).name}, line {where.lineno})")
 

@@ -29,12 +29,13 @@ MOST_SLURM_WORKERS = 256
 
 PROCESSES = "bptt's workers are processes, and joblib's are the only ones that it can use; leave it out"
 UNFIT = {
+    "n_jobs": "is the number of workers; give --jobs N",
     "backend": PROCESSES,
     "prefer": PROCESSES,
     "require": PROCESSES,
     "timeout": "would end a worker with all its runs; Ctrl-C ends a sweep, and the same command resumes it",
 }
-"""Options of joblib that do not fit workers which make many runs each, and why."""
+"""Options of joblib that do not fit workers which make many runs each, and what to say about them."""
 
 FOR_EVER = 60 * 24 * 365
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from hydra import compose
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig
 
@@ -18,6 +19,7 @@ from experiments.config import Config, check, draft
 from experiments.errors import UsageError
 from experiments.grid import Grid, expand
 from experiments.housekeeping import check_writable, reopen, settle
+from experiments.hydra_keys import launcher_named
 from experiments.launching import check_launcher, launch, overrides_of
 from experiments.lifecycle import Result
 from experiments.locks import is_locked
@@ -60,6 +62,13 @@ class Plan(NamedTuple):
     @property
     def study_folder(self) -> Path:
         return self.configs[0].study_folder
+
+    def base_of(self, launcher: str) -> list[str]:
+        """`base`; without the study's YAML where that has options of another launcher."""
+        if launcher_named(self.launcher) in (None, launcher):
+            return self.base
+        place = {"results_dir": self.configs[0].results_dir, "study.name": self.configs[0].study.name}
+        return [f"{key}='" + value.replace("'", r"\'") + "'" for key, value in place.items()]
 
     def tasks(self) -> list[Task]:
         """What is to be followed while the runs are made."""
@@ -123,8 +132,9 @@ def check_launch(planned: Plan, launcher: str, jobs: int) -> None:
     """
     check_launcher(launcher, planned.launcher, planned.study_folder)
     if planned.launcher:
-        with composing(planned.config_dir) as composer:
-            composer.compose([*planned.base, *overrides_of(launcher, jobs, planned.launcher)])
+        options = overrides_of(launcher, jobs, planned.launcher)
+        with composing(planned.config_dir), explained(options):
+            compose("config", [*planned.base_of(launcher), *options], return_hydra_config=True)
 
 
 def reopen_all(planned: Plan, *, fresh: bool = False, retry: bool = False) -> None:
@@ -164,7 +174,7 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1) -> list[Resu
             before = {folder: stamp(folder) for folder in left.folders}
             try:
                 with explained(options):
-                    for results in launch(launcher, worker, workers, [*planned.base, *options]):
+                    for results in launch(launcher, worker, workers, [*planned.base_of(launcher), *options]):
                         made |= {result.folder: result for result in results if not result.skipped}
             except TerminatedWorkerError:  # joblib has killed all others, too
                 begun = [folder for folder in left.folders if stamp(folder) != before[folder]]

@@ -9,7 +9,7 @@ from experiments.config import compose
 from experiments.errors import UsageError
 from experiments.grid import expand
 from experiments.launching import choose, overrides_of
-from experiments.sweep import check_launch, plan
+from experiments.sweep import check_launch, plan, sweep
 
 IN_A_RUN = {
     "hydra.run.dir=x": "hydra.run.dir=x: has no effect; set results_dir=FOLDER and study=NAME",
@@ -98,11 +98,15 @@ def test_a_launcher_on_the_command_line_or_in_a_study_counts(tmp_path):
             "study: {name: far}\nhydra: {launcher: {cpus_per_task: 3}, sweeper: {params: {seed: '0,1'}}}\n"
         },
     )
-    far = plan(["study=far"], tmp_path)
+    tiny = ["model.hidden_size=4", "batch_size=4", "steps=2", "task.length=10", "record.evaluate_samples=8"]
+    far = plan(["study=far", *tiny, f'results_dir="{tmp_path}/it\'s"', "study.name=it's"], tmp_path)
     assert asked(None, far.launcher) == "submitit_local"
-    assert asked("joblib", far.launcher) == "joblib"
+    with pytest.raises(UsageError, match="hydra/launcher=basic: --launcher says joblib; give one of them"):
+        asked("joblib", ["hydra/launcher=basic"])
     assert len(far.configs) == 2
-    check_launch(far, "submitit_local", 2)
+    for launcher in ("submitit_local", "joblib", "basic"):
+        check_launch(far, launcher, 2)
+    assert [result.status for result in sweep(far, launcher="basic")] == ["completed"] * 2
     near = plan(["seed=0,1", "hydra/launcher=basic"])
     assert choose(asked(None, near.launcher), None, 2) == ("basic", 1)
     assert overrides_of("basic", 1, near.launcher) == ["hydra/launcher=basic"]
@@ -121,6 +125,7 @@ def test_a_launcher_on_the_command_line_or_in_a_study_counts(tmp_path):
         ),
         ("joblib", "hydra.launcher.prefer=threads", "hydra.launcher.prefer=threads: bptt's workers are processes"),
         ("joblib", "hydra.launcher.n_job=3", "hydra.launcher.n_job=3: there is no such key"),
+        ("joblib", "hydra.launcher.n_jobs=3", "hydra.launcher.n_jobs=3: is the number of workers; give --jobs N"),
         ("basic", "hydra.launcher.n_jobs=3", "hydra.launcher.n_jobs=3: there is no such key"),
         (
             "submitit_local",
