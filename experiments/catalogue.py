@@ -2,6 +2,7 @@
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import conf
 from experiments.errors import UsageError
@@ -52,14 +53,35 @@ def check_files(config_dir: Path) -> None:
                 )
 
 
-def claims(config_dir: Path | None = None) -> dict[str, list[str]]:
-    """The names of the claims of each study that makes any."""
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys of a choice's YAML file.
+
+    Raises:
+        UsageError: The file cannot be read, or holds no keys.
+    """
     import yaml
 
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: holds no keys, but {content!r}")
+    return content
+
+
+def claims(config_dir: Path | None = None) -> dict[str, list[str]]:
+    """The names of the claims of each study that makes any.
+
+    Raises:
+        UsageError: A study cannot be read, or its claims are no list.
+    """
     found = {}
     for name, path in choices("study", config_dir).items():
-        if claimed := (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("claims"):
-            found[name] = list(claimed)
+        if claimed := read_yaml(path).get("claims"):
+            if not isinstance(claimed, list):
+                raise UsageError(f"{path}: claims={claimed}: must be a list of names: [{claimed}]")
+            found[name] = claimed
     return dict(
         sorted(found.items(), key=lambda item: ARGUMENT.index(item[0]) if item[0] in ARGUMENT else len(ARGUMENT))
     )

@@ -148,7 +148,7 @@ def name_study(overrides: Sequence[str], config_dir: Path | None) -> list[str]:
         name = value.strip("'\"")
         if key == "study" and name in studies:
             refuse_in_study(studies[name])
-        is_quoted = key == "study.name" and value != name
+        is_quoted = key == "study.name" and re.fullmatch(r"(['\"]).*\1", value)
         if key not in ("study", "study.name") or is_quoted or (key == "study" and name in studies):
             named.append(override)
             continue

@@ -6,8 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from experiments.catalogue import read_yaml
 from experiments.errors import UsageError
 
 INSTEAD = {
@@ -66,14 +65,9 @@ def refuse_in_study(path: Path) -> None:
     Raises:
         UsageError: It does, or cannot be read.
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
-    if isinstance(content, Mapping):
-        for key in _keys_in_study(content):
-            if not is_of_hydra(key, "(launcher|sweeper)"):
-                raise UsageError(f"{path}: {key} has no effect; {_instead(key)}")
+    for key in _keys_in_study(read_yaml(path)):
+        if not is_of_hydra(key, "(launcher|sweeper)"):
+            raise UsageError(f"{path}: {key} has no effect; {_instead(key)}")
 
 
 def _keys_in_study(content: Mapping[str, Any]) -> list[str]:

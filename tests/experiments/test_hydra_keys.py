@@ -4,7 +4,7 @@ import pytest
 
 from cli.sweep import asked
 from experiments import composition
-from experiments.catalogue import catalogue
+from experiments.catalogue import catalogue, claims
 from experiments.config import compose
 from experiments.errors import UsageError
 from experiments.grid import expand
@@ -160,12 +160,13 @@ def test_a_percent_sign_is_no_placeholder(tmp_path, monkeypatch):
         ("hydra: {verbose: true}", "hydra.verbose has no effect; of Hydra's keys bptt uses"),
         ("defaults: [{override /hydra/job_logging: default}]", "hydra/job_logging has no effect"),
         ("hydra: [", "while parsing"),
+        ("claims: one", "claims=one: must be a list of names: [one]"),
     ],
 )
 def test_keys_of_hydra_in_a_study_are_refused(tmp_path, content, said):
     write(tmp_path, {"study/own.yaml": f"# @package _global_\nstudy: {{name: own}}\n{content}\n"})
     with pytest.raises(UsageError) as error:
-        compose(["study=own"], tmp_path)
+        claims(tmp_path) and compose(["study=own"], tmp_path)
     assert str(error.value).startswith(f"{tmp_path}/study/own.yaml: {said}")
     assert "\n" not in str(error.value)
 
