@@ -47,7 +47,8 @@ def main() -> None:
         os.environ["PYTHONUTF8"] = "1"  # workers inherit it
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if stream is not None:  # it is closed otherwise
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     from cli.main import app
 
     app()

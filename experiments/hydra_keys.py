@@ -15,7 +15,7 @@ INSTEAD = {
     "output_subdir": "set results_dir=FOLDER and study=NAME",
     "searchpath": "give --config-dir FOLDER",
 }
-"""What does what these keys of Hydra do elsewhere."""
+"""What to use in bptt in place of these keys of Hydra."""
 
 USED = "of Hydra's keys bptt uses hydra/launcher, hydra.launcher.*, hydra/sweeper and hydra.sweeper.*, in a sweep"
 SWEEPERS = ("basic", "optuna")

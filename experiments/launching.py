@@ -27,7 +27,7 @@ LAUNCHERS = ("basic", "joblib", "submitit_local", "submitit_slurm")
 MOST_SLURM_WORKERS = 256
 """As many as the launcher lets run at once, if not told otherwise."""
 
-PROCESSES = "bptt's workers are processes, and joblib's are the only ones that it can use; leave it out"
+PROCESSES = "bptt's workers are processes of joblib's default backend; leave this key out"
 UNFIT = {
     "n_jobs": "is the number of workers; give --jobs N",
     "backend": PROCESSES,
