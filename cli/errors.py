@@ -1,6 +1,7 @@
 """From an exception to one line and an exit code."""
 
 import functools
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
-from experiments.errors import UsageError
+from experiments.errors import UsageError, is_out_of_memory
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,7 +26,7 @@ def one_line(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except UsageError as error:
-            typer.echo(f"bptt: {error}", err=True)
+            typer.echo(f"bptt: {visible(str(error))}", err=True)
             raise typer.Exit(WRONG_USAGE) from None
         except KeyboardInterrupt:
             typer.echo("bptt: interrupted; what is written stays", err=True)
@@ -34,7 +35,17 @@ def one_line(command: Callable[P, R]) -> Callable[P, R]:
             sys.stderr.close()
             raise typer.Exit(FAILED) from None
         except OSError as error:
-            typer.echo(f"bptt: {error}", err=True)
+            typer.echo(f"bptt: {visible(str(error))}", err=True)
+            raise typer.Exit(FAILED) from None
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            typer.echo("bptt: out of memory", err=True)
             raise typer.Exit(FAILED) from None
 
     return wrapped
+
+
+def visible(message: str) -> str:
+    """A message in one line of a terminal: control characters, such as a carriage return, are spelt out."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], message)

@@ -43,6 +43,7 @@ def probe(
     from experiments.forkserver import start_early
     from experiments.grid import expand
     from experiments.housekeeping import reopen
+    from experiments.hydra_keys import launcher_named
     from experiments.launching import choose
     from experiments.status import Task
 
@@ -62,12 +63,13 @@ def probe(
             results = [probe_one(config, checkpoint=checkpoint)]
     else:
         grid = expand(overrides or [], config_dir)
-        launcher, jobs = choose(None, jobs, len(grid.points))
+        launcher, jobs = choose(launcher_named(grid.launcher), jobs, len(grid.points))
         start_early(launcher, jobs, training=False)
         from experiments.probe import probe as probe_one
-        from experiments.sweep import plan_grid, reopen_all, sweep
+        from experiments.sweep import check_launch, plan_grid, reopen_all, sweep
 
         planned = plan_grid(grid, config_dir, probe_one)
+        check_launch(planned, launcher, jobs)
         if fresh:
             confirm_fresh(planned.folders, yes=yes)
         reopen_all(planned, fresh=fresh, retry=True)

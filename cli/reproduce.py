@@ -56,7 +56,7 @@ def reproduce(
 
     Example: bptt reproduce vanishing; bptt reproduce --all; bptt reproduce gru scale=paper --launcher submitit_slurm
     """
-    from cli.sweep import make_all, tell_doubtful, tell_unfinished
+    from cli.sweep import launcher_asked, make_all, tell_doubtful, tell_unfinished
     from experiments.analysis import summarize
     from experiments.catalogue import claims as claims_of_studies
     from experiments.claims import describe
@@ -70,6 +70,7 @@ def reproduce(
     known = claims_of_studies(config_dir)
     overrides = [word for word in studies or [] if "=" in word]
     named = [word for word in studies or [] if "=" not in word]
+    launcher = launcher_asked(launcher, overrides)
     if everything and named:
         raise UsageError(f"reproduce --all {named[0]}: say --all, or which")
     names = list(known) if everything else named

@@ -55,6 +55,7 @@ def sweep(
     from experiments.composition import extend_path
     from experiments.forkserver import start_early
 
+    launcher = launcher_asked(launcher, overrides or [])
     start_early(launcher, jobs)
     extend_path(config_dir)
     asked = Asked(overrides or [], config_dir, launcher, jobs, objective)
@@ -72,9 +73,10 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
     from cli.table import print_runs
     from experiments.composition import extend_path
     from experiments.errors import UsageError
-    from experiments.grid import is_search
+    from experiments.grid import expand
+    from experiments.hydra_keys import launcher_named
     from experiments.launching import choose
-    from experiments.sweep import plan
+    from experiments.sweep import plan_grid
 
     results: list[Result] = []
 
@@ -82,7 +84,7 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
         results.extend(
             make_all(
                 planned,
-                launcher=asked.launcher,
+                launcher=launcher,
                 jobs=asked.jobs,
                 fresh=fresh,
                 retry=retry,
@@ -93,25 +95,27 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
         )
 
     extend_path(asked.config_dir)
-    if is_search(asked.overrides):
+    grid = expand(asked.overrides, asked.config_dir)
+    launcher = asked.launcher or launcher_named(grid.launcher)
+    if grid.is_search:
         from experiments.search import search
 
         if fresh:
             raise UsageError("--fresh: a search keeps what it has; give it another study=NAME")
         objective = asked.objective or "best_error"
-        _, side_by_side = choose(asked.launcher, asked.jobs, MOST_TRIALS)
+        _, side_by_side = choose(launcher, asked.jobs, MOST_TRIALS)
         found = search(asked.overrides, asked.config_dir, objective=objective, jobs=side_by_side, sweep=make)
         study, folders = found.study, found.folders
     else:
         if asked.objective is not None:
             raise UsageError(f"--objective {asked.objective}: is of a search; say hydra/sweeper=optuna")
-        planned = plan(asked.overrides, asked.config_dir)
+        planned = plan_grid(grid, asked.config_dir)
         study, folders = planned.study_folder, planned.folders
         if asked.only_names and asked.command is None:
             _confirm_default_run(asked, folders[0], yes=yes)
         make(planned)
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
-    if is_search(asked.overrides) and not quiet:
+    if grid.is_search and not quiet:
         tell_best(found, objective)
     return study, tell_unfinished(folders) | tell_doubtful(results)
 
@@ -124,6 +128,17 @@ def _confirm_default_run(asked: Asked, folder: "Path", *, yes: bool) -> None:
         there = "1 other run" if others == 1 else f"{others} other runs"
         what = f"adds 1 run with the default values to {study}, which has {there}"
         confirm(f"{' '.join(asked.overrides)}: {what}", yes=yes)
+
+
+def launcher_asked(launcher: str | None, overrides: "Sequence[str]") -> str | None:
+    """The launcher of `--launcher`, or else of `hydra/launcher=` among the overrides."""
+    from experiments.errors import UsageError
+    from experiments.hydra_keys import launcher_named
+
+    named = launcher_named(overrides)
+    if launcher and named and launcher != named:
+        raise UsageError(f"hydra/launcher={named}: --launcher says {launcher}; give one of them")
+    return launcher or named
 
 
 def make_all(
@@ -143,9 +158,12 @@ def make_all(
     """
     from cli.progress import shown
     from experiments.housekeeping import discard
+    from experiments.hydra_keys import launcher_named
     from experiments.launching import choose
-    from experiments.sweep import doubtful, reopen_all, sweep
+    from experiments.sweep import check_launch, doubtful, reopen_all, sweep
 
+    named, number = choose(launcher or launcher_named(planned.launcher), jobs, len(planned.configs))
+    check_launch(planned, named, number)
     if fresh:
         confirm_fresh(planned.folders, yes=yes)
     if retry and not fresh and (again := doubtful(planned)):
@@ -153,7 +171,6 @@ def make_all(
         for result in again:
             discard(result.folder)
     reopen_all(planned, fresh=fresh, retry=retry)
-    named, number = choose(launcher, jobs, len(planned.configs))
     with shown(planned.tasks(), quiet=quiet):
         return sweep(planned, launcher=named, jobs=number, command=command)
 

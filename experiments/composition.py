@@ -7,7 +7,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
+from unittest.mock import patch
 
 import yaml
 from hydra import compose, initialize_config_module
@@ -16,17 +18,23 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, OverrideParseException
+from hydra.plugins.config_source import ConfigSource
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.catalogue import choices, groups
+from experiments.catalogue import check_files, choices, groups
 from experiments.errors import UsageError
+from experiments.extras import how_to_install
+from experiments.hydra_keys import is_of_hydra, refuse_in_study
 
 OF_STUDIES = ("hydra", "scale", "scales", "claims")
 """The keys of a configuration that say which runs there are, and what is claimed of them."""
 
 SCALE = "small"
 """That every study has."""
+
+PLUGINS = {"optuna": "optuna", "submitit_local": "slurm", "submitit_slurm": "slurm"}
+"""The extra that brings a launcher or sweeper."""
 
 
 class Composer:
@@ -98,8 +106,20 @@ def of_run(cfg: DictConfig) -> DictConfig:
 @contextmanager
 def composing(config_dir: Path | None = None) -> Iterator[Composer]:
     """Keep Hydra set up to compose, which costs more than composing once."""
-    with initialize_config_module("conf", version_base="1.3"):
+    if config_dir is not None:
+        check_files(config_dir)
+    header = patch.object(ConfigSource, "_get_header_dict", staticmethod(_read_header))
+    with initialize_config_module("conf", version_base="1.3"), header:
         yield Composer(config_dir)
+
+
+_read_hydras_header = ConfigSource._get_header_dict
+
+
+def _read_header(text: str) -> dict[str, str | None]:
+    """The `# @package` line of a YAML file, which Hydra itself reads only where no other comment is above it."""
+    above = takewhile(lambda line: not line.strip() or line.lstrip().startswith("#"), text.splitlines())
+    return _read_hydras_header("\n".join(line for line in above if re.match(r"\s*#\s*@package\s", line)))
 
 
 def search_path(config_dir: Path | None) -> list[str]:
@@ -123,10 +143,13 @@ def name_study(overrides: Sequence[str], config_dir: Path | None) -> list[str]:
     """
     studies = choices("study", config_dir)
     named = []
-    for override in overrides:
+    for override in map(_adding, overrides):
         key, _, value = override.partition("=")
         name = value.strip("'\"")
-        if key not in ("study", "study.name") or (key == "study" and name in studies):
+        if key == "study" and name in studies:
+            refuse_in_study(studies[name])
+        is_quoted = key == "study.name" and re.fullmatch(r"(['\"]).*\1", value)
+        if key not in ("study", "study.name") or is_quoted or (key == "study" and name in studies):
             named.append(override)
             continue
         if "," in name:
@@ -138,9 +161,9 @@ def name_study(overrides: Sequence[str], config_dir: Path | None) -> list[str]:
     return named
 
 
-def is_of_hydra(override: str, part: str = "") -> bool:
-    """Whether an override is for Hydra itself, or a part of it: hydra/launcher=..., hydra.launcher.partition=..."""
-    return re.match(rf"[+~]*hydra[./]{part}\b", override) is not None
+def _adding(override: str) -> str:
+    """An axis of a grid in Hydra's own words, hydra.sweeper.params.KEY=..., whether or not the study has it."""
+    return re.sub(r"^\+?(?=hydra\.sweeper\.params\b)", "++", override)
 
 
 @contextmanager
@@ -155,6 +178,11 @@ def explained(overrides: Sequence[str]) -> Iterator[None]:
 def _explain(error: Exception, overrides: Sequence[str]) -> str:
     """One line: key=value, and what would do."""
     message = str(error)
+    if found := re.search(r"Could not find 'hydra/(launcher|sweeper)/(\w+)'", message):
+        part, name = found.groups()
+        if name in PLUGINS:
+            return f"hydra/{part}={name}: is not installed; {how_to_install(PLUGINS[name])}"
+        return f"hydra/{part}={name}: there is no such {part}"
     if found := re.search(r"Could not find '(\w+)/(.*)'\n\nAvailable options in '\w+':\n((?:\t.*\n)*)", message):
         group, choice, options = found.groups()
         return f"{group}={choice}: there is no such {group}; choose from {', '.join(options.split())}"
@@ -164,9 +192,21 @@ def _explain(error: Exception, overrides: Sequence[str]) -> str:
         return f"{override}: there is no such key{_suggestion(key, [o for o in overrides if o != override])}"
     if found := re.search(r"Ambiguous value for argument '(.*)'\n|Sweep parameters '(.*)' requires", message):
         return f"{found[1] or found[2]}: several values are a sweep; `bptt sweep` runs them all"
+    if found := re.search(
+        r"Could not delete from config. (?:The value of '.*' is (.*) and not|'.*' does not exist)", message
+    ):
+        override = next((o for o in overrides if o.startswith("~")), "~")
+        key = override[1:].partition("=")[0]
+        return f"{override}: {key} is {found[1]}" if found[1] else f"{override}: there is no such key"
+    if found := re.search(r"Could not append to config. An item is already at '([^']*)'", message):
+        return f"+{found[1]}: the key exists; leave out the +"
+    if found := re.search(r"Error merging override (~.*)", message):
+        return f"{found[1]}: cannot be deleted whole; delete what is in it, such as {found[1].strip()}.KEY"
     if nameless := next((override for override in overrides if override.startswith("=")), ""):
         return f"{nameless}: has no key in front"
     if isinstance(error, OverrideParseException):
+        if str(error.override).endswith("\r"):
+            return f"{error.override}: ends with a carriage return; save the script with Unix line endings"
         return (
             f"{error.override}: is not of the form KEY=VALUE; quote a value with blanks or other signs: KEY='\"a b\"'"
         )

@@ -4,39 +4,35 @@ Hydra's DictConfig stops here: a `Config` is plain typed values, and everything 
 """
 
 import hashlib
-import inspect
 import json
 import re
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from pydoc import ErrorDuringImport, locate
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, create_model, field_validator
+from pydantic import Field, PositiveInt, field_validator
 
 from experiments.composition import SCALE, composing, of_run
-from experiments.errors import UsageError, in_a_line
+from experiments.errors import UsageError, in_a_line, is_out_of_memory
+from experiments.extras import how_to_install
+from experiments.hydra_keys import refuse_in_run
+from experiments.targets import check_arguments, find_target
 from experiments.tasks.task import Task
+from experiments.typed import Section, one_line
 from models.network import RecurrentNetwork
 
 CHOICES = ("cell", "init", "task", "clip", "optimizer")
 """The groups whose choice is a Python object; the choice's name becomes the group's `name`."""
 
-
-class Section(BaseModel):
-    """Typed values, taken as they are: '5' is no number, 5.0 no whole one, and no key is unknown."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+OWN_OPTIMIZERS = "experiments.optimizers."
 
 
 class ModelConfig(Section):
@@ -63,7 +59,7 @@ class RecordConfig(Section):
     @classmethod
     def _is_installed(cls, wanted: bool) -> bool:
         if wanted and find_spec("tensorboard") is None:
-            raise ValueError("false unless TensorBoard is installed: pip install 'bptt[tensorboard]'")
+            raise ValueError(f"false unless TensorBoard is installed: {how_to_install('tensorboard')}")
         return wanted
 
 
@@ -160,10 +156,11 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Config:
     Raises:
         UsageError: the first thing that is wrong with it.
     """
+    refuse_in_run(overrides)
     with composing(config_dir) as composer:
         cfg = composer.compose(overrides)
     for override in overrides:
-        if override.startswith("scale=") and override != f"scale={SCALE}":
+        if re.match(r"[+~]*(scale|scales|claims)\b", override) and override != f"scale={SCALE}":
             raise UsageError(f"{override}: is of all runs of a study; `bptt sweep` makes them")
     return check(of_run(cfg), cfg.hydra.runtime.choices)
 
@@ -185,7 +182,7 @@ def check(cfg: DictConfig, choices: Mapping[str, str]) -> Config:
     for group in CHOICES:
         if group in values:
             values[group] = {"name": choices[group], **_check_target(group, values[group])}
-    with _one_line("", values):
+    with one_line("", values):
         return Config(**values)
 
 
@@ -195,35 +192,49 @@ def from_saved(values: Mapping[str, Any]) -> Config:
     Raises:
         UsageError: this version, or this machine, cannot make it.
     """
-    with _one_line("", dict(values)):
+    with one_line("", dict(values)):
         return Config(**values)
+
+
+def draft(config: Config) -> Parts:
+    """As `build`, but the network takes no memory: to check a configuration, and to count its parameters.
+
+    Raises:
+        UsageError: As `build` does.
+    """
+    try:
+        return _construct(config, "meta")
+    except Exception:  # also of a user's cell that looks into its parameters
+        return build(config)
 
 
 def build(config: Config) -> Parts:
     """The objects of a run; the network's parameters are drawn from the run's seed.
 
     Raises:
-        UsageError: what a constructor refuses, or fails at: cells, initialisations and tasks may be the user's own.
+        UsageError: what a constructor refuses, or fails at: every choice may be the user's own.
+        MemoryError, RuntimeError: There is not enough memory.
     """
     try:
-        return _construct(config)
+        return _construct(config, "cpu")
     except HydraException as error:
         cause = " ".join(str(error.__cause__ or "").split())
         if str(error).startswith("Error locating"):
             raise UsageError(f"{cause} If it is your own, give --config-dir.") from error
         raise UsageError(f"{str(error).splitlines()[0].rstrip(':')}: {cause}") from error
+    except UsageError:
+        raise
     except Exception as error:
-        asked = " ".join(f"{group}={getattr(config, group)['name']}" for group in ("cell", "init", "task"))
-        frames = traceback.extract_tb(error.__traceback__)
-        where = ([frame for frame in frames if "site-packages" not in frame.filename] or frames)[-1]
-        raise UsageError(f"{asked}: {in_a_line(error)} ({Path(where.filename).name}, line {where.lineno})") from error
+        if is_out_of_memory(error):
+            raise
+        raise _refused(config, ("cell", "init", "task"), error) from error
 
 
-def _construct(config: Config) -> Parts:
+def _construct(config: Config, device: str) -> Parts:
     chosen = {group: {k: v for k, v in getattr(config, group).items() if k != "name"} for group in CHOICES}
     parts = instantiate(chosen, _convert_="all")
     task: Task = parts["task"]
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(config.seed)
         network = RecurrentNetwork(
             parts["cell"],
@@ -235,79 +246,30 @@ def _construct(config: Config) -> Parts:
             readout_steps=task.readout_steps,
             dtype=getattr(torch, config.dtype),
         )
-    return Parts(network.to(config.device), task, parts["clip"], parts["optimizer"])
+    if not config.optimizer["_target_"].startswith(OWN_OPTIMIZERS):  # of ours, the annotations say all
+        try:
+            parts["optimizer"](network.parameters())
+        except Exception as error:
+            raise _refused(config, ("optimizer",), error) from error
+    network = network if device == "meta" else network.to(config.device)
+    return Parts(network, task, parts["clip"], parts["optimizer"])
+
+
+def _refused(config: Config, groups: Sequence[str], error: Exception) -> UsageError:
+    asked = " ".join(f"{group}={getattr(config, group)['name']}" for group in groups)
+    frames = traceback.extract_tb(error.__traceback__)[1:] or traceback.extract_tb(error.__traceback__)
+    where = ([frame for frame in frames if "site-packages" not in frame.filename] or frames)[-1]
+    return UsageError(f"{asked}: {in_a_line(error)} ({Path(where.filename).name}, line {where.lineno})")
 
 
 def _check_target(key: str, node: Any) -> dict[str, Any]:
     """Hold the arguments in a `_target_` node against the types in the target's signature; 1 for a float becomes 1.0.
 
-    Arguments without an annotation pass. An argument may be missing where the node is `_partial_`.
+    An argument may be missing where the node is `_partial_`.
     """
     if not isinstance(node, dict) or "_target_" not in node:
         raise UsageError(f"{key}={node}: is a choice with a _target_; `bptt list {key}` shows them")
-    try:
-        target = locate(node["_target_"])
-    except ErrorDuringImport as error:
-        if isinstance(error.value, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise UsageError(f"{key}._target_={node['_target_']}: {error}") from error
-    if not callable(target):
-        where = "is it beside --config-dir, or on the path?"
-        raise UsageError(f"{key}._target_={node['_target_']}: cannot be found; {where}")
+    target = find_target(f"{key}._target_", node["_target_"])
     given = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
-    try:
-        arguments = _arguments(target, frozenset(given), bool(node.get("_partial_")))
-    except (NameError, TypeError, ValueError) as error:
-        raise UsageError(f"{key}._target_={node['_target_']}: its arguments cannot be told: {error}") from error
-    with _one_line(f"{key}.", given):
-        checked = arguments(**given)
-    return {**node, **{name: getattr(checked, name) for name in given}}
-
-
-@lru_cache
-def _arguments(target: Callable[..., Any], given: frozenset[str], partial: bool) -> type[Section]:
-    """A model of the target's arguments: those that are given, and those that have to be. A sweep needs few of them."""
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target, include_extras=True)
-    fields: dict[str, Any] = {}
-    for name, parameter in inspect.signature(target).parameters.items():
-        needed = parameter.default is parameter.empty and not partial
-        if name in given or (needed and parameter.kind is parameter.POSITIONAL_OR_KEYWORD):
-            fields[name] = (hints.get(name, Any), ...)
-    return create_model("Arguments", __base__=Section, **fields)
-
-
-@contextmanager
-def _one_line(prefix: str, values: dict[str, Any]) -> Iterator[None]:
-    """Turn pydantic's complaint about the first wrong value into a line: key=value: what would do."""
-    try:
-        yield
-    except ValidationError as error:
-        first, *others = error.errors()
-        key = prefix + _key(first["loc"], values)
-        if first["type"] == "missing":
-            raise UsageError(f"{key}: needs a value") from None
-        if first["type"] == "extra_forbidden":
-            raise UsageError(f"{key}: there is no such key") from None
-        same = [first] + [other for other in others if prefix + _key(other["loc"], values) == key]
-        wanted = dict.fromkeys(_wanted(part["msg"]) for part in same)
-        raise UsageError(f"{key}={first['input']}: must be {' or '.join(wanted)}") from None
-
-
-def _key(location: tuple[int | str, ...], values: Any) -> str:
-    """The key that pydantic means, without the member of a union that it tried."""
-    names = [str(location[0])]
-    for value, name in zip([values.get(location[0])], location[1:], strict=False):
-        if isinstance(value, dict):
-            names.append(str(name))
-    return ".".join(names)
-
-
-def _wanted(message: str) -> str:
-    """What pydantic wanted, in words for a config file."""
-    message = message.removeprefix("Value error, ").removeprefix("Input should be ")
-    return (
-        message.replace("valid integer", "whole number")
-        .replace("valid number", "number")
-        .replace("valid string", "text")
-        .replace("String should have at least 1 character", "not empty")
-    )
+    checked = check_arguments(key, target, given, partial=bool(node.get("_partial_")))
+    return {**node, **checked}

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from experiments.orphans import STARTED_BY
 
-PRELOADED = ["experiments.forked", "__main__", "experiments.sweep"]
+PRELOADED = ["bptt_start", "experiments.forked", "__main__", "experiments.sweep"]
 FOR_TRAINING = "torch._dynamo"
 """What torch imports with its first optimizer, which takes as long as torch itself."""
 

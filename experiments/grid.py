@@ -1,5 +1,6 @@
 """The grid of a sweep: which runs there are, before any is looked at. Imports no torch."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,8 +11,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 
 from experiments.catalogue import groups
-from experiments.composition import SCALE, composing, explained, flat_keys, is_of_hydra
+from experiments.composition import SCALE, composing, explained, flat_keys
 from experiments.errors import UsageError
+from experiments.hydra_keys import is_of_hydra, is_of_search, launcher_named, refuse_unused
 
 
 class Grid(NamedTuple):
@@ -20,12 +22,14 @@ class Grid(NamedTuple):
     Attributes:
         words: with which it was asked for.
         points: the overrides of each run.
-        launcher: what was said of Hydra's launcher.
+        launcher: what was said of Hydra's launcher, on the command line, or which one the study's YAML names.
+        is_search: Whether Optuna's sweeper picks the points one by one; then there are none yet.
     """
 
     words: str
     points: Sequence[Sequence[str]]
     launcher: list[str]
+    is_search: bool = False
 
 
 def expand(overrides: Sequence[str], config_dir: Path | None = None) -> Grid:
@@ -34,12 +38,24 @@ def expand(overrides: Sequence[str], config_dir: Path | None = None) -> Grid:
     Raises:
         UsageError: what is not of Hydra's grammar, or names what there is not.
     """
+    refuse_unused(overrides)
+    for override in overrides:
+        if re.match(r"[+~]*claims\b|~scale\b", override):
+            raise UsageError(f"{override}: cannot be set here; a study's YAML names its claims and scales")
     words = " ".join(overrides)
     launcher = [override for override in overrides if is_of_hydra(override, "launcher")]
     with composing(config_dir) as composer:
         parsed = composer.parse([override for override in overrides if override not in launcher])
         fixed = _deciding(parsed, config_dir)
-        cfg = composer.compose(fixed)
+        of_search = [override for override in fixed if is_of_search(override)]
+        cfg = composer.compose([override for override in fixed if override not in of_search])
+        chosen = cfg.hydra.runtime.choices
+        if launcher_named(launcher) is None and chosen["hydra/launcher"] != "basic":
+            launcher = [f"hydra/launcher={chosen['hydra/launcher']}", *launcher]
+        if chosen["hydra/sweeper"] == "optuna":
+            return Grid(words, [], launcher, is_search=True)
+        if of_search:
+            raise UsageError(f"{of_search[0]}: is an option of a search; add hydra/sweeper=optuna")
         with explained(overrides):
             grids = _axes(parsed, cfg)
         try:
@@ -48,11 +64,6 @@ def expand(overrides: Sequence[str], config_dir: Path | None = None) -> Grid:
             raise UsageError(f"{words}: {error}; for a search say hydra/sweeper=optuna") from None
         points = _fitting([point for grid in split for point in grid], cfg, lambda o: composer.compose([*fixed, o]))
     return Grid(words, points, launcher)
-
-
-def is_search(overrides: Sequence[str]) -> bool:
-    """Whether the overrides ask for Optuna's sweeper, which picks the points one by one."""
-    return any(override.partition("=")[::2] == ("hydra/sweeper", "optuna") for override in overrides)
 
 
 def _deciding(overrides: Sequence[Override], config_dir: Path | None) -> list[str]:

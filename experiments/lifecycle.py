@@ -13,12 +13,13 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from experiments.checkpoint import CHECKPOINT, Checkpoint, load
-from experiments.config import CHOICES, Config, Parts, build
+from experiments.config import CHOICES, Config, Parts, build, draft
 from experiments.denormals import denormals
 from experiments.errors import DamagedRun, in_a_line
 from experiments.housekeeping import check_writable, empty
 from experiments.integrity import changed_inputs, damage_of, inputs_of, seal
 from experiments.locks import lock
+from experiments.memory import check_memory
 from experiments.provenance import digest_of_source, provenance
 from experiments.results import RunFolder, read_json, write_json, write_whole
 from experiments.seeding import generator_of
@@ -83,21 +84,22 @@ def carry_out(
         return settled
     torch.set_num_threads(config.threads)
     with denormals(flushed=flush_denormals):
-        parts = build(config)
+        drafted = draft(config)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with lock(folder) as free:
                 if not free:
                     return Result(folder, "running", None, 0.0, skipped=True)
-                if trained is not None:
-                    parts.network.load_state_dict(trained)
-                return settled_result(config, folder) or _make(config, folder, parts, work, trained=trained is not None)
+                return settled_result(config, folder) or _make(config, folder, drafted, work, trained)
         except OSError as error:
             return Result(folder, "failed", in_a_line(error), 0.0, skipped=False)
 
 
-def _make(config: Config, folder: Path, parts: Parts, work: Work, *, trained: bool) -> Result:
-    """The same, once the folder is locked and what is in it known to be unfinished."""
+def _make(config: Config, folder: Path, drafted: Parts, work: Work, trained: Mapping[str, Tensor] | None) -> Result:
+    """The same, once the folder is locked and what is in it known to be unfinished.
+
+    The run's network is built only when run.json is there: if memory runs out, the run has failed like any other.
+    """
     code = code_of(config)
     saved = load(folder, code)
     record: dict[str, Any] = {
@@ -105,9 +107,10 @@ def _make(config: Config, folder: Path, parts: Parts, work: Work, *, trained: bo
         "status": "running",
         "seed": config.seed,
         "threads": config.threads,
-        "parameters": sum(parameter.numel() for parameter in parts.network.parameters()),
-        "timesteps": parts.task.timesteps,
-        "readout_steps": parts.task.readout_steps or parts.task.timesteps,
+        "parameters": sum(parameter.numel() for parameter in drafted.network.parameters()),
+        "timesteps": drafted.task.timesteps,
+        "theory": None,
+        "readout_steps": drafted.task.readout_steps or drafted.task.timesteps,
         "pid": os.getpid(),
         "started": _now(),
         "source": code["source"],
@@ -122,12 +125,17 @@ def _make(config: Config, folder: Path, parts: Parts, work: Work, *, trained: bo
         empty(folder)
         (folder / ".hydra").mkdir()
         write_whole(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config.model_dump())))
+    write_json(folder / "run.json", record)
 
     began = time.monotonic() - (saved.seconds if saved else 0.0)
     status: Status = "interrupted"
     error = None
     try:
-        record["theory"] = _theory(config, parts, trained=trained)
+        check_memory(config, drafted)
+        parts = build(config)
+        if trained is not None:
+            parts.network.load_state_dict(trained)
+        record["theory"] = _theory(config, parts, trained=trained is not None)
         write_json(folder / "run.json", record)
         mirror = EventFile(folder, saved.step if saved else 0) if config.record.tensorboard else None
         devices = [torch.device(config.device)] if config.device.startswith("cuda") else []

@@ -16,6 +16,7 @@ from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
 from matplotlib.figure import Figure
 
+from bptt_start import Portable
 from experiments.style import settings
 
 MOST_OTHERS = 8
@@ -54,7 +55,7 @@ class Renderer:
     def add(self, figure: Figure, suffix: str, *, transparent: bool = False) -> None:
         """Have a figure rendered as it is now: rendering moves things in it, and a second time would differ."""
         job = partial(_render_copy, pickle.dumps(figure), suffix, transparent=transparent)
-        self._jobs.append((job, self._executor().submit(job) if self._others else Future()))
+        self._jobs.append((job, self._executor().submit(Portable(job)) if self._others else Future()))
 
     def finish(self) -> list[Rendered]:
         """All that was added, in that order; from the last one on, what no other process has begun is rendered here."""
@@ -62,7 +63,7 @@ class Renderer:
         return [here[i] if i in here else _made(job, future) for i, (job, future) in enumerate(self._jobs)]
 
     def _executor(self) -> Any:
-        return get_reusable_executor(self._others, timeout=SECONDS_IDLE, initializer=_prepare)
+        return get_reusable_executor(self._others, timeout=SECONDS_IDLE, initializer=Portable(_prepare))
 
     def __enter__(self) -> Self:
         self._style.__enter__()

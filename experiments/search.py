@@ -15,8 +15,10 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, RunMode
 
 from experiments.analysis import outcomes
-from experiments.composition import Composer, composing, explained, is_of_hydra, name_study, search_path
+from experiments.composition import Composer, composing, explained, name_study, search_path
 from experiments.errors import UsageError
+from experiments.extras import how_to_install
+from experiments.hydra_keys import is_of_hydra
 from experiments.study import read_runs
 from experiments.sweep import Plan, plan_points
 
@@ -98,7 +100,7 @@ def search(overrides: Sequence[str], config_dir: Path | None, *, objective: str,
     if objective not in OBJECTIVES:
         raise UsageError(f"--objective {objective}: there is no such column; choose from {', '.join(OBJECTIVES)}")
     if find_spec("optuna") is None:
-        raise UsageError("hydra/sweeper=optuna: is not installed; pip install 'bptt[optuna]'")
+        raise UsageError(f"hydra/sweeper=optuna: is not installed; {how_to_install('optuna')}")
     of_sweeper = [override for override in overrides if is_of_hydra(override, "sweeper")]
     of_launcher = [override for override in overrides if is_of_hydra(override, "launcher")]
     space = [override for override in overrides if override not in (*of_sweeper, *of_launcher)]

@@ -9,16 +9,18 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from hydra import compose
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig
 
 from experiments.checkpoint import saved_at
 from experiments.composition import Composer, composing, explained, extend_path, name_study, search_path
-from experiments.config import Config, build, check
+from experiments.config import Config, check, draft
 from experiments.errors import UsageError
 from experiments.grid import Grid, expand
 from experiments.housekeeping import check_writable, reopen, settle
-from experiments.launching import launch, overrides_of
+from experiments.hydra_keys import launcher_named
+from experiments.launching import check_launcher, launch, overrides_of
 from experiments.lifecycle import Result, settled_result
 from experiments.locks import is_locked
 from experiments.orphans import SECONDS_TO_END, end_with
@@ -61,6 +63,13 @@ class Plan(NamedTuple):
     def study_folder(self) -> Path:
         return self.configs[0].study_folder
 
+    def base_of(self, launcher: str) -> list[str]:
+        """`base`; without the study's YAML where that has options of another launcher."""
+        if launcher_named(self.launcher) in (None, launcher):
+            return self.base
+        place = {"results_dir": self.configs[0].results_dir, "study.name": self.configs[0].study.name}
+        return [f"{key}='" + value.replace("'", r"\'") + "'" for key, value in place.items()]
+
     def tasks(self) -> list[Task]:
         """What is to be followed while the runs are made."""
         runs = [
@@ -85,6 +94,8 @@ def plan_grid(grid: Grid, config_dir: Path | None = None, make: Make = run) -> P
     Raises:
         UsageError: the first thing wrong with the first run that has something wrong.
     """
+    if grid.is_search:
+        raise UsageError(f"{grid.words}: is a search; `bptt sweep` makes it")
     if not grid.points:
         raise UsageError(f"{grid.words}: no runs; is a range empty?")
     with composing(config_dir) as composer:
@@ -106,11 +117,24 @@ def plan_points(points: Sequence[Sequence[str]], composer: Composer, launcher: S
     if len({config.study_folder for config in configs}) > 1:
         raise UsageError("study and results_dir: one sweep is one study; give each one value")
     for config in {config.model_dump_json(exclude={"seed"}): config for config in configs}.values():
-        build(config)
+        draft(config)
     check_writable(configs[0].study_folder)
     folders = [config.run_folder if make is run else probe_folder(config) for config in configs]
     base = [*search_path(composer.config_dir), *name_study(points[0], composer.config_dir)]
     return Plan(configs, folders, composer.config_dir, base, [*launcher], make)
+
+
+def check_launch(planned: Plan, launcher: str, jobs: int) -> None:
+    """Check what the user says of the launcher, before anything is written.
+
+    Raises:
+        UsageError: The launcher has no such option, or cannot do what it asks.
+    """
+    check_launcher(launcher, planned.launcher, planned.study_folder)
+    if planned.launcher:
+        options = overrides_of(launcher, jobs, planned.launcher)
+        with composing(planned.config_dir), explained(options):
+            compose("config", [*planned.base_of(launcher), *options], return_hydra_config=True)
 
 
 def reopen_all(planned: Plan, *, fresh: bool = False, retry: bool = False) -> None:
@@ -153,7 +177,7 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1, command: str
             before = {folder: stamp(folder) for folder in left.folders}
             try:
                 with explained(options):
-                    for results in launch(launcher, worker, workers, [*planned.base, *options]):
+                    for results in launch(launcher, worker, workers, [*planned.base_of(launcher), *options]):
                         made |= {result.folder: result for result in results if not result.skipped}
             except TerminatedWorkerError:  # joblib has killed all others, too
                 begun = [folder for folder in left.folders if stamp(folder) != before[folder]]

@@ -53,4 +53,4 @@ class TorchCell(Cell):
 
 
 def _uniform(bound: float, *shape: int) -> nn.Parameter:
-    return nn.Parameter(nn.init.uniform_(Tensor(*shape), -bound, bound))
+    return nn.Parameter(nn.init.uniform_(torch.empty(*shape), -bound, bound))

@@ -10,7 +10,7 @@ import pytest
 from experiments.columns import COLUMNS
 from experiments.config import compose
 from experiments.figures import NAMES as FIGURES
-from experiments.grid import is_search
+from experiments.grid import expand
 from experiments.search import search
 from experiments.sweep import plan
 
@@ -43,7 +43,7 @@ def test_commands_are_accepted(command):
     overrides = [argument for argument in arguments if "=" in argument]
     if program == "make":
         assert f"\n{name}:" in (ROOT / "Makefile").read_text()
-    elif name == "sweep" and is_search(overrides):
+    elif name == "sweep" and expand(overrides).is_search:
         with pytest.raises(Planned):
             search(overrides, None, objective="best_error", jobs=1, sweep=stop)
     elif name == "sweep":

@@ -155,6 +155,14 @@ def test_stdout_carries_results_and_stderr_progress(bptt, tmp_path):
     assert (tmp_path / "results" / "quiet" / "summary.csv").exists()
 
 
+def test_korean_letters_in_a_posix_locale(bptt, tmp_path):
+    """Where Python itself takes all text for ASCII: names come and go as they were typed."""
+    posix = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = bptt("sweep", *SMALL, "seed=0,1", "study=한국어", "--jobs", "2", "--quiet", env=posix, encoding="utf-8")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "results/한국어\n", "")
+    assert len(list(tmp_path.glob("results/한국어/runs/*/metrics.csv"))) == 2
+
+
 def test_the_live_display_stays_within_the_terminal(tmp_path):
     """In a pseudo-terminal of 80 columns: no line is wider, nothing is left of it, stdout is clean."""
     import pty
@@ -310,7 +318,7 @@ def test_replay(bptt, tmp_path):
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
 def test_any_folder_will_do_and_own_modules_are_found(bptt, tmp_path, launcher):
-    """The folder has a models/, conf/, experiments/ and cli/ of its own, which are not taken for ours."""
+    """The folder, on PYTHONPATH, has models/, conf/, experiments/ and cli/ of its own, which are not taken for ours."""
     for package in ("models", "conf", "experiments", "cli"):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text("raise SystemExit('this is not the one that was meant')")
@@ -319,7 +327,8 @@ def test_any_folder_will_do_and_own_modules_are_found(bptt, tmp_path, launcher):
     (tmp_path / "own.py").write_text("from models.rnn import RNN\n\nclass Own(RNN):\n    pass\n")
     jobs = () if launcher == "basic" else ("--jobs", "2")
     grid = ["cell=own,gru", "seed=0,1,2", *SMALL, "steps=5", "--config-dir", "mine"]
-    done = bptt("sweep", *grid, "--launcher", launcher, *jobs)
+    named = ["--launcher", launcher] if launcher == "joblib" else [f"hydra/launcher={launcher}"]
+    done = bptt("sweep", *grid, *named, *jobs, env=os.environ | {"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 0, done.stderr
     infos = [json.loads(path.read_text()) for path in tmp_path.glob("results/default/runs/*/run.json")]
     assert [info["status"] for info in infos] == ["completed"] * 6

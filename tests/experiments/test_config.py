@@ -181,9 +181,6 @@ class Bare(Cell):
     def __init__(self, input_size, hidden_size, width: int = 1):
         super().__init__(input_size, hidden_size)
         assert width > 0, "no width"
-
-class Odd(Cell):
-    def __init__(self, input_size: "Nowhere", hidden_size): ...
 """
 
 
@@ -199,11 +196,6 @@ class Odd(Cell):
             "_target_: own.Bare\n_partial_: true\n",
             "init=orthogonal",
             r"^cell=own init=orthogonal .*Bare names no recurrent_",
-        ),
-        (
-            "_target_: own.Odd\n_partial_: true\n",
-            "init=default",
-            r"^cell\._target_=own\.Odd: its arguments cannot be told",
         ),
         (
             "_target_: math.sqrt\n_partial_: true\n",

@@ -1,0 +1,52 @@
+"""Typed values: how strictly a configuration is checked, and what is said of a value that does not fit."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from experiments.errors import UsageError
+
+
+class Section(BaseModel):
+    """Typed values, taken as they are: '5' is no number, 5.0 no whole one, and no key is unknown."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@contextmanager
+def one_line(prefix: str, values: dict[str, Any]) -> Iterator[None]:
+    """Turn pydantic's complaint about the first wrong value into a line: key=value: what would do."""
+    try:
+        yield
+    except ValidationError as error:
+        first, *others = error.errors()
+        key = prefix + _key(first["loc"], values)
+        if first["type"] == "missing":
+            raise UsageError(f"{key}: needs a value") from None
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"{key}: there is no such key") from None
+        same = [first] + [other for other in others if prefix + _key(other["loc"], values) == key]
+        wanted = dict.fromkeys(_wanted(part["msg"]) for part in same)
+        raise UsageError(f"{key}={first['input']}: must be {' or '.join(wanted)}") from None
+
+
+def _key(location: tuple[int | str, ...], values: Any) -> str:
+    """The key that pydantic means, without the member of a union that it tried."""
+    names = [str(location[0])]
+    for value, name in zip([values.get(location[0])], location[1:], strict=False):
+        if isinstance(value, dict):
+            names.append(str(name))
+    return ".".join(names)
+
+
+def _wanted(message: str) -> str:
+    """What pydantic wanted, in words for a config file."""
+    message = message.removeprefix("Value error, ").removeprefix("Input should be ")
+    return (
+        message.replace("valid integer", "whole number")
+        .replace("valid number", "number")
+        .replace("valid string", "text")
+        .replace("String should have at least 1 character", "not empty")
+    )
