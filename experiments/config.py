@@ -6,10 +6,11 @@ Hydra's DictConfig stops here: a `Config` is plain typed values, and everything 
 import hashlib
 import inspect
 import json
+import os
 import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -22,10 +23,20 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, create_model, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    create_model,
+    field_validator,
+)
 
 from experiments.composition import SCALE, composing, of_run
 from experiments.errors import UsageError, in_a_line
+from experiments.grammar import parse_value
 from experiments.tasks.task import Task
 from models.network import RecurrentNetwork
 
@@ -33,10 +44,29 @@ CHOICES = ("cell", "init", "task", "clip", "optimizer")
 """The groups whose choice is a Python object; the choice's name becomes the group's `name`."""
 
 
+class Interpolated(str):
+    """A text that an interpolation gave: `${oc.env:SEED}` is always text, also where it is meant as a number."""
+
+
 class Section(BaseModel):
-    """Typed values, taken as they are: '5' is no number, 5.0 no whole one, and no key is unknown."""
+    """Typed values, taken as they are: '5' is no number, 5.0 no whole one, and no key is unknown.
+
+    A text that an interpolation gave may also be read as an override's value is.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _read_interpolated(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return check(value)
+        except ValidationError:
+            if not isinstance(value, Interpolated):
+                raise
+            with suppress(HydraException):
+                value = parse_value(value)
+            return check(value)
 
 
 class ModelConfig(Section):
@@ -108,6 +138,11 @@ class Config(Section):
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     results_dir: Annotated[str, Field(min_length=1)]
 
+    @field_validator("results_dir")
+    @classmethod
+    def _with_home(cls, results_dir: str) -> str:
+        return os.path.expanduser(results_dir)
+
     @field_validator("device")
     @classmethod
     def _is_here(cls, device: str) -> str:
@@ -171,7 +206,9 @@ def check(cfg: DictConfig, choices: Mapping[str, str]) -> Config:
         UsageError: the first value that does not fit.
     """
     try:
-        values: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        values: Any = OmegaConf.to_container(cfg, throw_on_missing=True)
+        if "${" in str(values):
+            values = _marked(values, OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
         raise UsageError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     for group in CHOICES:
@@ -268,6 +305,15 @@ def _arguments(target: Callable[..., Any], given: frozenset[str], partial: bool)
     return create_model("Arguments", __base__=Section, **fields)
 
 
+def _marked(written: Any, resolved: Any) -> Any:
+    """The resolved values, in which the texts that interpolations gave are `Interpolated`."""
+    if isinstance(written, dict):
+        return {key: _marked(written[key], value) for key, value in resolved.items()}
+    if isinstance(written, str) and "${" in written and isinstance(resolved, str):
+        return Interpolated(resolved)
+    return resolved
+
+
 @contextmanager
 def _one_line(prefix: str, values: dict[str, Any]) -> Iterator[None]:
     """Turn pydantic's complaint about the first wrong value into a line: key=value: what would do."""
@@ -282,7 +328,9 @@ def _one_line(prefix: str, values: dict[str, Any]) -> Iterator[None]:
             raise UsageError(f"{key}: there is no such key") from None
         same = [first] + [other for other in others if prefix + _key(other["loc"], values) == key]
         wanted = dict.fromkeys(_wanted(part["msg"]) for part in same)
-        raise UsageError(f"{key}={first['input']}: must be {' or '.join(wanted)}") from None
+        given = first["input"]
+        is_text = isinstance(given, str) and not isinstance(given, Interpolated) and given[:1].isdigit()
+        raise UsageError(f"{key}={repr(given) if is_text else given}: must be {' or '.join(wanted)}") from None
 
 
 def _key(location: tuple[int | str, ...], values: Any) -> str:

@@ -13,7 +13,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig
 
 from experiments.checkpoint import saved_at
-from experiments.composition import Composer, composing, explained, extend_path, name_study, search_path
+from experiments.composition import Composer, composing, explained, extend_path, name_study, quoted, search_path
 from experiments.config import Config, build, check
 from experiments.errors import UsageError
 from experiments.grid import Grid, expand
@@ -109,7 +109,8 @@ def plan_points(points: Sequence[Sequence[str]], composer: Composer, launcher: S
         build(config)
     check_writable(configs[0].study_folder)
     folders = [config.run_folder if make is run else probe_folder(config) for config in configs]
-    base = [*search_path(composer.config_dir), *name_study(points[0], composer.config_dir)]
+    here = f"results_dir={quoted(configs[0].results_dir)}"  # without ~, which Hydra would take for a folder's name
+    base = [*search_path(composer.config_dir), *name_study(points[0], composer.config_dir), here]
     return Plan(configs, folders, composer.config_dir, base, [*launcher], make)
 
 
