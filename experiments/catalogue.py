@@ -39,9 +39,7 @@ def claims(config_dir: Path | None = None) -> dict[str, list[str]]:
 
 def catalogue(config_dir: Path | None = None) -> dict[str, dict[str, str]]:
     """Each group's choices with a line of what they are: a YAML's first comment, a figure's docstring."""
-    described = {
-        group: {name: _comment(path) for name, path in choices(group, config_dir).items()} for group in groups()
-    }
+    described = {group: {name: title(path) for name, path in choices(group, config_dir).items()} for group in groups()}
     return described | {"figure": {name: _docstring(path) for name, path in figures().items()}}
 
 
@@ -50,7 +48,8 @@ def figures() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FIGURES.glob("*.py")) if not path.stem.startswith("_")}
 
 
-def _comment(path: Path) -> str:
+def title(path: Path) -> str:
+    """The first comment of a choice's YAML file: what the choice is."""
     lines = (
         line.removeprefix("#").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
     )

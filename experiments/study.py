@@ -226,8 +226,7 @@ def is_spelled(value: Value, text: str) -> bool:
 
 def _in_order(value: Value) -> tuple[bool, float, str]:
     """Numbers by size, before words."""
-    is_number = isinstance(value, int | float)
-    return not is_number, float(value) if is_number else 0.0, shown(value)
+    return (False, value, "") if isinstance(value, int | float) else (True, 0, shown(value))
 
 
 def shown(value: Value) -> str:
