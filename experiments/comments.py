@@ -2,12 +2,14 @@
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
 
 from experiments.catalogue import CONF, choices, groups, title
+from experiments.errors import UsageError
 
 LEAST_WIDTH = 24
 """Columns that a comment keeps on a narrow terminal."""
@@ -28,10 +30,17 @@ class Option(NamedTuple):
 
 
 def options(group: str, name: str, config_dir: Path | None = None) -> list[Option]:
-    """The options that a choice's YAML file sets; what they mean may stand in the choice that it builds on."""
+    """The options that a choice's YAML file sets; what they mean may stand in the choice that it builds on.
+
+    Raises:
+        UsageError: The file is not YAML.
+    """
     files = choices(group, config_dir)
     text = files[name].read_text(encoding="utf-8")
-    meanings = _read_choice(group, name, files)
+    try:
+        meanings = _read_choice(group, name, files)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{files[name]}: is not YAML: {' '.join(str(error).split())}") from None
     return [
         Option(f"{group}.{path}", text[value.start_mark.index : value.end_mark.index], meanings[f"{group}.{path}"])
         for path, _, value in _keys(text)
@@ -54,7 +63,9 @@ def read_comments(chosen: Mapping[str, str], config_dir: Path | None = None) -> 
         elif group == "record":
             comments[group] = f"what is measured; one of {', '.join(files)}"
         for name in [chosen[group]] if group in chosen else files:
-            found = _read_choice(group, name, files)
+            found: dict[str, str] = {}
+            with suppress(yaml.YAMLError):  # a choice that is not this run's may be broken
+                found = _read_choice(group, name, files)
             comments = found | {key: comment for key, comment in comments.items() if comment or key not in found}
     return comments
 

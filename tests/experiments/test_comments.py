@@ -112,3 +112,12 @@ def test_a_group_may_be_asked_for_in_the_plural(asked, group):
     assert (listed.exit_code, listed.stdout.splitlines()[0]) == (0, group)
     wrong = CliRunner().invoke(app, ["list", "nothing"])
     assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)
+
+
+def test_a_choice_that_is_no_yaml_is_named_and_hinders_no_other(own):
+    (own / "record").mkdir()
+    (own / "record" / "broken.yaml").write_text("every: [")
+    wrong = CliRunner().invoke(app, ["list", "record", "--config-dir", str(own)])
+    assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)
+    assert "broken.yaml: is not YAML" in wrong.stderr
+    assert "# steps between" in CliRunner().invoke(app, ["show", "--config-dir", str(own)]).stdout
