@@ -41,7 +41,8 @@ def sweep(
     """Train a grid of networks.
 
     Its axes are lists (cell=rnn,lstm), ranges (seed=range(5)), or those of a study (study=quickstart). With
-    hydra/sweeper=optuna it is a search instead, also in intervals ('optimizer.lr=tag(log,interval(1e-4,1e-1))').
+    hydra/sweeper=optuna it is a search instead, also in intervals ('optimizer.lr=tag(log,interval(1e-4,1e-1))'), of
+    hydra.sweeper.n_trials=20 runs. With hydra.sweeper.storage='"sqlite:///FILE"' it adds to the trials in that file.
 
     All combinations are checked before the first one starts. One that fails does not stop the others. The same command
     goes on with what was cut off, and skips what is done. The study's folder, RESULTS_DIR/STUDY, with summary.csv and
@@ -60,17 +61,24 @@ def sweep(
     from experiments.sweep import plan
 
     def make(planned: "Plan") -> list["Result"]:
-        return make_all(planned, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
+        return make_all(
+            planned, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet, searching=searching
+        )
+
+    def tell(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
 
     extend_path(config_dir)
-    if is_search(overrides or []):
+    searching = is_search(overrides or [])
+    if searching:
         from experiments.search import search
 
         if fresh:
             raise UsageError("--fresh: a search keeps what it has; give it another study=NAME")
         objective = objective or "best_error"
         _, side_by_side = choose(launcher, jobs, MOST_TRIALS)
-        found = search(overrides or [], config_dir, objective=objective, jobs=side_by_side, sweep=make)
+        found = search(overrides or [], config_dir, objective=objective, jobs=side_by_side, sweep=make, tell=tell)
         study, folders = found.study, found.folders
     else:
         if objective is not None:
@@ -79,7 +87,7 @@ def sweep(
         make(planned)
         study, folders = planned.study_folder, planned.folders
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
-    if is_search(overrides or []) and not quiet:
+    if searching and not quiet:
         typer.echo(f"best {objective}: {found.value:.4g}, {found.best}" if found.best else f"no run has a {objective}")
     unfinished = tell_unfinished(folders)
     typer.echo(study)
@@ -88,7 +96,15 @@ def sweep(
 
 
 def make_all(
-    planned: "Plan", *, launcher: str | None, jobs: int | None, fresh: bool, retry: bool, yes: bool, quiet: bool
+    planned: "Plan",
+    *,
+    launcher: str | None,
+    jobs: int | None,
+    fresh: bool,
+    retry: bool,
+    yes: bool,
+    quiet: bool,
+    searching: bool = False,
 ) -> list["Result"]:
     """Make the runs of a plan, shown as they are made; the options are those of `bptt sweep`."""
     from cli.progress import shown
@@ -100,7 +116,7 @@ def make_all(
         confirm(f"--fresh deletes {len(finished)} finished runs in {planned.study_folder}", yes=yes)
     reopen_all(planned, fresh=fresh, retry=retry)
     named, number = choose(launcher, jobs, len(planned.configs))
-    with shown(planned.tasks(), quiet=quiet):
+    with shown(planned.tasks(), quiet=quiet, may_be_fresh=not searching):
         return sweep(planned, launcher=named, jobs=number)
 
 
