@@ -8,12 +8,13 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
+from cli.interrupts import INTERRUPTED, STOPPED, answered
 from experiments.errors import UsageError
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-FAILED, WRONG_USAGE, INTERRUPTED = 1, 2, 130
+FAILED, WRONG_USAGE = 1, 2
 
 
 def one_line(command: Callable[P, R]) -> Callable[P, R]:
@@ -23,12 +24,13 @@ def one_line(command: Callable[P, R]) -> Callable[P, R]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            return command(*args, **kwargs)
+            with answered():
+                return command(*args, **kwargs)
         except UsageError as error:
             typer.echo(f"bptt: {error}", err=True)
             raise typer.Exit(WRONG_USAGE) from None
         except KeyboardInterrupt:
-            typer.echo("bptt: interrupted; what is written stays", err=True)
+            typer.echo(STOPPED, err=True)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             sys.stderr.close()

@@ -42,7 +42,7 @@ def sweep(
 
     Its axes are lists (cell=rnn,lstm), ranges (seed=range(5)), or those of a study (study=quickstart). With
     hydra/sweeper=optuna it is a search instead, also in intervals ('optimizer.lr=tag(log,interval(1e-4,1e-1))'), of
-    hydra.sweeper.n_trials=20 runs. With hydra.sweeper.storage='"sqlite:///FILE"' it adds to the trials in that file.
+    hydra.sweeper.n_trials=20 runs. With hydra.sweeper.storage=sqlite:///FILE it adds to the trials in that file.
 
     All combinations are checked before the first one starts. One that fails does not stop the others. The same command
     goes on with what was cut off, and skips what is done. The study's folder, RESULTS_DIR/STUDY, with summary.csv and

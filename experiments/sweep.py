@@ -21,7 +21,7 @@ from experiments.housekeeping import check_writable, reopen, settle
 from experiments.launching import launch, overrides_of
 from experiments.lifecycle import Result
 from experiments.locks import is_locked
-from experiments.orphans import SECONDS_TO_END, end_with
+from experiments.orphans import SECONDS_TO_END, end_when_interrupted, end_with
 from experiments.planned import PlannedRun, record_plan
 from experiments.probe import probe_folder
 from experiments.results import read_json
@@ -173,6 +173,7 @@ def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, m
     if os.getpid() != by:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         end_with(os.getppid())
+        end_when_interrupted()
     results = []
     for config in configs:
         folder = config.run_folder if make is run else probe_folder(config)
