@@ -1,10 +1,12 @@
 """From an exception to one line and an exit code."""
 
 import functools
+import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from contextlib import suppress
+from typing import Any, ParamSpec, TypeVar
 
 import typer
 
@@ -33,10 +35,35 @@ def one_line(command: Callable[P, R]) -> Callable[P, R]:
             typer.echo(STOPPED, err=True)
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
-            sys.stderr.close()
-            raise typer.Exit(FAILED) from None
+            _stop_printing()
+            raise typer.Exit from None
+        except SystemExit as error:
+            if not isinstance(error.__context__, BrokenPipeError):
+                raise
+            _stop_printing()  # rich has met a broken pipe, and wants to exit with 1
+            raise typer.Exit from None
         except OSError as error:
             typer.echo(f"bptt: {error}", err=True)
             raise typer.Exit(FAILED) from None
 
     return wrapped
+
+
+def use_one_line() -> None:
+    """Let Typer's own complaints, of an option that does not exist or has a wrong value, be one line as well."""
+
+    def show(self: Any, file: Any = None) -> None:
+        command = self.ctx.command_path if self.ctx else "bptt"
+        said = " ".join(self.format_message().split()).removesuffix(".")
+        typer.echo(f"bptt: {said[:1].lower()}{said[1:]}; see `{command} --help`", file, err=file is None)
+
+    usage_error: Any = typer.BadParameter.__bases__[0]
+    usage_error.show = show
+
+
+def _stop_printing() -> None:
+    """Send what is still to be printed nowhere: its reader, such as `head`, has seen enough."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())

@@ -26,9 +26,10 @@ def list_choices(
     ] = None,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Print the choices of each group, with their options and defaults.
+    """Print the choices of each group, and their options.
 
-    Cells, initialisations, tasks, clips, optimisers, records, studies and figures.
+    Cells, initialisations, tasks, clips, optimisers, records, studies and figures. An option stands with its default
+    and its meaning.
 
     Example: bptt list cell
     """

@@ -161,7 +161,11 @@ def _kept(states: "Sequence[State]") -> str:
     if len(states) == 1 and states[0].kept:
         return f"{states[0].status} before; --fresh makes it again\n"
     kept = sum(state.kept for state in states)
-    return f"{kept} of {len(states)} finished before; --fresh makes them again\n" if kept else ""
+    return (
+        f"{kept} of {len(states)} finished before; --fresh makes {'it' if kept == 1 else 'them'} again\n"
+        if kept
+        else ""
+    )
 
 
 @contextmanager

@@ -111,9 +111,10 @@ def make_all(
     from experiments.launching import choose
     from experiments.status import of_status
     from experiments.sweep import reopen_all, sweep
+    from experiments.wording import counted
 
     if fresh and (finished := of_status(planned.folders, "completed", "diverged")):
-        confirm(f"--fresh deletes {len(finished)} finished runs in {planned.study_folder}", yes=yes)
+        confirm(f"--fresh deletes {counted(len(finished), 'finished run')} in {planned.study_folder}", yes=yes)
     reopen_all(planned, fresh=fresh, retry=retry)
     named, number = choose(launcher, jobs, len(planned.configs))
     with shown(planned.tasks(), quiet=quiet, may_be_fresh=not searching):
@@ -124,12 +125,13 @@ def tell_unfinished(folders: "Sequence[Path]") -> bool:
     """Say which runs are not as they should be, and what would do; whether there are any."""
     from experiments.results import read_json
     from experiments.status import of_status
+    from experiments.wording import counted
 
     failed, cut_off = of_status(folders, "failed"), of_status(folders, "interrupted", None)
     for folder in failed:
         typer.echo(f"{folder.name} failed: {read_json(folder / 'run.json')['error']}", err=True)
     if cut_off:
-        typer.echo(f"{len(cut_off)} runs were cut off; the same command goes on with them", err=True)
+        typer.echo(f"cut off: {counted(len(cut_off), 'run')}; the same command resumes from there", err=True)
     if any(not read_json(folder / "run.json").get("retry") for folder in failed):
         typer.echo("--retry starts over what failed", err=True)
     return bool(failed or cut_off)

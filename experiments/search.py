@@ -19,6 +19,7 @@ from experiments.grid import axes, deciding
 from experiments.results import write_whole
 from experiments.study import read_runs
 from experiments.sweep import Plan, plan_points
+from experiments.wording import counted
 
 if TYPE_CHECKING:
     import optuna
@@ -94,7 +95,7 @@ def search(
             with composing(config_dir) as composer:
                 trials.read(trials.stored, plan_points(trials.stored, composer, of_launcher))
         if trials.is_over:
-            tell(f"all {len(trials.stored)} trials were made before; a larger hydra.sweeper.n_trials adds to them")
+            tell(f"made before: {counted(len(trials.stored), 'trial')}; a larger hydra.sweeper.n_trials adds to them")
         while batch := trials.ask():
             tell(trials.progress(batch))
             points = [point for _, point in batch]

@@ -143,7 +143,7 @@ def test_a_search_with_a_storage_resumes(tmp_path):
 
     results, told = [], []
     assert search(tmp_path, *options, "hydra.sweeper.n_trials=5", tell=told.append, results=results) == found
-    assert (results, told[0].startswith("all 5 trials were made before")) == ([], True)
+    assert (results, told[0].startswith("made before: 5 trials;")) == ([], True)
     more = search(tmp_path, *options, "hydra.sweeper.n_trials=7", results=results)
     assert len(results) == 2
     assert len(more.folders) == 7
