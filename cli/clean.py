@@ -40,6 +40,7 @@ def clean(
     from experiments.housekeeping import clean as delete
     from experiments.housekeeping import unwanted
     from experiments.study import find_study, read_runs
+    from experiments.wording import counted
 
     statuses: list[Status] = []
     if failed:
@@ -58,6 +59,6 @@ def clean(
     if folders:
         for one, what in folders.items():
             typer.echo(f"{one}: {what}" if what else one, err=True)
-        confirm(f"clean deletes {len(folders)} runs of {folder}", yes=yes)
+        confirm(f"clean deletes {counted(len(folders), 'run')} of {folder}", yes=yes)
         delete(folder, folders)
-    typer.echo(f"{folder}: {len(folders)} runs deleted")
+    typer.echo(f"{folder}: {counted(len(folders), 'run')} deleted")

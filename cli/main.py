@@ -8,6 +8,7 @@ import typer
 
 from cli.clean import clean
 from cli.completion import use_own_scripts
+from cli.errors import use_one_line
 from cli.list import list_choices
 from cli.plot import plot
 from cli.probe import probe
@@ -20,6 +21,7 @@ from cli.status import status
 from cli.sweep import sweep
 
 use_own_scripts()
+use_one_line()
 atexit.register(gc.freeze)  # else Python spends a second at the end to take torch apart
 app = typer.Typer(
     name="bptt",

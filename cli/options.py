@@ -86,7 +86,7 @@ Where = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY=VALUE",
-        help="Only runs with this; may be given several times.",
+        help="Only runs with this value, or one of several (task.length=50,100); may be given several times.",
         show_default=False,
         autocompletion=completion.conditions,
     ),

@@ -21,8 +21,14 @@ BARS = "▁▂▃▄▅▆▇█"
 
 
 @contextmanager
-def shown(tasks: "Sequence[Task]", *, quiet: bool = False) -> "Iterator[None]":
-    """Show how far the runs are until the context is left."""
+def shown(tasks: "Sequence[Task]", *, quiet: bool = False, may_be_fresh: bool = True) -> "Iterator[None]":
+    """Show how far the runs are until the context is left.
+
+    Args:
+        tasks: The runs.
+        quiet: Show nothing.
+        may_be_fresh: Say in the end how many were finished before, and that --fresh makes them again.
+    """
     if quiet:
         yield
         return
@@ -31,6 +37,8 @@ def shown(tasks: "Sequence[Task]", *, quiet: bool = False) -> "Iterator[None]":
     follower = Follower(tasks)
     with _live(follower) if _is_terminal() else _plain(follower):
         yield
+    if may_be_fresh:
+        sys.stderr.write(_kept(follower.look()))
 
 
 def _is_terminal() -> bool:
@@ -52,7 +60,6 @@ def _live(follower: "Follower") -> "Iterator[None]":
 
     with Live(get_renderable=draw, console=console, refresh_per_second=1 / SECONDS_BETWEEN_LOOKS, transient=True):
         yield
-    sys.stderr.write(_kept(follower.look()))
 
 
 def display(states: "Sequence[State]", console: "Console") -> "RenderableType":
@@ -155,7 +162,11 @@ def _kept(states: "Sequence[State]") -> str:
     if len(states) == 1 and states[0].kept:
         return f"{states[0].status} before; --fresh makes it again\n"
     kept = sum(state.kept for state in states)
-    return f"{kept} of {len(states)} finished before; --fresh makes them again\n" if kept else ""
+    return (
+        f"{kept} of {len(states)} finished before; --fresh makes {'it' if kept == 1 else 'them'} again\n"
+        if kept
+        else ""
+    )
 
 
 @contextmanager
@@ -191,7 +202,6 @@ def _plain(follower: "Follower") -> "Iterator[None]":
         done.set()
         thread.join()
         tell()
-        sys.stderr.write(_kept(follower.look()))
 
 
 def _line(states: "Sequence[State]") -> str:

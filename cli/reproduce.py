@@ -65,6 +65,7 @@ def reproduce(
     from experiments.errors import UsageError
     from experiments.sweep import plan
     from experiments.verdicts import check_place, judge, markdown, put_into
+    from experiments.wording import counted
 
     extend_path(config_dir)
     known = claims_of_studies(config_dir)
@@ -87,7 +88,7 @@ def reproduce(
     unfinished = False
     for name, sweep in planned.items():
         if not quiet:
-            typer.echo(f"{name}: {len(sweep.folders)} runs", err=True)
+            typer.echo(f"{name}: {counted(len(sweep.folders), 'run')}", err=True)
         results = make_all(sweep, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
         summarize(sweep.study_folder)
         found = judge(sweep.study_folder, [folder.name for folder in sweep.folders], claims[name])

@@ -1,5 +1,7 @@
 """bptt show"""
 
+import shutil
+
 import typer
 
 from cli.errors import one_line
@@ -10,14 +12,19 @@ from cli.options import ConfigDir, Overrides
 def show(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     """Print the configuration of a run.
 
-    Composed, checked, and with every key that can be set.
+    Every key that can be set, with its value and what it means, as YAML. `bptt list` shows the other choices.
+
+    Example: bptt show cell=lstm task=copy
     """
     import yaml
 
+    from experiments.comments import annotate, read_comments
     from experiments.composition import extend_path
-    from experiments.config import compose
+    from experiments.config import CHOICES, compose
 
     extend_path(config_dir)
-    typer.echo(
-        yaml.safe_dump(compose(overrides or [], config_dir).model_dump(), sort_keys=False, allow_unicode=True), nl=False
-    )
+    config = compose(overrides or [], config_dir).model_dump()
+    chosen = {group: config[group]["name"] for group in CHOICES}
+    text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=float("inf"))
+    width = shutil.get_terminal_size((120, 24)).columns
+    typer.echo(annotate(text, read_comments(chosen, config_dir), width), nl=False)

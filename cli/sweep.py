@@ -44,7 +44,8 @@ def sweep(
     """Train a grid of networks.
 
     Its axes are lists (cell=rnn,lstm), ranges (seed=range(5)), or those of a study (study=quickstart). With
-    hydra/sweeper=optuna it is a search instead, also in intervals ('optimizer.lr=tag(log,interval(1e-4,1e-1))').
+    hydra/sweeper=optuna it is a search instead, also in intervals ('optimizer.lr=tag(log,interval(1e-4,1e-1))'), of
+    hydra.sweeper.n_trials=20 runs. With hydra.sweeper.storage=sqlite:///FILE it adds to the trials in that file.
 
     All combinations are checked before the first one starts. One that fails does not stop the others. The same command
     goes on with what was cut off, and skips what is done; `bptt sweep study=NAME` resumes the sweeps of a study of your
@@ -91,8 +92,13 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
                 yes=yes,
                 quiet=quiet,
                 command=asked.command,
+                searching=grid.is_search,
             )
         )
+
+    def tell(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
 
     extend_path(asked.config_dir)
     grid = expand(asked.overrides, asked.config_dir)
@@ -104,7 +110,7 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
             raise UsageError("--fresh: a search keeps what it has; give it another study=NAME")
         objective = asked.objective or "best_error"
         _, side_by_side = choose(launcher, asked.jobs, MOST_TRIALS)
-        found = search(asked.overrides, asked.config_dir, objective=objective, jobs=side_by_side, sweep=make)
+        found = search(asked.overrides, asked.config_dir, objective=objective, jobs=side_by_side, sweep=make, tell=tell)
         study, folders = found.study, found.folders
     else:
         if asked.objective is not None:
@@ -122,11 +128,12 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
 
 def _confirm_default_run(asked: Asked, folder: "Path", *, yes: bool) -> None:
     """Ask before a run with the default values joins other runs, where only the name of their study is given."""
+    from experiments.wording import counted
+
     study = folder.parent.parent
     others = sum(1 for _ in study.glob("runs/*/run.json"))
     if others and not (folder / "run.json").exists():
-        there = "1 other run" if others == 1 else f"{others} other runs"
-        what = f"adds 1 run with the default values to {study}, which has {there}"
+        what = f"adds 1 run with the default values to {study}, which has {counted(others, 'other run')}"
         confirm(f"{' '.join(asked.overrides)}: {what}", yes=yes)
 
 
@@ -151,10 +158,13 @@ def make_all(
     yes: bool,
     quiet: bool,
     command: str | None = None,
+    searching: bool = False,
 ) -> list["Result"]:
     """Make the runs of a plan, shown as they are made; the options are those of `bptt sweep`.
 
-    `command` is the earlier one that is resumed.
+    Args:
+        command: Earlier command that is resumed.
+        searching: Whether a search picks the runs, which cannot start over.
     """
     from cli.progress import shown
     from experiments.housekeeping import discard
@@ -171,7 +181,7 @@ def make_all(
         for result in again:
             discard(result.folder)
     reopen_all(planned, fresh=fresh, retry=retry)
-    with shown(planned.tasks(), quiet=quiet):
+    with shown(planned.tasks(), quiet=quiet, may_be_fresh=not searching):
         return sweep(planned, launcher=named, jobs=number, command=command)
 
 
@@ -222,12 +232,13 @@ def tell_unfinished(folders: "Sequence[Path]") -> bool:
     """Say which runs are not as they should be, and what would do; whether there are any."""
     from experiments.results import read_json
     from experiments.status import of_status
+    from experiments.wording import counted
 
     failed, cut_off = of_status(folders, "failed"), of_status(folders, "interrupted", None)
     for folder in failed:
         typer.echo(f"{folder.name} failed: {read_json(folder / 'run.json')['error']}", err=True)
     if cut_off:
-        typer.echo(f"{len(cut_off)} runs were cut off; the same command goes on with them", err=True)
+        typer.echo(f"cut off: {counted(len(cut_off), 'run')}; the same command resumes from there", err=True)
     if any(not read_json(folder / "run.json").get("retry") for folder in failed):
         typer.echo("--retry starts over what failed", err=True)
     return bool(failed or cut_off)

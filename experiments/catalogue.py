@@ -91,9 +91,7 @@ def catalogue(config_dir: Path | None = None) -> dict[str, dict[str, str]]:
     """Each group's choices with a line of what they are: a YAML's first comment, a figure's docstring."""
     if config_dir is not None:
         check_files(config_dir)
-    described = {
-        group: {name: _comment(path) for name, path in choices(group, config_dir).items()} for group in groups()
-    }
+    described = {group: {name: title(path) for name, path in choices(group, config_dir).items()} for group in groups()}
     return described | {"figure": {name: _docstring(path) for name, path in figures().items()}}
 
 
@@ -102,7 +100,8 @@ def figures() -> dict[str, Path]:
     return {path.stem: path for path in sorted(FIGURES.glob("*.py")) if not path.stem.startswith("_")}
 
 
-def _comment(path: Path) -> str:
+def title(path: Path) -> str:
+    """The first comment of a choice's YAML file: what the choice is."""
     lines = (
         line.removeprefix("#").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
     )

@@ -2,6 +2,7 @@
 
 import copy
 import difflib
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,7 +16,6 @@ import yaml
 from hydra import compose, initialize_config_module
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, OverrideParseException
 from hydra.plugins.config_source import ConfigSource
@@ -25,6 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from experiments.catalogue import check_files, choices, groups
 from experiments.errors import UsageError
 from experiments.extras import how_to_install
+from experiments.grammar import parse_overrides
 from experiments.hydra_keys import is_of_hydra, refuse_in_study
 
 OF_STUDIES = ("hydra", "scale", "scales", "claims")
@@ -93,7 +94,7 @@ class Composer:
         """
         overrides = name_study(overrides, self.config_dir)
         with explained(overrides):
-            return OverridesParser.create(GlobalHydra.instance().config_loader()).parse_overrides(overrides)
+            return parse_overrides(overrides, GlobalHydra.instance().config_loader())
 
 
 def of_run(cfg: DictConfig) -> DictConfig:
@@ -143,7 +144,7 @@ def name_study(overrides: Sequence[str], config_dir: Path | None) -> list[str]:
     """
     studies = choices("study", config_dir)
     named = []
-    for override in map(_adding, overrides):
+    for override in map(_with_home, map(_adding, overrides)):
         key, _, value = override.partition("=")
         name = value.strip("'\"")
         if key == "study" and name in studies:
@@ -157,13 +158,24 @@ def name_study(overrides: Sequence[str], config_dir: Path | None) -> list[str]:
         meant = [study for study in studies if study != "none"]
         if key == "study" and (near := difflib.get_close_matches(name, meant, n=1, cutoff=0.75)):
             raise UsageError(f"{override}: did you mean study={near[0]}? To call your own study so: study.name={name}")
-        named.append("study.name='" + name.replace("'", r"\'") + "'")
+        named.append(f"study.name={quoted(name)}")
     return named
 
 
 def _adding(override: str) -> str:
     """An axis of a grid in Hydra's own words, hydra.sweeper.params.KEY=..., whether or not the study has it."""
     return re.sub(r"^\+?(?=hydra\.sweeper\.params\b)", "++", override)
+
+
+def _with_home(override: str) -> str:
+    """KEY=~/x as bash reads it: other shells leave the ~, which Hydra's grammar does not have."""
+    key, _, value = override.partition("=")
+    return f"{key}={quoted(os.path.expanduser(value))}" if value.startswith("~/") or value == "~" else override
+
+
+def quoted(text: str) -> str:
+    """A text as Hydra's grammar reads it, whatever is in it."""
+    return "'" + text.replace("'", r"\'") + "'"
 
 
 @contextmanager

@@ -5,6 +5,7 @@ Hydra's DictConfig stops here: a `Config` is plain typed values, and everything 
 
 import hashlib
 import json
+import os
 import re
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,7 @@ from experiments.extras import how_to_install
 from experiments.hydra_keys import refuse_in_run
 from experiments.targets import check_arguments, find_target
 from experiments.tasks.task import Task
-from experiments.typed import Section, one_line
+from experiments.typed import Interpolated, Section, one_line
 from models.network import RecurrentNetwork
 
 CHOICES = ("cell", "init", "task", "clip", "optimizer")
@@ -105,6 +106,11 @@ class Config(Section):
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
     results_dir: Annotated[str, Field(min_length=1)]
 
+    @field_validator("results_dir")
+    @classmethod
+    def _with_home(cls, results_dir: str) -> str:
+        return os.path.expanduser(results_dir)
+
     @field_validator("device")
     @classmethod
     def _is_here(cls, device: str) -> str:
@@ -176,7 +182,9 @@ def check(cfg: DictConfig, choices: Mapping[str, str]) -> Config:
         UsageError: the first value that does not fit.
     """
     try:
-        values: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+        values: Any = OmegaConf.to_container(cfg, throw_on_missing=True)
+        if "${" in str(values):
+            values = _marked(values, OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
         raise UsageError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     for group in CHOICES:
@@ -273,3 +281,12 @@ def _check_target(key: str, node: Any) -> dict[str, Any]:
     given = {name: value for name, value in node.items() if name not in ("_target_", "_partial_")}
     checked = check_arguments(key, target, given, partial=bool(node.get("_partial_")))
     return {**node, **checked}
+
+
+def _marked(written: Any, resolved: Any) -> Any:
+    """The resolved values, in which the texts that interpolations gave are `Interpolated`."""
+    if isinstance(written, dict):
+        return {key: _marked(written[key], value) for key, value in resolved.items()}
+    if isinstance(written, str) and "${" in written and isinstance(resolved, str):
+        return Interpolated(resolved)
+    return resolved

@@ -46,7 +46,7 @@ def expand(overrides: Sequence[str], config_dir: Path | None = None) -> Grid:
     launcher = [override for override in overrides if is_of_hydra(override, "launcher")]
     with composing(config_dir) as composer:
         parsed = composer.parse([override for override in overrides if override not in launcher])
-        fixed = _deciding(parsed, config_dir)
+        fixed = deciding(parsed, config_dir)
         of_search = [override for override in fixed if is_of_search(override)]
         cfg = composer.compose([override for override in fixed if override not in of_search])
         chosen = cfg.hydra.runtime.choices
@@ -57,7 +57,7 @@ def expand(overrides: Sequence[str], config_dir: Path | None = None) -> Grid:
         if of_search:
             raise UsageError(f"{of_search[0]}: is an option of a search; add hydra/sweeper=optuna")
         with explained(overrides):
-            grids = _axes(parsed, cfg)
+            grids = axes(parsed, cfg)
         try:
             split = [BasicSweeper.split_arguments(composer.parse(grid), max_batch_size=None)[0] for grid in grids]
         except HydraException as error:
@@ -66,9 +66,9 @@ def expand(overrides: Sequence[str], config_dir: Path | None = None) -> Grid:
     return Grid(words, points, launcher)
 
 
-def _deciding(overrides: Sequence[Override], config_dir: Path | None) -> list[str]:
+def deciding(overrides: Sequence[Override], config_dir: Path | None) -> list[str]:
     """The overrides that decide what the axes are: not the options of choices, since an axis may be the choice."""
-    keys = {*groups(config_dir), "study.name", "scale", "scales"}
+    keys = {*groups(config_dir), "study.name", "scale", "scales", "results_dir"}
     return [
         o.input_line
         for o in overrides
@@ -77,7 +77,7 @@ def _deciding(overrides: Sequence[Override], config_dir: Path | None) -> list[st
     ]
 
 
-def _axes(overrides: Sequence[Override], cfg: DictConfig) -> list[list[str]]:
+def axes(overrides: Sequence[Override], cfg: DictConfig) -> list[list[str]]:
     """The overrides of each grid: the study's own axes that the user did not set, then what the user says.
 
     A study has several grids where it lists them, for each of its scales, under `scales`; else one. What is not at the
@@ -102,31 +102,43 @@ def _axes(overrides: Sequence[Override], cfg: DictConfig) -> list[list[str]]:
     ]
 
 
-def _fitting(points: Sequence[Sequence[str]], cfg: DictConfig, compose: Callable[[str], DictConfig]) -> list[list[str]]:
-    """The points without options that their choices have not, each once: clip=none,norm clip.threshold=1,10 are three.
-
-    An option that no choice of its group has is left for Hydra to refuse.
+class Options:
+    """Which options each choice has, where a group has several choices among some points.
 
     Args:
-        points: the overrides of each.
-        cfg: what they all build on.
-        compose: the same with a choice.
+        points: The overrides of each.
+        cfg: What they all build on.
+        compose: The same with a choice.
     """
-    keys = dict.fromkeys(_key(override) for point in points for override in point)
-    defaults = {group: f"{group}={name}" for group, name in cfg.hydra.runtime.choices.items()}
-    chosen = [defaults | {_key(o): o for o in point if _key(o) in defaults} for point in points]
-    options: dict[str, set[str]] = {}
-    for group in defaults:
-        choices = dict.fromkeys(point[group] for point in chosen)
-        if len(choices) > 1 and any(key.startswith(f"{group}.") for key in keys):
-            options |= {choice: set(flat_keys(compose(choice)[group], f"{group}.")) for choice in choices}
-    of_some = set().union(*options.values())
 
-    def fits(override: str, choices: Mapping[str, str]) -> bool:
-        key = _key(override)
-        return key not in of_some or key in options[choices[key.partition(".")[0]]]
+    def __init__(self, points: Sequence[Sequence[str]], cfg: DictConfig, compose: Callable[[str], DictConfig]) -> None:
+        keys = dict.fromkeys(_key(override) for point in points for override in point)
+        self._defaults = {group: f"{group}={name}" for group, name in cfg.hydra.runtime.choices.items()}
+        self._options: dict[str, set[str]] = {}
+        chosen = [self._chosen(point) for point in points]
+        for group in self._defaults:
+            choices = dict.fromkeys(point[group] for point in chosen)
+            if len(choices) > 1 and any(key.startswith(f"{group}.") for key in keys):
+                self._options |= {choice: set(flat_keys(compose(choice)[group], f"{group}.")) for choice in choices}
+        self._of_some = set().union(*self._options.values())
 
-    fitting = [[o for o in point if fits(o, choices)] for point, choices in zip(points, chosen, strict=True)]
+    def trim(self, point: Sequence[str]) -> list[str]:
+        """A point without the options that its choices have not; one that no choice has is left for Hydra to refuse."""
+        chosen = self._chosen(point)
+
+        def fits(key: str) -> bool:
+            return key not in self._of_some or key in self._options[chosen[key.partition(".")[0]]]
+
+        return [override for override in point if fits(_key(override))]
+
+    def _chosen(self, point: Sequence[str]) -> Mapping[str, str]:
+        return self._defaults | {_key(override): override for override in point if _key(override) in self._defaults}
+
+
+def _fitting(points: Sequence[Sequence[str]], cfg: DictConfig, compose: Callable[[str], DictConfig]) -> list[list[str]]:
+    """The trimmed points, each once: clip=none,norm clip.threshold=1,10 are three."""
+    options = Options(points, cfg, compose)
+    fitting = [options.trim(point) for point in points]
     there = {frozenset(fit) for fit, point in zip(fitting, points, strict=True) if len(fit) == len(point)}
     kept = []
     for fit, point in zip(fitting, points, strict=True):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from itertools import chain
@@ -68,10 +69,17 @@ def find_study(study: str, results_dir: str) -> Path:
     Raises:
         UsageError: there is none with runs in it.
     """
-    for folder in (Path(results_dir) / study, Path(study)):
+    results = Path(results_dir).expanduser()
+    folders = [results / study, Path(study).expanduser()]
+    for folder in folders:
         if (folder / "runs").is_dir():
             return folder
-    known = sorted(folder.parent.name for folder in Path(results_dir).glob("*/runs"))
+    for folder in folders:
+        if folder.exists():
+            raise UsageError(f"{folder}: is not the folder of a study: it has no folder runs")
+    if not results.is_dir():
+        raise UsageError(f"{study}: no such folder, nor is there a folder {results_dir}; run `bptt sweep` first")
+    known = sorted(folder.parent.name for folder in results.glob("*/runs"))
     there = f"there is {', '.join(known)}" if known else "run `bptt run` or `bptt sweep` first"
     raise UsageError(f"{study}: no study of this name in {results_dir}, and no such folder; {there}")
 
@@ -249,21 +257,47 @@ def compared_keys(runs: Sequence[Run]) -> list[str]:
 
 
 def select(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
-    """The runs that meet all of some conditions KEY=VALUE.
+    """The runs that meet all of some conditions KEY=VALUE or KEY=VALUE,VALUE, spelled as an override may be.
 
     Raises:
-        UsageError: a condition of another form, or one that no run meets.
+        UsageError: A condition has another form, or a value that no run has.
     """
     chosen = list(runs)
     for condition in conditions:
-        key, equals, value = condition.partition("=")
-        values = {shown(run.config.get(key)) for run in chosen}
+        key, equals, text = condition.partition("=")
+        values = list(dict.fromkeys(run.config.get(key) for run in chosen))
+        if not equals:
+            raise UsageError(f"--where {condition}: is not of the form KEY=VALUE")
         if not any(key in run.config for run in runs):
             raise UsageError(f"--where {condition}: no run has the key {key}; `bptt show` prints them")
-        if not equals or value not in values:
-            raise UsageError(f"--where {condition}: is met by no run; {key} is {', '.join(sorted(values))}")
-        chosen = [run for run in chosen if shown(run.config.get(key)) == value]
+        wanted: set[Value] = set()
+        alternatives = [text] if any(is_spelled(value, text) for value in values) else text.split(",")
+        for alternative in alternatives:
+            meant = {value for value in values if is_spelled(value, alternative.strip())}
+            if not meant:
+                known = ", ".join(map(shown, sorted(values, key=_in_order)))
+                raise UsageError(f"--where {condition}: no run has {key}={alternative.strip()}; {key} is {known}")
+            wanted |= meant
+        chosen = [run for run in chosen if run.config.get(key) in wanted]
     return chosen
+
+
+def is_spelled(value: Value, text: str) -> bool:
+    """Whether a text is one way to write a value: 1e-3 and 0.001 for 0.001, false and False for False."""
+    text = text.strip("'\"")
+    if text == shown(value):
+        return True
+    if isinstance(value, bool):
+        return text.lower() == str(value).lower()
+    if isinstance(value, int | float):
+        with suppress(ValueError):
+            return float(text) == value
+    return value is None and text.lower() == "null"
+
+
+def _in_order(value: Value) -> tuple[bool, float, str]:
+    """Numbers by size, before words."""
+    return (False, value, "") if isinstance(value, int | float) else (True, 0, shown(value))
 
 
 def shown(value: Value) -> str:

@@ -14,7 +14,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from omegaconf import DictConfig
 
 from experiments.checkpoint import saved_at
-from experiments.composition import Composer, composing, explained, extend_path, name_study, search_path
+from experiments.composition import Composer, composing, explained, extend_path, name_study, quoted, search_path
 from experiments.config import Config, check, draft
 from experiments.errors import UsageError
 from experiments.grid import Grid, expand
@@ -23,7 +23,7 @@ from experiments.hydra_keys import launcher_named
 from experiments.launching import check_launcher, launch, overrides_of
 from experiments.lifecycle import Result, settled_result
 from experiments.locks import is_locked
-from experiments.orphans import SECONDS_TO_END, end_with
+from experiments.orphans import SECONDS_TO_END, end_when_interrupted, end_with
 from experiments.planned import PlannedRun, record_plan
 from experiments.probe import probe_folder
 from experiments.results import read_json
@@ -102,7 +102,7 @@ def plan_grid(grid: Grid, config_dir: Path | None = None, make: Make = run) -> P
         planned = plan_points(grid.points, composer, grid.launcher, make)
     if (different := len(set(planned.folders))) < len(planned.folders):
         raise UsageError(
-            f"{grid.words}: {len(grid.points)} runs, but only {different} different ones; is a value there twice?"
+            f"{grid.words}: {len(grid.points)} runs, but only {different} of them different; is a value there twice?"
         )
     return planned
 
@@ -120,7 +120,8 @@ def plan_points(points: Sequence[Sequence[str]], composer: Composer, launcher: S
         draft(config)
     check_writable(configs[0].study_folder)
     folders = [config.run_folder if make is run else probe_folder(config) for config in configs]
-    base = [*search_path(composer.config_dir), *name_study(points[0], composer.config_dir)]
+    here = f"results_dir={quoted(configs[0].results_dir)}"  # without ~, which Hydra would take for a folder's name
+    base = [*search_path(composer.config_dir), *name_study(points[0], composer.config_dir), here]
     return Plan(configs, folders, composer.config_dir, base, [*launcher], make)
 
 
@@ -202,6 +203,7 @@ def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, m
     if os.getpid() != by:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         end_with(os.getppid())
+        end_when_interrupted()
     results = []
     for config in configs:
         folder = config.run_folder if make is run else probe_folder(config)

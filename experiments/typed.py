@@ -1,18 +1,39 @@
 """Typed values: how strictly a configuration is checked, and what is said of a value that does not fit."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from hydra.errors import HydraException
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from experiments.errors import UsageError
+from experiments.grammar import parse_value
+
+
+class Interpolated(str):
+    """A text that an interpolation gave: `${oc.env:SEED}` is always text, also where it is meant as a number."""
 
 
 class Section(BaseModel):
-    """Typed values, taken as they are: '5' is no number, 5.0 no whole one, and no key is unknown."""
+    """Typed values, taken as they are: '5' is no number, 5.0 no whole one, and no key is unknown.
+
+    A text that an interpolation gave may also be read as an override's value is.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _read_interpolated(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return check(value)
+        except ValidationError:
+            if not isinstance(value, Interpolated):
+                raise
+            with suppress(HydraException):
+                value = parse_value(value)
+            return check(value)
 
 
 @contextmanager
@@ -29,7 +50,9 @@ def one_line(prefix: str, values: dict[str, Any]) -> Iterator[None]:
             raise UsageError(f"{key}: there is no such key") from None
         same = [first] + [other for other in others if prefix + _key(other["loc"], values) == key]
         wanted = dict.fromkeys(_wanted(part["msg"]) for part in same)
-        raise UsageError(f"{key}={first['input']}: must be {' or '.join(wanted)}") from None
+        given = first["input"]
+        is_text = isinstance(given, str) and not isinstance(given, Interpolated) and given[:1].isdigit()
+        raise UsageError(f"{key}={repr(given) if is_text else given}: must be {' or '.join(wanted)}") from None
 
 
 def _key(location: tuple[int | str, ...], values: Any) -> str:

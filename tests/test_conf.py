@@ -3,6 +3,7 @@
 import pytest
 
 from experiments.catalogue import CONF
+from experiments.comments import options
 from experiments.config import compose
 from experiments.run import run
 
@@ -22,3 +23,9 @@ def test_every_choice_has_a_line_that_says_what_it_is(choice):
 
     group, name = choice.split("=")
     assert len(catalogue()[group][name]) > 10
+
+
+@pytest.mark.parametrize("choice", [choice for choice in CHOICES if not choice.startswith("study=")])
+def test_every_option_has_a_comment(choice):
+    for option in options(*choice.split("=")):
+        assert len(option.comment) > 10, option

@@ -27,7 +27,7 @@ class Planned(Exception):
     """A search came as far as its first runs."""
 
 
-def stop(_):
+def stop(*_):
     raise Planned
 
 

@@ -43,6 +43,7 @@ def test_the_gradient_of_a_linear_recurrence_from_the_command_line(bptt, tmp_pat
         ["cell=foo"], ["task.length=0"], ["task.length=abc"], ["task.lenght=5"], ["clip.threshold=-1"],
         ["clip=norm", "clip.threshold=-1"], ["steps=0"], ["seed=x"], ["device=nowhere"], ["dtype=int8"],
         ["results_dir=/proc/nowhere"], ["results_dir=file/below"], ["study=../../x"], ["nonsense"], ["--job", "2"],
+        ["--config-dir", "nowhere"],
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -54,11 +55,26 @@ def test_bad_input_is_one_line_and_nothing_written(bptt, tmp_path, command, wron
     assert done.returncode == 2
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
-    if not wrong[0].startswith("--"):  # Typer's own complaint comes with the usage
-        (line,) = done.stderr.splitlines()
-        assert line.startswith("bptt: ")
-        assert wrong[-1].partition("=")[0] in line
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("bptt: ")
+    assert (wrong[0] if wrong[0].startswith("--") else wrong[-1].partition("=")[0]) in line
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(tmp_path):
+    """As `bptt list | head -1`, of what is printed in parts and by rich."""
+    (tmp_path / "results" / "s" / "runs").mkdir(parents=True)
+    for command in (["list"], ["status", "s"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        (tmp_path / "results" / "s" / "sweeps.json").write_text(
+            json.dumps({"sweeps": [{"command": "bptt sweep", "started": "", "runs": {"r": ["r", 9]}}]})
+        )
+        done = subprocess.run(
+            [BPTT, *command], cwd=tmp_path, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+        )
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("command", ["status", "plot", "report"])
@@ -149,7 +165,7 @@ def test_stdout_carries_results_and_stderr_progress(bptt, tmp_path):
     assert again.stdout == done.stdout
     sweep = bptt("sweep", *SMALL, "cell=rnn,lstm", "study=한국어")
     assert sorted(line.partition(": completed in ")[0][6:] for line in sweep.stderr.splitlines()[:1]) == ["cell=lstm"]
-    assert sweep.stderr.endswith("1 of 2 finished before; --fresh makes them again\n")
+    assert sweep.stderr.endswith("1 of 2 finished before; --fresh makes it again\n")
     quiet = bptt("sweep", *SMALL, "cell=rnn,lstm", "study=quiet", "--quiet")
     assert (quiet.stdout, quiet.stderr) == ("results/quiet\n", "")
     assert (tmp_path / "results" / "quiet" / "summary.csv").exists()

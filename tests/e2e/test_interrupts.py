@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.interrupts import STOPPED, STOPPING
+from experiments.locks import read_info
 from tests.e2e.sweeps import Sweep, contents, size, statuses, until, writing
 
 LONG = ["cell=rnn,lstm", "seed=0,1", "task.length=60", "steps=100000"]
@@ -72,7 +74,8 @@ def test_processes_end_when_the_sweep_ends_while_they_start(sweep, processes, si
     assert code == (130 if signum == signal.SIGINT else -9)
     assert "Traceback" not in said
     if signum == signal.SIGINT:
-        assert said == "bptt: interrupted; what is written stays\n"
+        assert set(said.splitlines()) <= {STOPPING, STOPPED}
+        assert said.endswith(f"{STOPPED}\n")
 
 
 def test_a_killed_fork_server_takes_no_run_with_it(tmp_path, sweep, unbroken):
@@ -135,3 +138,61 @@ def test_two_sweeps_into_one_study_share_the_work(tmp_path, unbroken):
     made = [int(one.communicate(timeout=120)[0]) for one in sweeps]
     assert sum(made) == 6
     assert contents(tmp_path) == unbroken
+
+
+BUSY = """
+import os
+from pathlib import Path
+
+import torch
+from models.rnn import RNN
+
+steps = 0
+
+class Busy(RNN):
+    \"\"\"After the evaluation of its first step it computes for minutes, without coming back to Python.\"\"\"
+
+    def forward(self, x, state):
+        global steps
+        steps += torch.is_grad_enabled()
+        if steps > 2:
+            Path(f"busy-{os.getpid()}").touch()
+            torch.linalg.svd(torch.ones(8000, 8000))
+        return super().forward(x, state)
+"""
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "submitit_local"])
+def test_an_interrupt_is_answered_in_the_middle_of_a_step(tmp_path, sweep, launcher):
+    """The first is answered at once; the second ends the sweep, where the first has not, with what was saved."""
+    (tmp_path / "mine" / "cell").mkdir(parents=True)
+    (tmp_path / "mine" / "cell" / "busy.yaml").write_text("# Busy\n_target_: busy_cell.Busy\n_partial_: true\n")
+    (tmp_path / "busy_cell.py").write_text(BUSY)
+    small = [
+        "task.length=10",
+        "model.hidden_size=4",
+        "record=none",
+        "record.evaluate_samples=1",
+        "checkpoint_seconds=0",
+    ]
+    jobs = 1 if launcher == "basic" else 2
+    one = sweep("cell=busy", "seed=0,1", *small, "--config-dir", "mine", "--launcher", launcher, "--jobs", str(jobs))
+    until(lambda: len([*tmp_path.glob("busy-*")]) == jobs)
+    time.sleep(0.2)
+    os.killpg(one.pid, signal.SIGINT)
+    until(lambda: one.is_over() or "stopping when the current step lets go" in one.log.read_text(), seconds=2)
+    if launcher == "basic":
+        assert not one.is_over()
+        began = time.monotonic()
+        os.killpg(one.pid, signal.SIGINT)
+        code, said = one.end(20)
+        assert time.monotonic() - began < 1
+    else:
+        code, said = one.end(5)
+    assert code == 130, said
+    assert said.splitlines()[-1] == "bptt: interrupted; what is written stays"
+    assert "Traceback" not in said
+    until(lambda: not one.processes(), seconds=5)
+    folders = [path.parent for path in tmp_path.glob("results/default/runs/*/checkpoint.pt")]
+    assert len(folders) >= 1
+    assert {read_info(folder)["status"] for folder in folders} == {"interrupted"}

@@ -117,7 +117,7 @@ def test_an_option_of_the_studys_own_is_known(tmp_path, monkeypatch):
     [
         (["clip=none,norm", "clip.treshold=1,2"], "clip.treshold=1: there is no such key; clip=none takes no options"),
         (["clip=none", "clip.threshold=1,2"], "clip.threshold=1: there is no such key; clip=none takes no options"),
-        (["clip=norm,value", "clip.threshold=1,1"], "4 runs, but only 2 different ones; is a value there twice?"),
+        (["clip=norm,value", "clip.threshold=1,1"], "4 runs, but only 2 of them different; is a value there twice?"),
         (["cell=rnn,lstn", "cell.forget_bias=1"], "cell=lstn: there is no such cell"),
         (["clip=none,norm", "clip.threshold=0,1"], "clip.threshold=0: must be greater than 0"),
     ],
@@ -126,6 +126,72 @@ def test_an_option_that_no_choice_has_is_refused(overrides, said):
     with pytest.raises(UsageError) as error:
         plan(overrides)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("axis", "values"),
+    [
+        ("range(1,6,3)", [1, 4]),
+        ("sort(range(1,6,3),reverse=true)", [4, 1]),
+        ("sort(range(6,0,-2))", [2, 4, 6]),
+        ("sort(range(4),reverse=true)", [3, 2, 1, 0]),
+        ("sort(3,1,2)", [1, 2, 3]),
+    ],
+)
+def test_a_range_has_its_values_however_it_is_sorted(axis, values):
+    assert [config.seed for config in plan([f"seed={axis}"]).configs] == values
+
+
+@pytest.mark.parametrize(
+    ("axis", "values"),
+    [
+        ("range(0.1,0.5,0.1)", ["0.1", "0.2", "0.3", "0.4"]),
+        ("range(0.5,0,-0.1)", ["0.5", "0.4", "0.3", "0.2", "0.1"]),
+        ("sort(range(0.1,0.4,0.1),reverse=true)", ["0.3", "0.2", "0.1"]),
+        ("range(1e-3,4e-3,1e-3)", ["0.001", "0.002", "0.003"]),
+    ],
+)
+def test_a_range_of_floats_has_the_values_that_one_would_write(axis, values):
+    configs = plan(["init=orthogonal", f"init.gain={axis}"]).configs
+    assert [str(config.init["gain"]) for config in configs] == values
+
+
+@pytest.mark.parametrize("axis", ["range(0,1,0)", "range(0,inf)", "range(0,1,0.0)", "sort(range(0,nan))"])
+def test_a_range_without_an_end_is_refused(axis):
+    with pytest.raises(UsageError, match=r"^seed=.*: a range needs finite bounds and a step other than 0$"):
+        plan([f"seed={axis}"])
+
+
+def test_a_text_that_an_interpolation_gives_may_be_a_number(monkeypatch):
+    """As `${oc.env:...}` always gives text; a text that is written as one stays that."""
+    for name, text in {"SEED": "7", "RATE": "1e-3", "WINDOWS": "all", "GATES": "false"}.items():
+        monkeypatch.setenv(name, text)
+    config = compose(
+        [
+            *("seed=${oc.env:SEED}", "optimizer.lr=${oc.env:RATE}", "record.windows=${oc.env:WINDOWS}"),
+            *("record.gates=${oc.env:GATES}", "study.name=${oc.env:SEED}", "steps=${batch_size}"),
+        ]
+    )
+    assert (config.seed, config.optimizer["lr"], config.record.windows) == (7, 0.001, "all")
+    assert (config.record.gates, config.study.name, config.steps) == (False, "7", 32)
+    assert (
+        config.run_id
+        == compose(["seed=7", "optimizer.lr=1e-3", "record.windows=all", "record.gates=false", "steps=32"]).run_id
+    )
+    assert [config.seed for config in plan(["seed=${oc.env:SEED}", "cell=rnn,gru"]).configs] == [7, 7]
+    with pytest.raises(UsageError, match="seed=all: must be a whole number"):
+        compose(["seed=${oc.env:WINDOWS}"])
+    with pytest.raises(UsageError, match="seed='3': must be a whole number"):
+        compose(['seed="3"'])
+
+
+def test_a_folder_may_be_below_the_home_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "mine.yaml").write_text("# @package _global_\nstudy: {name: mine}\nresults_dir: ~/x\n")
+    for overrides in (["results_dir=~/x"], ["results_dir='~/x'"], ["study=mine"]):
+        assert compose(overrides, config_dir=tmp_path).results_dir == f"{tmp_path}/x"
+        assert f"results_dir='{tmp_path}/x'" in plan(overrides, config_dir=tmp_path).base
 
 
 def test_a_sweep_expands_lists_ranges_and_the_studys_axes():

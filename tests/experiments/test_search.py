@@ -1,6 +1,7 @@
 """A search by Optuna's sweeper: what it picks, what it says is best, and that it repeats."""
 
 import pytest
+import yaml
 
 from experiments import search as searching
 from experiments.analysis import outcomes
@@ -17,7 +18,7 @@ SMALL = [
 SPACE = ["cell=rnn,lstm", "optimizer.lr=tag(log,interval(1e-3,1))"]
 
 
-def search(folder, *overrides, objective="final_loss", jobs=3, results=None):
+def search(folder, *overrides, objective="final_loss", jobs=3, results=None, **more):
     def make(planned):
         made = sweep(planned)
         if results is not None:
@@ -25,7 +26,7 @@ def search(folder, *overrides, objective="final_loss", jobs=3, results=None):
         return made
 
     space = [*SMALL, f"results_dir={folder}", *overrides]
-    return searching.search(space, None, objective=objective, jobs=jobs, sweep=make)
+    return searching.search(space, None, objective=objective, jobs=jobs, **{"sweep": make, **more})
 
 
 @pytest.mark.parametrize(("objective", "direction"), [("final_loss", "minimize"), ("gain_at_init", "maximize")])
@@ -86,4 +87,84 @@ def test_what_has_no_value_is_the_worst(tmp_path):
 def test_what_is_wrong_with_a_search(tmp_path, overrides, objective, wrong):
     with pytest.raises(UsageError, match=wrong):
         search(tmp_path, *overrides, objective=objective)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_option_is_picked_only_where_the_choice_has_it(tmp_path):
+    """As in a grid: a clipping threshold without clipping is no key."""
+    space = ["clip=choice(none,norm)", "clip.threshold=interval(0.1,1)", "cell=rnn,lstm", "cell.forget_bias=2"]
+    found = search(tmp_path, *space, "hydra.sweeper.n_trials=8", "hydra.sweeper.sampler.seed=1")
+    configs = [run.config for run in read_runs(found.study)]
+    assert {(c["clip"], "clip.threshold" in c) for c in configs} == {("none", False), ("norm", True)}
+    assert {(c["cell"], c.get("cell.forget_bias")) for c in configs} == {("rnn", None), ("lstm", 2.0)}
+    assert all(0.1 <= c["clip.threshold"] <= 1 for c in configs if c["clip"] == "norm")
+    best = yaml.safe_load((found.study / "optimization_results.yaml").read_text())
+    config = next(run.config for run in read_runs(found.study) if run.folder == found.best)
+    assert best["best_value"] == found.value
+    assert best["best_params"] == {key: config[key] for key in ("cell", "clip", "clip.threshold") if key in config}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "grid"])
+def test_ranges_hold_the_values_that_they_hold_in_a_grid(tmp_path, sampler):
+    space = ["init=orthogonal", "init.gain=range(0.1,0.6,0.2)", "seed=range(1,6,3)", f"hydra/sweeper/sampler={sampler}"]
+    found = search(tmp_path, *space, "hydra.sweeper.n_trials=12", jobs=6)
+    configs = [run.config for run in read_runs(found.study)]
+    assert {c["init.gain"] for c in configs} == {0.1, 0.3, 0.5}
+    assert {c["seed"] for c in configs} == {1, 4}
+
+
+def test_the_trials_are_counted(tmp_path):
+    told = []
+    search(tmp_path, *SPACE, "hydra.sweeper.n_trials=4", tell=told.append)
+    assert [line.partition(";")[0] for line in told] == ["trials 1 to 3 of 4", "trial 4 of 4"]
+    assert "; best final_loss so far 0." in told[1]
+
+
+def test_a_search_with_a_storage_resumes(tmp_path):
+    """What was being made when it was cut off comes first; then there are as many trials as were asked for."""
+    options = [*SPACE, f"hydra.sweeper.storage='sqlite:///{tmp_path}/trials.db'"]
+    told = []
+
+    def cut_off(planned):
+        if len(told) == 2:
+            raise KeyboardInterrupt
+        return sweep(planned)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path, *options, "hydra.sweeper.n_trials=5", jobs=2, tell=told.append, sweep=cut_off)
+    assert told[1].startswith("trials 3 to 4 of 5")
+    results, told = [], []
+    found = search(tmp_path, *options, "hydra.sweeper.n_trials=5", jobs=2, tell=told.append, results=results)
+    assert [line.partition(";")[0] for line in told] == ["trials 3 to 4 of 5", "trial 5 of 5"]
+    assert [result.skipped for result in results] == [False] * 3
+    assert len(found.folders) == len(read_runs(found.study)) == 5
+    rows = outcomes(read_runs(found.study))[0]["final_loss"].astype(float)
+    assert found.value == rows.min()
+
+    results, told = [], []
+    assert search(tmp_path, *options, "hydra.sweeper.n_trials=5", tell=told.append, results=results) == found
+    assert (results, told[0].startswith("made before: 5 trials;")) == ([], True)
+    more = search(tmp_path, *options, "hydra.sweeper.n_trials=7", results=results)
+    assert len(results) == 2
+    assert len(more.folders) == 7
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (
+            ["hydra.sweeper.storage='sqlite:////nowhere/x.db'"],
+            "hydra.sweeper.storage=sqlite:////nowhere/x.db: cannot be",
+        ),
+        (["hydra.sweeper.storage=hpo.db"], "hydra.sweeper.storage=hpo.db: cannot be used: ArgumentError"),
+        (["hydra/sweeper/sampler=grid"], "optimizer.lr: has an interval, and hydra/sweeper/sampler=grid takes lists"),
+        (["seed=range(0)"], r"seed=range\(0\): has no value; is a range empty"),
+        (["study=gates"], "study=gates: has 2 grids, and a search needs one"),
+        (["seed=range(0,1,0)"], "a range needs finite bounds"),
+    ],
+)
+def test_a_space_or_storage_that_cannot_be_used_is_refused(tmp_path, overrides, said):
+    with pytest.raises(UsageError, match=said) as error:
+        search(tmp_path, *SPACE, *overrides)
+    assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())

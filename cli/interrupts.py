@@ -1,0 +1,71 @@
+"""Ctrl-C is answered at once, also while torch computes and Python cannot listen."""
+
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from experiments.orphans import listen, stop_listening
+
+INTERRUPTED = 130
+"""Exit code of an interrupted command."""
+
+STOPPING = "bptt: stopping when the current step lets go; Ctrl-C again stops at once and keeps the last checkpoint"
+STOPPED = "bptt: interrupted; what is written stays"
+
+SECONDS_TO_STOP = 0.3
+"""An interrupted command has ended by then, unless it is inside a long computation."""
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """Say that an interrupt was heard where the command does not end at once; let a second one end the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = listen()
+    thread = threading.Thread(target=_answer, args=(signals,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop_listening()
+        thread.join()
+        os.close(signals)
+
+
+def _answer(signals: int) -> None:
+    if not _hear(signals):
+        return
+    if not _arrives(signals):
+        _say(STOPPING)
+    if not _hear(signals):
+        return
+    while _arrives(signals):
+        if not os.read(signals, 1):
+            return
+    _say(STOPPED)
+    if sys.stderr.isatty():
+        os.write(2, b"\x1b[?25h")  # the live display hides the cursor
+    os._exit(INTERRUPTED)  # it frees the run's lock: its run.json is then read as interrupted
+
+
+def _hear(signals: int) -> bool:
+    """Wait for an interrupt; False where the command ends first."""
+    while number := os.read(signals, 1):
+        if number[0] in (signal.SIGINT, signal.SIGTERM):
+            return True
+    return False
+
+
+def _arrives(signals: int) -> bool:
+    """Whether a signal, or the end of the command, comes soon."""
+    return bool(select.select([signals], [], [], SECONDS_TO_STOP)[0])
+
+
+def _say(line: str) -> None:
+    """Write a line past Python's buffer, whose lock the interrupted thread may hold."""
+    os.write(2, f"{line}\n".encode())
