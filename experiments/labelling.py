@@ -85,8 +85,13 @@ def space_numbers(ax: Axes, width: float, height: float) -> None:
         elif axis.get_scale() == "log":
             write_plain_numbers(axis, inches)
         elif axis is ax.xaxis and isinstance(locator, MaxNLocator):
-            widest = max(text_width(f"{number:.4g}", points) for number in axis.get_view_interval())
-            locator.set_params(nbins=int(np.clip(inches / (widest + 1.5 * points / 72), 2, 9)))
+            low, high = axis.get_view_interval()
+            widest = max(text_width(f"{number:.4g}", points) for number in (low, high))
+            places = np.concatenate([np.asarray(line.get_xdata(), float) for line in ax.get_lines()] or [np.zeros(0)])
+            whole = bool(np.all(places % 1 == 0))
+            locator.set_params(nbins=int(np.clip(inches / (widest + 1.5 * points / 72), 2, 9)), integer=whole)
+            if whole and high - low < 1:
+                axis.set_ticks(np.arange(math.ceil(low), high))
 
 
 def write_plain_numbers(axis: Axis, inches: float) -> None:
@@ -109,7 +114,7 @@ def space_markers(ax: Axes, width: float) -> None:
 
     Args:
         ax: The panel.
-        width: Of its inside, in inches.
+        width: Of its inside, in inches where text has 8 points.
     """
     most = max(2, int(width * 72 / (4.5 * mpl.rcParams["lines.markersize"])))
     for line in ax.get_lines():
@@ -128,6 +133,8 @@ def add_colour_bar(figure: Figure, *, below: bool) -> None:
         bar.set_label(str(scaled[0].get_label()))
         bar.outline.set_visible(False)
         write_plain_numbers(bar.long_axis, shrink * length)
+        if bar.long_axis.get_scale() == "symlog":
+            bar.long_axis.set_major_formatter("{x:g}")
 
 
 def legend_entries(figure: Figure, style: Colours, arrangement: Arrangement) -> tuple[dict[str, Artist], str]:

@@ -20,7 +20,7 @@ from matplotlib.text import Text
 
 from experiments.arrangement import MOST_LINES
 from experiments.labelling import add_colour_bar, add_legend, label_outer, share_limits, space_markers, space_numbers
-from experiments.style import COLUMN_INCHES, TEXT_SIZE, wrap
+from experiments.style import COLUMN_INCHES, TEXT_SIZE, enlarge, wrap
 
 PAGE_INCHES = 9.0
 """The height of the text on a page of paper: no figure is higher, unless a height is asked for."""
@@ -153,6 +153,8 @@ def lay_out(
         TooSmall: The sheet has no space for all of it.
     """
     scale = sheet.points / TEXT_SIZE
+    for ax in panels.all():
+        enlarge(ax, scale)
 
     @cache
     def heights(width: float) -> tuple[float, float]:
@@ -173,7 +175,7 @@ def lay_out(
         ax.set_xlabel(wrap(ax.get_xlabel(), inside[0], mpl.rcParams["axes.labelsize"], math=True))
         ax.set_ylabel(wrap(ax.get_ylabel(), grid.down - 0.2 * scale, mpl.rcParams["axes.labelsize"], math=True))
         space_numbers(ax, *inside)
-        space_markers(ax, inside[0])
+        space_markers(ax, inside[0] / scale)
     label_outer(places)
     if panels.maps:
         add_colour_bar(figure, below=_is_narrow(grid.width, scale))
@@ -189,7 +191,8 @@ def _choose(
     Raises:
         TooSmall: None fits.
     """
-    usual_width, least_across, least_down = (2.2, 0.75, 0.85) if panels.maps else (COLUMN_INCHES, 1.25, 0.95)
+    usual_width, least_across, least_down = (2.2, 0.75, 0.85) if panels.maps else (COLUMN_INCHES, 0.85, 0.95)
+    one_facet = panels.facets == 1 and not panels.maps
     margin = 0.6 * scale
     """For the names and numbers of an axis, or for a colour bar."""
     fitting = []
@@ -202,8 +205,8 @@ def _choose(
             taken += margin
         elif panels.maps:
             across -= margin / columns
-        elif panels.facets == 1:
-            across = width / columns - margin
+        elif one_facet and columns > 1:  # each has its own numbers
+            across = width / columns - 1.6 * margin
         rows = 1 + max(row for row, _ in panels.places(columns))
         down = ((asked or PAGE_INCHES) - taken) / rows
         if asked is None:
@@ -214,8 +217,7 @@ def _choose(
             fitting.append(Grid(columns, rows, width, asked or taken + rows * down, across, down))
     if not fitting:
         raise TooSmall(_what_would_do(len(panels.all()), entries, sheet))
-    alone = panels.facets == 1 and not panels.maps and sheet.width is not None  # before and after side by side
-    usual = len(panels.rows) if alone else panels.usual()
+    usual = len(panels.rows) if one_facet and sheet.width is not None else panels.usual()
 
     def preference(grid: Grid) -> tuple[bool, bool, float]:
         uneven = 1 < panels.facets < len(panels.rows[0])

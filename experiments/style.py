@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
@@ -50,6 +51,9 @@ RC: dict[Any, Any] = {
     "axes.formatter.useoffset": False,
     "grid.color": "#e5e5e5",
     "legend.frameon": False,
+    "text.hinting": "none",  # a text is as wide in a PNG of few dots as in a PDF, which it is wrapped for
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.0,
     "svg.fonttype": "none",
     "svg.hashsalt": "bptt",
     "pdf.fonttype": 42,
@@ -59,9 +63,20 @@ SIZES: dict[Any, float] = {
     **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8.0),
     **dict.fromkeys(("legend.title_fontsize", "legend.fontsize", "xtick.labelsize", "ytick.labelsize"), 7.0),
     "figure.titlesize": 10.0,
+    "axes.linewidth": 0.8,
+    "axes.titlepad": 6.0,
+    "axes.labelpad": 4.0,
     "grid.linewidth": 0.5,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 3.0,
+    **{
+        f"{axis}tick.major.{part}": size
+        for axis in "xy"
+        for part, size in (("size", 3.5), ("width", 0.8), ("pad", 3.5))
+    },
+    **{
+        f"{axis}tick.minor.{part}": size
+        for axis in "xy"
+        for part, size in (("size", 2.0), ("width", 0.6), ("pad", 3.4))
+    },
 }
 """In points, for text of 8 points. They grow with it."""
 
@@ -78,7 +93,7 @@ def settings(text_size: float = TEXT_SIZE, dpi: float = 200) -> dict[Any, Any]:
     """All of matplotlib's settings, so that no matplotlibrc and no style of the user's changes a figure.
 
     Args:
-        text_size: Points. Lines and marks grow with it.
+        text_size: Points. The axes grow with it; `enlarge` does it for what is drawn on them.
         dpi: Dots per inch of a PNG.
     """
     ours = {key: size * text_size / TEXT_SIZE for key, size in SIZES.items()}
@@ -183,6 +198,16 @@ def _broken(word: str, inches: float, points: float) -> list[str]:
             parts.append("")
         parts[-1] += letter
     return parts
+
+
+def enlarge(ax: Axes, factor: float) -> None:
+    """Make lines and marks as many times as thick."""
+    for line in ax.get_lines():
+        line.set_linewidth(line.get_linewidth() * factor)
+        line.set_markersize(line.get_markersize() * factor)
+        line.set_markeredgewidth(line.get_markeredgewidth() * factor)
+    for collection in ax.collections:
+        collection.set_linewidth([width * factor for width in np.atleast_1d(collection.get_linewidth())])
 
 
 @contextmanager
