@@ -216,7 +216,7 @@ def _choose(
         row = line * titles + 0.22 * scale
         down = ((asked or PAGE_INCHES) - taken) / rows - row
         if asked is None:
-            down = min(down, float(np.clip(across * (0.95 if panels.maps else 0.8), 0.8 * scale, 1.65 * scale)))
+            down = min(down, float(np.clip(across * (0.95 if panels.maps else 0.8), 0.9 * scale, 1.65 * scale)))
         if across >= least_across * scale and down >= 0.45 * scale and taken < 0.6 * (asked or PAGE_INCHES):
             fitting.append(Grid(columns, rows, width, asked or taken + rows * (row + down), across, down))
     if not fitting:

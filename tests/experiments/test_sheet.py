@@ -31,9 +31,9 @@ COLUMN, SLIDE = Sheet(width=3.3), Sheet(width=13.33, height=7.5)
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Three small studies: three cells with three options, one run, and a run that diverges."""
+    """Three small studies: three cells with two options, one run, and a run that diverges."""
     results = tmp_path_factory.mktemp("results")
-    clips = ("none", "norm", "value")
+    clips = ("none", "norm")
     cells = [(f"cell={cell}", f"clip={clip}", "steps=5") for cell in ("rnn", "lstm", "gru") for clip in clips]
     explode = ["init=orthogonal", "init.gain=4", "optimizer=sgd", "optimizer.lr=1e4", "steps=8"]
     for study, points in {"cells": cells, "one": [["steps=5"]], "diverged": [explode]}.items():
@@ -63,7 +63,9 @@ def draw(runs, name, **view):
     drawing = Drawing(runs, View(**view))
     sheet = view.get("sheet", Sheet())
     with mpl.rc_context(settings(sheet.points, sheet.dpi)):
-        return drawing.figure(name)
+        figure = drawing.figure(name)
+        assert flaws(figure) == []
+    return figure
 
 
 @pytest.mark.parametrize("sheet", [COLUMN, SLIDE], ids=["column", "slide"])
@@ -87,7 +89,7 @@ def test_every_figure_fits_a_column_of_a_page_and_a_slide(studies, study, sheet)
 
 
 def test_nine_maps_stand_in_three_columns(studies):
-    figure = draw(studies["cells"], "gradient_map", sheet=COLUMN)
+    figure = draw(vary(studies["one"][0], "optimizer.lr", RATES[:9]), "gradient_map", sheet=COLUMN)
     maps, bar = figure.axes[:9], figure.axes[9]
     assert len({round(ax.get_position().x0, 3) for ax in maps}) == 3
     assert bar.get_label() == "<colorbar>"
@@ -97,7 +99,6 @@ def test_nine_maps_stand_in_three_columns(studies):
 def test_title_font_and_caption_can_be_chosen(studies):
     wide = Sheet(width=6.5, font_size=11, title="A title of one's own, which is too long for a single line " * 2)
     figure = draw(studies["cells"], "training", sheet=wide)
-    assert flaws(figure) == []
     assert figure.get_suptitle().replace("\n", " ") == wide.title.strip()
     assert figure.axes[0].title.get_fontsize() == 11
     bare = draw(studies["cells"], "training", sheet=Sheet(width=6.5, font_size=11, caption=False))
@@ -126,7 +127,7 @@ def test_a_file_has_the_size_that_was_asked_for(results, tmp_path, suffix):
 @pytest.mark.parametrize(
     ("name", "sheet", "message"),
     [
-        ("gradient_map", Sheet(width=3.3, height=3), "9 panels with text of 8 points do not fit 3.3 x 3 inches; "),
+        ("gradient_map", Sheet(width=3.3, height=2), "6 panels with text of 8 points do not fit 3.3 x 2 inches; "),
         ("training", Sheet(width=3.3, aspect=3), "6 panels with text of 8 points do not fit 3.3 x 1.1 inches; pick"),
         ("gradient_flow", Sheet(width=2, font_size=30), "change --width, --height or --font-size"),
     ],
@@ -150,7 +151,6 @@ def test_many_numbers_have_a_legend_of_a_few(studies):
     shown = [text.get_text() for text in legend.get_texts()]
     assert len(shown) == 6
     assert (shown[0], shown[-1]) == ("0.001", "0.02")
-    assert flaws(figure) == []
 
 
 def test_numbers_have_an_ordered_scale_and_seeds_have_none(studies):
@@ -274,20 +274,12 @@ svg.image_inline: False
 
 
 def test_matplotlibrc_styles_and_a_notebooks_backend_change_nothing(results, tmp_path):
-    names, formats = ["training", "gradient_map"], ["png", "svg", "pdf"]
-    usual = plot_studies([results / "one"], names=names, formats=formats, folder=tmp_path / "usual").paths
+    study, formats = results / "one", ["png", "svg"]
+    usual = plot_studies([study], names=["gradient_map"], formats=formats, folder=tmp_path / "usual").paths
     (tmp_path / "matplotlibrc").write_text(HOSTILE)
+    command = ["plot", study, "--figure", "gradient_map", "--format", "png,svg", "--output", tmp_path / "hostile"]
     done = subprocess.run(
-        [
-            *(
-                Path(sys.executable).with_name("bptt"),
-                "plot",
-                str(results / "one"),
-                "--output",
-                str(tmp_path / "hostile"),
-            ),
-            *("--format", "png,svg,pdf", "--figure", "training", "--figure", "gradient_map"),
-        ],
+        [Path(sys.executable).with_name("bptt"), *command],
         env={
             **os.environ,
             "MATPLOTLIBRC": str(tmp_path / "matplotlibrc"),
