@@ -196,8 +196,7 @@ def _choose(
     """
     usual_width, least_across = (2.2, 0.65) if panels.maps else (COLUMN_INCHES, 0.75)
     one_facet = panels.facets == 1 and not panels.maps
-    margin = 0.6 * scale
-    """For the name and the numbers of an axis, or for a colour bar."""
+    margin = 0.6 * scale  # for the name and the numbers of an axis, or for a colour bar
     line = 1.25 * sheet.points / 72
     fitting = []
     for columns in panels.columns():
