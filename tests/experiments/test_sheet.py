@@ -128,7 +128,7 @@ def test_a_file_has_the_size_that_was_asked_for(results, tmp_path, suffix):
     ("name", "sheet", "message"),
     [
         ("gradient_map", Sheet(width=3.3, height=2), "6 panels with text of 8 points do not fit 3.3 x 2 inches; "),
-        ("training", Sheet(width=3.3, aspect=3), "6 panels with text of 8 points do not fit 3.3 x 1.1 inches; pick"),
+        ("training", Sheet(width=3.3, aspect=3), "4 panels with text of 8 points do not fit 3.3 x 1.1 inches; pick"),
         ("gradient_flow", Sheet(width=2, font_size=30), "change --width, --height or --font-size"),
     ],
 )
