@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import os
 from typing import Annotated
 
 import typer
@@ -22,6 +23,7 @@ from cli.sweep import sweep
 
 use_own_scripts()
 use_one_line()
+os.environ["MPLBACKEND"] = "agg"  # files need no windows, and a notebook's backend may not be installed here
 atexit.register(gc.freeze)  # else Python spends a second at the end to take torch apart
 app = typer.Typer(
     name="bptt",

@@ -205,11 +205,13 @@ def is_doubtful(result: "Result") -> bool:
 
 def reasons(doubtful: "Sequence[Result]") -> str:
     """What is wrong with how many runs: '1 run is damaged, 2 runs were made from another version of sensor.csv'."""
-    counted = Counter("" if result.status == "damaged" else result.changed for result in doubtful)
+    from experiments.wording import counted
+
     said = []
-    for files, number in counted.items():
-        runs, be = ("1 run", ("is", "was")) if number == 1 else (f"{number} runs", ("are", "were"))
-        said.append(f"{runs} {be[1]} made from another version of {files}" if files else f"{runs} {be[0]} damaged")
+    for files, number in Counter("" if one.status == "damaged" else one.changed for one in doubtful).items():
+        is_, was = ("is", "was") if number == 1 else ("are", "were")
+        what = f"{was} made from another version of {files}" if files else f"{is_} damaged"
+        said.append(f"{counted(number, 'run')} {what}")
     return ", ".join(said)
 
 
