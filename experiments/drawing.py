@@ -14,6 +14,7 @@ from experiments.arrangement import Arrangement, Which, arrange, numeric_keys, r
 from experiments.errors import UsageError
 from experiments.figures import Description, describe
 from experiments.labelling import MOST_LINES, add_caption, add_colour_bar, add_legend, label_outer, label_short_log_axis
+from experiments.panels import Blank, is_blank, share_limits, write_instead, write_once
 from experiments.reading import repeated
 from experiments.study import Run, select, shown
 from experiments.style import COLUMN_INCHES, CROWDED, Colours, colours, wrap
@@ -107,13 +108,10 @@ class Drawing:
             raise LeftOut(f"{len(cells)} panels are too many; pick some with --where KEY=VALUE")
         if kind.each:
             tables = self._rows(kind, arrangement, ends=kind.ends)
-        if kind.ends and all("step" in frame and (frame["step"] == 1).all() for frame in tables.values()):
-            kind = replace(kind, panels=kind.panels[:1])  # the last step is the first
         tables = {table: _named(frame, arrangement) for table, frame in tables.items()}
         if kind.norm is not None:
             options["norm"] = kind.norm(tables, **options)
         style = _style(arrangement)
-        figure, panels = self._panels(kind, cells, len(facets))
         shown_here = [
             {
                 table: frame[(frame[FACET] == facet) & ((frame[LINE] == line) if kind.each else True)]
@@ -121,10 +119,25 @@ class Drawing:
             }
             for line, facet in cells
         ]
-        for draw, row in zip(kind.panels, panels, strict=True):
-            for (line, facet), data, ax in zip(cells, shown_here, row, strict=True):
-                with mpl.rc_context(CROWDED if len(names) > MOST_LINES and not kind.each else {}):
-                    draw(data, compare=LINE, colours=style, ax=ax, **options)
+        crowded = CROWDED if len(names) > MOST_LINES and not kind.each else {}
+        while True:
+            figure, panels = self._panels(kind, cells, len(facets))
+            for draw, row in zip(kind.panels, panels, strict=True):
+                for data, ax in zip(shown_here, row, strict=True):
+                    try:
+                        with mpl.rc_context(crowded):
+                            draw(data, compare=LINE, colours=style, ax=ax, **options)
+                    except Blank as reason:
+                        write_instead(ax, str(reason))
+                write_once(row, [", ".join(filter(None, cell)) for cell in cells])
+            drawn = [draw for draw, row in zip(kind.panels, panels, strict=True) if not all(map(is_blank, row))]
+            if len(drawn) in (0, len(kind.panels)):
+                break
+            kind = replace(kind, panels=drawn)  # a row of sentences says less than the rows that are drawn
+        if not kind.each:
+            share_limits(ax for row in panels for ax in row)
+        for row in panels:
+            for (line, facet), ax in zip(cells, row, strict=True):
                 label_short_log_axis(ax)
                 words = [word for word in (line if kind.each and len(names) > 1 else "", facet, ax.get_title()) if word]
                 width = figure.get_figwidth() / self._columns(kind.each, len(cells), len(facets))

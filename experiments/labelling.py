@@ -7,10 +7,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter
 
 from experiments.arrangement import Arrangement
+from experiments.captions import sentences
 from experiments.figures import Description
+from experiments.panels import is_blank
 from experiments.style import Colours, wrap
 
 MOST_LINES = 14
@@ -20,10 +22,10 @@ MOST_LINES = 14
 def label_outer(row: Sequence[Axes], columns: int, *, shared: bool) -> None:
     """The vertical axis is named at the left, the horizontal one below; numbers stay where they may differ."""
     for i, ax in enumerate(row):
-        if i % columns:
+        if not all(map(is_blank, row[i - i % columns : i])):
             ax.yaxis.label.set_visible(False)
             ax.tick_params(labelleft=not shared)
-        if i + columns < len(row):
+        if i + columns < len(row) and not is_blank(row[i + columns]):
             ax.xaxis.label.set_visible(False)
 
 
@@ -79,7 +81,7 @@ def add_caption(figure: Figure, kind: Description, arrangement: Arrangement) -> 
     task = ", ".join(f"{task} T={_enumerate(those)}" for task, those in lengths.items())
     combined = len(arrangement.line_names) > MOST_LINES and not kind.each
     combined_keys = f" A line for each combination of {', '.join(arrangement.lines)}." if combined else ""
-    text = f"{studies}: {task}; {spread}.{combined_keys} {kind.reading}"
+    text = " ".join([f"{studies}: {task}; {spread}.{combined_keys}", kind.reading, *sentences(figure)])
     caption = wrap(text, figure.get_figwidth() * 19)
     figure.supxlabel(caption, fontsize=7, color="0.3", x=0.02, ha="left", parse_math=False)
 
@@ -91,7 +93,8 @@ def _enumerate(numbers: Sequence[int]) -> str:
 def label_short_log_axis(ax: Axes) -> None:
     """Plain numbers at 1, 2 and 5 where a log axis spans less than two decades."""
     low, high = ax.get_ylim()
-    if ax.get_yscale() == "log" and high < 100 * low:
+    chosen = isinstance(ax.yaxis.get_major_locator(), FixedLocator)
+    if ax.get_yscale() == "log" and high < 100 * low and not chosen:
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter(NullFormatter())

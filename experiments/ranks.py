@@ -1,6 +1,6 @@
 """Rank correlation in which values that differ by rounding only are ties. Imports no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ for sums over batch and units, whose order differs between processors, and are f
 """
 
 
-def ranks(values: Sequence[float], tolerance: float = ROUNDING) -> "pd.Series[float]":
+def ranks(values: Iterable[float], tolerance: float = ROUNDING) -> "pd.Series[float]":
     """The rank of each value from 1, smallest first; values that are equal to rounding share their mean rank.
 
     Args:
@@ -22,14 +22,14 @@ def ranks(values: Sequence[float], tolerance: float = ROUNDING) -> "pd.Series[fl
         tolerance: A sorted value is a tie with the one before it where the two differ by at most this share of the
             larger.
     """
-    rising = pd.Series(values, dtype=float).sort_values()
+    rising = pd.Series(list(values), dtype=float).sort_values()
     before = rising.shift()
     larger = np.maximum(rising.abs(), before.abs())
     apart = (rising != before) & ((rising - before > tolerance * larger) | np.isinf(larger))
     return apart.cumsum().where(rising.notna()).rank().sort_index()
 
 
-def rank_correlation(x: Sequence[float], y: Sequence[float], tolerance: float = ROUNDING) -> float:
+def rank_correlation(x: Iterable[float], y: Iterable[float], tolerance: float = ROUNDING) -> float:
     """Spearman's rank correlation with the ties of `ranks`; nan where one of the two has a single rank."""
     x_ranks, y_ranks = ranks(x, tolerance), ranks(y, tolerance)
     if min(x_ranks.nunique(), y_ranks.nunique()) < 2:

@@ -1,0 +1,72 @@
+"""The panels of a figure beside each other: a sentence in place of an empty one, one in place of two that are the same,
+and the same limits for the same quantity."""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
+
+from experiments.style import wrap
+
+CHARACTERS_PER_INCH = 12
+
+
+class Blank(Exception):
+    """A panel in which there is nothing to draw; the message is the sentence that stands in its place."""
+
+
+def write_instead(ax: Axes, sentence: str) -> None:
+    """Put a sentence in a panel in place of its axes."""
+    for artist in [*ax.lines, *ax.collections, *ax.patches, *ax.texts]:
+        artist.remove()
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    inches = ax.get_window_extent().width / figure.dpi
+    ax.set_axis_off()
+    text = ax.text(0.5, 0.5, wrap(sentence, inches * CHARACTERS_PER_INCH), transform=ax.transAxes)
+    text.set(ha="center", va="center", color="0.3", parse_math=False, in_layout=False)
+
+
+def is_blank(ax: Axes) -> bool:
+    """Whether a sentence stands in a panel's place."""
+    return not ax.axison
+
+
+def write_once(row: Sequence[Axes], names: Sequence[str]) -> None:
+    """Draw panels of a row that would be identical once: the later ones refer to the first.
+
+    Args:
+        row: Panels of the same kind.
+        names: What each of them shows: the compared value or the facet.
+    """
+    first: dict[bytes, str] = {}
+    for ax, name in zip(row, names, strict=True):
+        if not is_blank(ax) and (drawn := _drawn(ax)):
+            if drawn in first:
+                write_instead(ax, f"the same as for {first[drawn]}")
+            else:
+                first[drawn] = name
+
+
+def _drawn(ax: Axes) -> bytes:
+    """The numbers of a panel's lines and maps; empty where it has none."""
+    lines = ((line.get_label(), line.get_xydata()) for line in ax.get_lines() if len(np.ravel(line.get_xdata())))
+    meshes = [mesh for mesh in ax.collections if isinstance(mesh, QuadMesh)]
+    places = ((mesh.get_label(), mesh.get_coordinates()) for mesh in meshes)
+    colours = ((mesh.get_label(), np.ma.filled(np.ma.asarray(mesh.get_array(), float), np.nan)) for mesh in meshes)
+    numbers = chain(lines, places, colours)
+    return b"".join(str(label).encode() + np.asarray(values, float).tobytes() for label, values in numbers)
+
+
+def share_limits(panels: Iterable[Axes]) -> None:
+    """Give panels of the same quantity the same limits: before training and after it, too."""
+    alike: dict[tuple[str, str], list[Axes]] = {}
+    for ax in panels:
+        if not is_blank(ax):
+            alike.setdefault((ax.get_ylabel(), ax.get_yscale()), []).append(ax)
+    for group in alike.values():
+        limits = np.array([ax.get_ylim() for ax in group])
+        for ax in group:
+            ax.set_ylim(limits[:, 0].min(), limits[:, 1].max())
