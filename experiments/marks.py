@@ -151,11 +151,12 @@ def at_recorded_step(frame: pd.DataFrame, which: Literal["min", "max"]) -> pd.Da
         Blank: No run has a later step than its first.
     """
     steps = frame.groupby("run_id", observed=True)["step"]
-    rows = frame[frame["step"] == steps.transform(which)]
-    if which == "max":
-        rows = rows[rows["step"] > steps.transform("min").loc[rows.index]]
-        if rows.empty:
-            raise Blank("recorded at one step only")
+    first = steps.transform("min")
+    if which == "min":
+        return frame[frame["step"] == first]
+    rows = frame[(frame["step"] == steps.transform("max")) & (frame["step"] > first)]
+    if rows.empty:
+        raise Blank("recorded at one step only")
     return rows
 
 

@@ -1,8 +1,8 @@
-"""The panels of a figure beside each other: a sentence in place of an empty one, one in place of two that are the same,
-and the same limits for the same quantity."""
+"""The panels of a figure side by side: what an empty one says, which are alike, and which share their limits."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -55,7 +55,9 @@ def _drawn(ax: Axes) -> bytes:
     lines = ((line.get_label(), line.get_xydata()) for line in ax.get_lines() if len(np.ravel(line.get_xdata())))
     meshes = [mesh for mesh in ax.collections if isinstance(mesh, QuadMesh)]
     places = ((mesh.get_label(), mesh.get_coordinates()) for mesh in meshes)
-    colours = ((mesh.get_label(), np.ma.filled(np.ma.asarray(mesh.get_array(), float), np.nan)) for mesh in meshes)
+    colours: Iterable[tuple[Any, Any]] = (
+        (mesh.get_label(), np.ma.filled(np.ma.asarray(mesh.get_array(), float), np.nan)) for mesh in meshes
+    )
     numbers = chain(lines, places, colours)
     return b"".join(str(label).encode() + np.asarray(values, float).tobytes() for label, values in numbers)
 
