@@ -2,6 +2,7 @@
 
 import atexit
 import gc
+import os
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ from cli.status import status
 from cli.sweep import sweep
 
 use_own_scripts()
+os.environ["MPLBACKEND"] = "agg"  # files need no windows, and a notebook's backend may not be installed here
 atexit.register(gc.freeze)  # else Python spends a second at the end to take torch apart
 app = typer.Typer(
     name="bptt",

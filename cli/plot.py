@@ -39,6 +39,23 @@ def plot(
             min=2, max=40, help="In inches; 3.3 fits a column.  [default: 3.3 for each panel]", show_default=False
         ),
     ] = None,
+    height: Annotated[
+        float | None,
+        typer.Option(min=1, max=40, help="In inches.  [default: what the panels need, 9 at most]", show_default=False),
+    ] = None,
+    aspect: Annotated[
+        str | None,
+        typer.Option(metavar="W:H", help="Width to height, instead of --height: 16:9 with --width 13.33 is a slide."),
+    ] = None,
+    font_size: Annotated[
+        float | None,
+        typer.Option(
+            min=6, max=48, help="In points.  [default: 8; 12 where --width is 10 or more]", show_default=False
+        ),
+    ] = None,
+    dpi: Annotated[int, typer.Option(min=50, max=1200, help="Dots per inch of a PNG.")] = 200,
+    title: Annotated[str, typer.Option(help="A title above the figure.", show_default=False)] = "",
+    caption: Annotated[bool, typer.Option("--caption/--no-caption", help="Whether a caption stands below.")] = True,
     output: Annotated[
         Path | None,
         typer.Option(help="The folder for the files.  [default: STUDY/figures]", file_okay=False, show_default=False),
@@ -47,15 +64,21 @@ def plot(
 ) -> None:
     """Draw the figures of a study, or of several beside each other.
 
-    They are made from the CSV files into STUDY/figures (of several: into A+B/figures); their paths are printed.
+    They are drawn from the CSV files into STUDY/figures (of several: into A+B/figures), and their paths are printed.
+    A file's name has the choices that change what it shows: gradient_flow-compare=clip.png.
 
     Example: bptt plot quickstart --figure gradient_flow --compare cell --facet clip --format png,pdf
+
+    For a slide: bptt plot quickstart --width 13.33 --aspect 16:9 --no-caption
     """
     from experiments.drawing import View
     from experiments.plotting import plot_studies
+    from experiments.sheet import Sheet
     from experiments.study import find_study
 
-    view = View(compare=compare, facet=facet, x=x, y=y, colour=colour, where=where or (), width=width)
+    ratio = None if aspect is None else _ratio(aspect, height)
+    sheet = Sheet(width, height, ratio, font_size, dpi, title, caption)
+    view = View(compare=compare, facet=facet, x=x, y=y, colour=colour, where=where or (), sheet=sheet)
     plots = plot_studies(
         [find_study(study, results_dir) for study in studies],
         names=figure,
@@ -70,3 +93,23 @@ def plot(
         typer.echo(f"without {', '.join(names)}: {reason}", err=True)
     for path in plots.paths:
         typer.echo(path)
+
+
+def _ratio(aspect: str, height: float | None) -> float:
+    """The width over the height.
+
+    Raises:
+        UsageError: It is no such ratio, or there is a height as well.
+    """
+    from experiments.errors import UsageError
+
+    if height is not None:
+        raise UsageError(f"--aspect {aspect} --height {height:g}: choose one of them")
+    width, _, rest = aspect.partition(":")
+    try:
+        ratio = float(width) / float(rest or 1)
+    except (ValueError, ZeroDivisionError):
+        ratio = 0.0
+    if not 0.1 <= ratio <= 10:
+        raise UsageError(f"--aspect {aspect}: write width to height, from 1:10 to 10:1, such as 16:9")
+    return ratio

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -11,8 +11,13 @@ from experiments.results import Value
 from experiments.study import Run, compared_keys, shown
 
 MOST_FACETS = 6
+MOST_LINES = 14
+"""More lines than this are drawn thin, without bands and markers, and share the colours of their first key."""
+
 HISTORY = ("rnn", "lstm", "gru")
 """The cells in the order in which they were found."""
+
+NAMING_THEMSELVES = ("cell", "task", "study")
 
 Which = Literal["trainings", "probes", "all"]
 
@@ -44,6 +49,15 @@ class Arrangement:
         return f"\u200b{name}" if name.startswith("_") else name  # an underscore hides a label from the legend
 
     @cached_property
+    def title_of(self) -> dict[str, str]:
+        """What each line is called in the title of its own panel, which has no legend to name the keys."""
+        titles = {}
+        for run in self.runs:
+            words = [titled(key, run.config.get(key)) for key in self.lines]
+            titles[self.line_of[run.id]] = ", ".join(words + ["trained"] * bool(run.info.get("checkpoint")))
+        return titles
+
+    @cached_property
     def facet_of(self) -> dict[str, str]:
         """What each run's panel is called, by the run's id; empty where there is one for all."""
         key = self.facet
@@ -70,17 +84,44 @@ class Arrangement:
         return sorted(set(places.values()))
 
     @cached_property
-    def cells(self) -> dict[str, str]:
-        """The cell of each line that has but one."""
-        cells: dict[str, set[str]] = {}
-        for run in self.runs:
-            cells.setdefault(self.line_of[run.id], set()).add(str(run.config.get("cell")))
-        return {line: next(iter(those)) for line, those in cells.items() if len(those) == 1}
+    def look_keys(self) -> list[str]:
+        """The keys that colours tell apart: all that name lines but the seed; of very many lines the first one only."""
+        keys = [key for key in self.lines if not is_seed(key)]
+        return keys if len(set(self._named_by(keys).values())) <= MOST_LINES else keys[:1]
 
     @cached_property
-    def leaders(self) -> dict[str, str]:
-        """The value of the first key for each line: what many lines are coloured by."""
-        return {self.line_of[run.id]: shown(run.config.get(key)) for run in self.runs for key in self.lines[:1]}
+    def looks(self) -> dict[str, str]:
+        """What the colour of each line stands for. Seeds repeat a run and share a colour."""
+        names = self._named_by(self.look_keys)
+        return {line: names[line] for line in self.line_names}
+
+    def _named_by(self, keys: Sequence[str]) -> dict[str, str]:
+        """The name of each line by some of its keys."""
+        if list(keys) == list(self.lines):
+            return {line: line for line in self.line_names}
+        if not keys:
+            return dict.fromkeys(self.line_names, "a line for each seed")
+        shorter = replace(self, lines=keys).line_of
+        return {line: shorter[run_id] for run_id, line in self.line_of.items()}
+
+    @cached_property
+    def ordered_key(self) -> str | None:
+        """The key of the colours that has the most numbers as its values."""
+        return next(iter(numeric_keys(self.runs, among=self.look_keys)), None)
+
+    @cached_property
+    def hues(self) -> dict[str, str]:
+        """What each look has its hue from: its cell where there are several, else the values that are no numbers."""
+        cells: dict[str, set[str]] = {}
+        for run in self.runs:
+            cells.setdefault(self.looks[self.line_of[run.id]], set()).add(str(run.config.get("cell")))
+        if all(len(those) == 1 for those in cells.values()) and len(set.union(*cells.values())) > 1:
+            return {look: next(iter(those)) for look, those in cells.items()}
+        rest = [key for key in self.look_keys if key != self.ordered_key]
+        if self.ordered_key is None or not rest:
+            return {}
+        groups = self._named_by(rest)
+        return {look: groups[line] for line, look in self.looks.items()}
 
 
 def arrange(
@@ -130,11 +171,29 @@ def arrange(
     return Arrangement(runs, lines + differing, facet, axes)
 
 
-def numeric_keys(runs: Sequence[Run], taken: Sequence[str | None]) -> list[str]:
+def numeric_keys(
+    runs: Sequence[Run], *, among: Sequence[str] | None = None, taken: Sequence[str | None] = ()
+) -> list[str]:
     """The keys whose values differ and are numbers, those with the most values first."""
-    values = {key: {run.config.get(key) for run in runs} - {None} for key in compared_keys(runs) if key not in taken}
-    numeric = [key for key in values if all(isinstance(value, int | float) for value in values[key])]
+    keys = [key for key in (compared_keys(runs) if among is None else among) if key not in taken]
+    values = {key: {run.config.get(key) for run in runs} - {None} for key in keys}
+    numeric = [key for key in keys if len(values[key]) > 1 and all(map(is_number, values[key]))]
     return sorted(numeric, key=lambda key: -len(values[key]))
+
+
+def titled(key: str, value: Value) -> str:
+    """A key with its value, for a title; the name of a cell, a task or a study says what it is."""
+    return shown(value) if key in NAMING_THEMSELVES else f"{key} = {shown(value)}"
+
+
+def is_number(value: Value) -> bool:
+    """Whether a key's value is a number; yes and no are words."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def is_seed(key: str) -> bool:
+    """Whether runs that differ in the key are repetitions of each other."""
+    return key.rpartition(".")[2] == "seed"
 
 
 def rank(value: Value) -> tuple[int, float, str]:

@@ -1,27 +1,28 @@
 """From runs to a figure: its tables, which lines and panels there are, and where they stand."""
 
-import math
+import hashlib
+import re
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.arrangement import Arrangement, Which, arrange, numeric_keys, rank
+from experiments.arrangement import MOST_LINES, Arrangement, Which, arrange, is_number, numeric_keys, rank
+from experiments.blanks import Blank, is_blank, write_instead, write_once
 from experiments.errors import UsageError
 from experiments.figures import Description, describe
-from experiments.labelling import MOST_LINES, add_caption, add_colour_bar, add_legend, label_outer, label_short_log_axis
-from experiments.panels import Blank, is_blank, share_limits, write_instead, write_once
+from experiments.labelling import caption_of, legend_entries
 from experiments.reading import repeated
+from experiments.sheet import Panels, Sheet, TooSmall, lay_out
 from experiments.study import Run, select, shown
-from experiments.style import COLUMN_INCHES, CROWDED, Colours, colours, wrap
+from experiments.style import Colours, colours, crowded
 from experiments.tables import Tables
 
 MOST_PANELS = 24
-PANEL_HEIGHT = 2.1
+MOST_BYTES_IN_NAME = 120
 LINE, FACET = "line", "facet"
 """The columns that hold what a run's line and its column of panels are called."""
 
@@ -38,7 +39,7 @@ class View:
         y: the key on the vertical axis.
         colour: the column of summary.csv that colours a map.
         where: conditions KEY=VALUE that a run has to meet.
-        width: of the figure in inches; panels that do not fit beside each other go below. None: a column's width each.
+        sheet: The size of the figure and of its text, and what is written around it.
     """
 
     compare: str | None = None
@@ -47,7 +48,7 @@ class View:
     y: str | None = None
     colour: str = "gain_per_timestep"
     where: Sequence[str] = ()
-    width: float | None = None
+    sheet: Sheet = field(default_factory=Sheet)
 
 
 AS_IT_COMES = View()
@@ -119,37 +120,57 @@ class Drawing:
             }
             for line, facet in cells
         ]
-        crowded = CROWDED if len(names) > MOST_LINES and not kind.each else {}
         while True:
-            figure, panels = self._panels(kind, cells, len(facets))
-            for draw, row in zip(kind.panels, panels, strict=True):
-                for data, ax in zip(shown_here, row, strict=True):
-                    try:
-                        with mpl.rc_context(crowded):
+            figure, panels = _panels(kind, len(cells), len(facets))
+            with crowded(crowded=len(names) > MOST_LINES and not kind.each):
+                for draw, row in zip(kind.panels, panels.rows, strict=True):
+                    for data, ax in zip(shown_here, row, strict=True):
+                        try:
                             draw(data, compare=LINE, colours=style, ax=ax, **options)
-                    except Blank as reason:
-                        write_instead(ax, str(reason))
-                write_once(row, [", ".join(filter(None, cell)) for cell in cells])
-            drawn = [draw for draw, row in zip(kind.panels, panels, strict=True) if not all(map(is_blank, row))]
+                        except Blank as reason:
+                            write_instead(ax, str(reason))
+            drawn = [draw for draw, row in zip(kind.panels, panels.rows, strict=True) if not all(map(is_blank, row))]
             if len(drawn) in (0, len(kind.panels)):
                 break
-            kind = replace(kind, panels=drawn)  # a row of sentences says less than the rows that are drawn
-        if not kind.each:
-            share_limits(ax for row in panels for ax in row)
-        for row in panels:
+            kind = replace(kind, panels=drawn)  # the other rows say more than a row of sentences
+        for row in panels.rows:
+            write_once(row, [", ".join(filter(None, cell)) for cell in cells])
             for (line, facet), ax in zip(cells, row, strict=True):
-                label_short_log_axis(ax)
-                words = [word for word in (line if kind.each and len(names) > 1 else "", facet, ax.get_title()) if word]
-                width = figure.get_figwidth() / self._columns(kind.each, len(cells), len(facets))
-                ax.set_title(wrap(", ".join(words), width * 14), parse_math=False)
-                ax.set_xlabel(wrap(ax.get_xlabel(), width * 14))
-                ax.set_ylabel(wrap(ax.get_ylabel(), PANEL_HEIGHT * 14))
-        for row in panels:
-            label_outer(row, self._columns(kind.each, len(cells), len(facets)), shared=not kind.each)
-        add_colour_bar(figure)
-        add_legend(figure, {} if kind.each else style, arrangement)
-        add_caption(figure, kind, arrangement)
+                line_title = arrangement.title_of[line] if line is not None and len(names) > 1 else ""
+                title = ", ".join(word for word in (line_title, facet, ax.get_title()) if word)
+                ax.set_title(title)
+                ax.set_label(title)
+        entries, legend_title = legend_entries(figure, {} if kind.each else style, arrangement)
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".* missing from font")  # said where it is rendered
+                lay_out(
+                    figure,
+                    panels,
+                    self._view.sheet,
+                    entries=entries,
+                    title=legend_title,
+                    caption=caption_of(figure, kind, arrangement),
+                )
+        except TooSmall as reason:
+            raise LeftOut(str(reason)) from None
         return figure
+
+    def file_name(self, name: str) -> str:
+        """What a figure's file is called, without its suffix: the figure, and the choices that change what it shows."""
+        kind, view = describe(name), self._view
+        chosen = {"compare": view.compare, "facet": view.facet}
+        chosen |= {axis: getattr(view, axis) for axis in kind.axes or ()}
+        if kind.coloured and view.colour != View.colour:
+            chosen["colour"] = view.colour
+        words = [name, *(f"{option}={value}" for option, value in chosen.items() if value is not None)]
+        words += [f"where={condition}" for condition in sorted(view.where)]
+        whole = "-".join(words)
+        safe = re.sub(r"[^\w.=+,-]", "_", whole)
+        if safe != whole or len(safe.encode()) > MOST_BYTES_IN_NAME:  # others may look the same
+            cut = safe.encode()[:MOST_BYTES_IN_NAME].decode(errors="ignore")
+            return f"{cut}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}"
+        return safe
 
     def _rows(self, kind: Description, arrangement: Arrangement, *, ends: bool) -> dict[str, pd.DataFrame]:
         """The rows of the figure's tables that it is about.
@@ -179,7 +200,7 @@ class Drawing:
         given = {"x": self._view.x, "y": self._view.y}
         open_axes = any(not given[axis] and not default for axis, default in kind.axes.items())
         taken = [self._view.compare, self._view.facet, *given.values()]
-        spare = numeric_keys(self.tables.runs, taken) if open_axes else []
+        spare = numeric_keys(self.tables.runs, taken=taken) if open_axes else []
         chosen: dict[str, Any] = {}
         for axis, default in kind.axes.items():
             key = given[axis] or default or (spare.pop(0) if spare else None)
@@ -190,7 +211,7 @@ class Drawing:
                 raise LeftOut(f"needs runs that differ in {key or 'two keys of numbers, or others with --x and --y'}")
             if key == self._view.facet:
                 raise LeftOut(f"has {key} on its {axis} axis, which cannot name the panels as well")
-            if not kind.coloured and not all(isinstance(value, int | float) for value in values):
+            if not kind.coloured and not all(map(is_number, values)):
                 there = ", ".join(map(shown, sorted(values, key=rank)))
                 raise LeftOut(f"needs numbers on its {axis} axis, and {key} is {there}")
             chosen[axis] = key
@@ -199,40 +220,24 @@ class Drawing:
             chosen["column"] = self._view.colour
         return chosen, keys
 
-    def _columns(self, each: bool, cells: int, facets: int) -> int:
-        """How many panels stand side by side."""
-        wanted = cells if each and facets == 1 else facets
-        most = 3 if self._view.width is None else max(1, int(self._view.width / 1.6))
-        return math.ceil(wanted / math.ceil(wanted / most))
 
-    def _panels(self, kind: Description, cells: Sequence[object], facets: int) -> tuple[Figure, list[list[Axes]]]:
-        """A figure, and in it the axes of each of the module's panels, as many as there are cells."""
-        columns = self._columns(kind.each, len(cells), facets)
-        rows = math.ceil(len(cells) / columns)
-        width = self._view.width or max(COLUMN_INCHES, columns * (2.2 if kind.each else COLUMN_INCHES))
-        figure = Figure(figsize=(width, PANEL_HEIGHT * len(kind.panels) * rows + 0.8))
-        figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.05)
-        grid = figure.subplots(len(kind.panels) * rows, columns, squeeze=False)
-        panels = [list(grid[i * rows : (i + 1) * rows].flat) for i in range(len(kind.panels))]
-        for row in panels:
-            for ax in row[len(cells) :]:
-                ax.remove()
-            del row[len(cells) :]
-            if not kind.each:
-                for ax in row[1:]:
-                    ax.sharex(row[0])
-                    ax.sharey(row[0])
-        return figure, panels
+def _panels(kind: Description, cells: int, facets: int) -> tuple[Figure, Panels]:
+    """A figure, and in it the axes of each of the module's panels, as many as there are cells."""
+    figure = Figure()
+    rows = [[figure.add_subplot() for _ in range(cells)] for _ in kind.panels]
+    if not kind.each:
+        for first, *others in rows:
+            for ax in others:
+                ax.sharex(first)
+                ax.sharey(first)
+    return figure, Panels(rows, facets, kind.each)
 
 
 def _style(arrangement: Arrangement) -> Colours:
-    """The look of each line; of very many, of those that have the first key's value in common."""
-    names = arrangement.line_names
-    if len(names) <= MOST_LINES:
-        return colours(names, arrangement.cells)
-    leaders = arrangement.leaders
-    coarse = colours(list(dict.fromkeys(leaders[line] for line in names)))
-    return {line: coarse[leaders[line]] for line in names}
+    """The look of each line."""
+    looks = list(dict.fromkeys(arrangement.looks.values()))
+    style = colours(looks, arrangement.hues, ordered=arrangement.ordered_key is not None)
+    return {line: style[look] for line, look in arrangement.looks.items()}
 
 
 def _named(frame: pd.DataFrame, arrangement: Arrangement) -> pd.DataFrame:

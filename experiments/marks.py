@@ -12,8 +12,8 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from experiments.blanks import Blank
 from experiments.captions import say
-from experiments.panels import Blank
 from experiments.style import OVERFLOW, UNDERFLOW, Colours, is_crowded
 
 

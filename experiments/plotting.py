@@ -15,6 +15,7 @@ from experiments.figures import NAMES
 from experiments.rendering import Renderer
 from experiments.results import to_csv, write_whole
 from experiments.study import read_studies
+from experiments.style import settings
 
 FORMATS = ("png", "svg", "pdf", "csv")
 
@@ -49,23 +50,22 @@ def plot_studies(
     Args:
         studies: their folders.
         names: of the figures; all that have something to show if None.
-        view: what is compared, and how wide.
+        view: What is compared, and on what sheet.
         formats: png, svg, pdf; csv for the numbers that are drawn.
         folder: where they go; None: `figures` in the study, or in the folder A+B beside the studies A and B.
 
     Raises:
         UsageError: a figure, key or format that is not there, or a study in which nothing was recorded yet.
     """
-    for chosen, known, what in ((names or (), NAMES, "figure"), (formats, FORMATS, "format")):
-        for name in chosen:
-            if name not in known:
-                raise UsageError(f"--{what} {name}: there is no such {what}; choose from {', '.join(known)}")
+    names = [_known(name, NAMES, "figure") for name in names or ()]
+    formats = [_known(name, FORMATS, "format") for name in formats]
     drawing = Drawing(read_studies(studies), view)
     folder = together(studies) / "figures" if folder is None else folder
     plots = Plots([], {}, [])
     images, numbers = [], {}
-    with Renderer(alone=len(names or NAMES) * len(formats) < FEW) as renderer:
-        for name in names or NAMES:
+    style = settings(view.sheet.points, view.sheet.dpi)
+    with Renderer(style, alone=len(names or NAMES) * len(formats) < FEW) as renderer:
+        for name in dict.fromkeys(names or NAMES):
             try:
                 figure = drawing.figure(name)
             except LeftOut as reason:
@@ -73,7 +73,7 @@ def plot_studies(
                     raise UsageError(f"--figure {name}: {reason}") from None
                 plots.left_out[name] = str(reason)
                 continue
-            for path in [folder / f"{name}.{suffix}" for suffix in formats]:
+            for path in [folder / f"{drawing.file_name(name)}.{suffix}" for suffix in dict.fromkeys(formats)]:
                 plots.paths.append(path)
                 if path.suffix == ".csv":
                     numbers[path] = to_csv(drawn_numbers(figure)).encode()
@@ -89,6 +89,18 @@ def plot_studies(
     return plots._replace(notes=list(dict.fromkeys(notes)))
 
 
+def _known(name: str, known: Sequence[str], what: str) -> str:
+    """One of some names, however its letters and hyphens are written.
+
+    Raises:
+        UsageError: It is none of them.
+    """
+    plain = name.strip().lower().replace("-", "_")
+    if plain not in known:
+        raise UsageError(f"--{what} {name}: there is no such {what}; choose from {', '.join(known)}")
+    return plain
+
+
 def together(studies: Sequence[Path]) -> Path:
     """The folder for what is made of these studies: the study itself, or A+B beside the studies A and B."""
     return studies[0] if len(studies) == 1 else studies[0].parent / "+".join(study.name for study in studies)[:200]
@@ -98,7 +110,7 @@ def drawn_numbers(figure: Figure) -> pd.DataFrame:
     """The numbers in a figure, as its lines and maps have them: panel, line, x, y and a map's value."""
     frames = []
     for ax in figure.axes:
-        known = {"panel": ax.get_title().replace("\n", " ")}
+        known = {"panel": ax.get_label()}
         for line in ax.get_lines():
             if line.get_transform() == ax.transData and len(np.atleast_1d(line.get_xdata())):
                 points = {"line": str(line.get_label()).lstrip("_\u200b"), "x": line.get_xdata(), "y": line.get_ydata()}

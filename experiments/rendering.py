@@ -1,4 +1,4 @@
-"""Figures as what files hold: rendered by several processes, while the next ones are drawn."""
+"""Figures as the bytes of files, rendered by several processes while the next figures are drawn."""
 
 import gc
 import io
@@ -16,7 +16,7 @@ from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
 from matplotlib.figure import Figure
 
-from experiments.style import settings
+from experiments.style import find_asian_fonts, settings
 
 MOST_OTHERS = 8
 """Processes: all of them start at once, and there are a dozen figures."""
@@ -38,22 +38,24 @@ class Rendered(NamedTuple):
 
 
 class Renderer:
-    """Renders figures, drawn within it and so in our style, while the next ones are drawn.
+    """Renders figures while the next ones are drawn. Within it, figures are drawn in our style.
 
     It has a process for each processor, if they are few; this one joins in at the end.
 
     Args:
-        alone: do all of it in this process: for a figure or two no other is worth its start.
+        style: matplotlib's settings; None: those of text of the usual size.
+        alone: Whether this process does all of it: for a figure or two no other is worth its start.
     """
 
-    def __init__(self, *, alone: bool = False) -> None:
+    def __init__(self, style: dict[Any, Any] | None = None, *, alone: bool = False) -> None:
         self._others = 0 if alone else min(cpu_count(), MOST_OTHERS)
-        self._style = mpl.rc_context(settings())
+        self._settings = settings() if style is None else style
+        self._style = mpl.rc_context(self._settings)
         self._jobs: list[tuple[partial[Rendered], Future[Rendered]]] = []
 
     def add(self, figure: Figure, suffix: str, *, transparent: bool = False) -> None:
         """Have a figure rendered as it is now: rendering moves things in it, and a second time would differ."""
-        job = partial(_render_copy, pickle.dumps(figure), suffix, transparent=transparent)
+        job = partial(_render_copy, pickle.dumps(figure), suffix, self._settings, transparent=transparent)
         self._jobs.append((job, self._executor().submit(job) if self._others else Future()))
 
     def finish(self) -> list[Rendered]:
@@ -76,8 +78,8 @@ class Renderer:
             self._executor().shutdown(kill_workers=True)
 
 
-def _render_copy(pickled: bytes, suffix: str, *, transparent: bool) -> Rendered:
-    return render(pickle.loads(pickled), suffix, transparent=transparent)
+def _render_copy(pickled: bytes, suffix: str, style: dict[Any, Any], *, transparent: bool) -> Rendered:
+    return render(pickle.loads(pickled), suffix, style, transparent=transparent)
 
 
 def _made(job: partial[Rendered], future: "Future[Rendered]") -> Rendered:
@@ -91,19 +93,21 @@ def _prepare() -> None:
     """Leave interrupts to the first process, and what is left of so few figures uncollected."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
+    find_asian_fonts()
 
 
-def render(figure: Figure, suffix: str, *, transparent: bool = False) -> Rendered:
+def render(figure: Figure, suffix: str, style: dict[Any, Any], *, transparent: bool = False) -> Rendered:
     """Render a figure, without a date.
 
     Args:
-        figure: drawn in our style.
+        figure: A figure, drawn in the style.
         suffix: png, svg or pdf.
-        transparent: without a ground of its own.
+        style: matplotlib's settings.
+        transparent: Whether it has no ground of its own.
     """
     dated = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[suffix]
     buffer = io.BytesIO()
-    with mpl.rc_context(settings()), warnings.catch_warnings(record=True) as caught:
+    with mpl.rc_context(style), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         figure.savefig(buffer, format=suffix, metadata={dated: None}, transparent=transparent)
     notes = []

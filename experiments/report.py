@@ -112,7 +112,7 @@ def _figures(drawing: Drawing, beside: Path) -> list[Drawn]:
             except LeftOut:
                 continue
             renderer.add(figure, "svg", transparent=True)
-            links[name] = _numbers(name, to_csv(drawn_numbers(figure)).encode(), beside)
+            links[name] = _numbers(drawing.file_name(name), to_csv(drawn_numbers(figure)).encode(), beside)
         svgs = [image.content.decode() for image in renderer.finish()]
     titles = catalogue()["figure"]
     drawn = []
@@ -122,12 +122,12 @@ def _figures(drawing: Drawing, beside: Path) -> list[Drawn]:
     return drawn
 
 
-def _numbers(name: str, numbers: bytes, beside: Path) -> str:
+def _numbers(file_name: str, numbers: bytes, beside: Path) -> str:
     if len(numbers) <= MOST_BYTES:
         return "data:text/csv;charset=utf-8;base64," + base64.b64encode(numbers).decode()
     (beside / "figures").mkdir(parents=True, exist_ok=True)
-    write_whole(beside / "figures" / f"{name}.csv", numbers)
-    return f"figures/{name}.csv"
+    write_whole(beside / "figures" / f"{file_name}.csv", numbers)
+    return "figures/" + quote(f"{file_name}.csv")
 
 
 def _keys(runs: Sequence[Run]) -> list[str]:

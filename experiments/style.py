@@ -1,15 +1,19 @@
-"""How the figures look: one style, colour-blind safe, readable at a column's width."""
+"""How the figures look: one style, safe for colour-blind readers, readable at the width of a journal's column."""
 
-import textwrap
-import unicodedata
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib import font_manager
+from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
 COLUMN_INCHES = 3.3
 
@@ -20,6 +24,9 @@ CELLS = {"rnn": "#D55E00", "lstm": "#0072B2", "gru": "#009E73"}
 """A cell keeps its colour in every figure, and nothing else has it."""
 
 SPARE = tuple(colour for colour in OKABE_ITO if colour not in CELLS.values())
+
+MUTED = ("#332288", "#CC6677", "#44AA99", "#999933", "#88CCEE", "#882255", "#117733", "#DDCC77", "#AA4499")
+"""Paul Tol's muted colours (2021), for more words than Okabe and Ito have colours to spare."""
 
 MARKERS = "osD^vPX"
 
@@ -33,70 +40,114 @@ ASIAN_FONTS = (
 
 ASIAN_FILES = ("NotoSansCJK", "NotoSansKR", "NanumGothic", "malgun", "AppleSDGothicNeo", "msyh", "wqy-zenhei")
 
+TEXT_SIZE = 8.0
+"""Points."""
+
 RC: dict[Any, Any] = {
     "figure.dpi": 150,
-    "savefig.dpi": 200,
-    "font.size": 8,
-    "axes.titlesize": 8,
-    "axes.labelsize": 8,
-    "legend.fontsize": 7,
-    "xtick.labelsize": 7,
-    "ytick.labelsize": 7,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.formatter.useoffset": False,
     "grid.color": "#e5e5e5",
-    "grid.linewidth": 0.5,
-    "lines.linewidth": 1.4,
-    "lines.markersize": 3,
     "legend.frameon": False,
+    "text.hinting": "none",  # a text is as wide in a PNG of few dots as in a PDF, which it is wrapped for
+    "lines.linewidth": 1.4,
+    "lines.markersize": 3.0,
     "svg.fonttype": "none",
     "svg.hashsalt": "bptt",
-    "axes.formatter.useoffset": False,
     "pdf.fonttype": 42,
 }
 
-CROWDED: dict[Any, Any] = {"lines.linewidth": 0.7}
-"""Settings for figures of many lines."""
+SIZES: dict[Any, float] = {
+    **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8.0),
+    **dict.fromkeys(("legend.title_fontsize", "legend.fontsize", "xtick.labelsize", "ytick.labelsize"), 7.0),
+    "figure.titlesize": 10.0,
+    "axes.linewidth": 0.8,
+    "axes.titlepad": 6.0,
+    "axes.labelpad": 4.0,
+    "grid.linewidth": 0.5,
+    **{
+        f"{axis}tick.major.{part}": size
+        for axis in "xy"
+        for part, size in (("size", 3.5), ("width", 0.8), ("pad", 3.5))
+    },
+    **{
+        f"{axis}tick.minor.{part}": size
+        for axis in "xy"
+        for part, size in (("size", 2.0), ("width", 0.6), ("pad", 3.4))
+    },
+}
+"""In points, for text of 8 points. They grow with it."""
+
+OF_A_SESSION = ("backend", "backend_fallback", "interactive", "toolbar")
+"""Settings that are about windows, not about figures."""
 
 Colours = dict[str, tuple[str, str]]
 """The colour and the marker of each compared value."""
 
+_crowded = ContextVar("_crowded", default=False)
 
-def settings() -> dict[Any, Any]:
-    """matplotlib's settings, with those fonts of this machine that have what its own lacks."""
+
+def settings(text_size: float = TEXT_SIZE, dpi: float = 200) -> dict[Any, Any]:
+    """All of matplotlib's settings, so that no matplotlibrc and no style of the user's changes a figure.
+
+    Args:
+        text_size: Points. The axes grow with it; `enlarge` does it for what is drawn on them.
+        dpi: Dots per inch of a PNG.
+    """
+    ours = {key: size * text_size / TEXT_SIZE for key, size in SIZES.items()}
+    fixed: dict[Any, Any] = {key: value for key, value in mpl.rcParamsDefault.items() if key not in OF_A_SESSION}
+    return {**fixed, **RC, **ours, "savefig.dpi": dpi, "font.family": ["DejaVu Sans", *find_asian_fonts()]}
+
+
+def find_asian_fonts() -> list[str]:
+    """The fonts of this machine with the Asian letters that matplotlib's own font lacks."""
     fonts = font_manager.fontManager
     if not any(font.name in ASIAN_FONTS for font in fonts.ttflist):  # matplotlib's list may be older than the fonts
         for path in font_manager.findSystemFonts():
             if Path(path).stem.startswith(ASIAN_FILES):
                 fonts.addfont(path)
     here = {font.name for font in fonts.ttflist}
-    return {**RC, "font.family": ["DejaVu Sans", *(font for font in ASIAN_FONTS if font in here)]}
+    return [font for font in ASIAN_FONTS if font in here]
 
 
-def colours(values: Sequence[str], cells: Mapping[str, str] | None = None) -> Colours:
+def colours(values: Sequence[str], groups: Mapping[str, str] | None = None, *, ordered: bool = False) -> Colours:
     """A colour and a marker for each value.
 
     Args:
-        values: what is compared.
-        cells: the cell of each value that has but one. Where the cells differ, a value has its cell's colour, and
-            several of one cell are shades of it; else they are Okabe and Ito's, or a scale where there are many.
+        values: What is compared.
+        groups: The group of each value, such as its cell. Where the groups differ, each has a hue (a cell its own),
+            and the values of a group are shades of it, from dark to light.
+        ordered: The values are numbers, given by size. One group of them is coloured along a scale.
     """
-    cells = cells or {value: value for value in values if value in CELLS}
-    if set(cells) >= set(values) and (len(set(cells.values())) > 1 or set(values) == set(cells.values())):
-        spare = iter(SPARE * len(values))
-        hues = {cell: CELLS.get(cell) or next(spare) for cell in dict.fromkeys(cells[value] for value in values)}
+    groups = groups or {value: value for value in values if value in CELLS}
+    hues = set(groups.values())
+    if set(groups) >= set(values) and (len(hues) > 1 or set(values) == hues):
+        names = list(dict.fromkeys(groups[value] for value in values))
+        shaded = len(names) < len(values)
+        spare = iter(_palette(len([name for name in names if name not in CELLS]), shaded=shaded))
+        hue = {name: CELLS.get(name) or next(spare) for name in names}
         chosen = [
-            _shade(hues[cells[value]], *_place(value, [other for other in values if cells[other] == cells[value]]))
+            _shade(hue[groups[value]], *_place(value, [other for other in values if groups[other] == groups[value]]))
             for value in values
         ]
-    elif len(values) > len(SPARE):
-        chosen = [to_hex(colour) for colour in mpl.colormaps["viridis"](np.linspace(0, 0.9, len(values)))]
     else:
-        chosen = list(SPARE[: len(values)])
+        chosen = _scale(len(values)) if ordered else _palette(len(values))
     return {
         value: (colour, MARKERS[i % len(MARKERS)]) for i, (value, colour) in enumerate(zip(values, chosen, strict=True))
     }
+
+
+def _palette(number: int, *, shaded: bool = False) -> list[str]:
+    """Colours without an order; black has no shades."""
+    spare = [colour for colour in SPARE if not (shaded and colour == "#000000")]
+    return next((list(some[:number]) for some in (spare, MUTED) if number <= len(some)), _scale(number))
+
+
+def _scale(number: int) -> list[str]:
+    """Colours from dark to light, which paper and colour-blind readers tell apart by their lightness."""
+    return [to_hex(colour) for colour in mpl.colormaps["viridis"](np.linspace(0, 0.85, number))]
 
 
 def _place(value: str, among: Sequence[str]) -> tuple[int, int]:
@@ -107,18 +158,69 @@ def _shade(colour: str, place: int, count: int) -> str:
     """From dark over the colour itself to light."""
     if count == 1:
         return colour
-    amount = -0.45 + 1.05 * place / (count - 1)
+    amount = -0.5 + 0.95 * place / (count - 1)
     towards = np.zeros(3) if amount < 0 else np.ones(3)
     mixed = np.array(to_rgb(colour)) * (1 - abs(amount)) + towards * abs(amount)
     return to_hex((mixed[0], mixed[1], mixed[2]))
 
 
-def wrap(text: str, width: float) -> str:
-    """Break text into lines of so many characters, of which a Chinese, Japanese or Korean one counts as two."""
-    doubled = "".join(c + "\0" * (unicodedata.east_asian_width(c) in "WF") for c in text)
-    return textwrap.fill(doubled, max(1, int(width))).replace("\0", "")
+def text_width(text: str, points: float, *, math: bool = False) -> float:
+    """The width of a line of text, in inches."""
+    width, _, _ = text_to_path.get_text_width_height_descent(
+        text, FontProperties(size=points), ismath=math and text.count("$") > 1
+    )
+    return float(width) / 72
+
+
+def wrap(text: str, inches: float, points: float, *, math: bool = False) -> str:
+    """Break text into lines of a width, at spaces; within a word where the word alone is wider.
+
+    Args:
+        text: In one line or several.
+        inches: The width.
+        points: The size of the text.
+        math: What stands between two dollars is a formula, and is not broken.
+    """
+    lines = [""]
+    for word in re.findall(r"[^\s$]*\$[^$]*\$\S*|\S+" if math else r"\S+", text):
+        line = f"{lines[-1]} {word}".lstrip(" ")
+        if text_width(line, points, math=math) <= inches:
+            lines[-1] = line
+        else:
+            lines += _broken(word, inches, points) if not (math and "$" in word) else [word]
+    return "\n".join(line for line in lines if line)
+
+
+def _broken(word: str, inches: float, points: float) -> list[str]:
+    parts = [""]
+    for letter in word:
+        if parts[-1] and text_width(parts[-1] + letter, points) > inches:
+            parts.append("")
+        parts[-1] += letter
+    return parts
+
+
+def enlarge(ax: Axes, factor: float) -> None:
+    """Make lines and marks as many times as thick."""
+    for line in ax.get_lines():
+        line.set_linewidth(line.get_linewidth() * factor)
+        line.set_markersize(line.get_markersize() * factor)
+        line.set_markeredgewidth(line.get_markeredgewidth() * factor)
+    for collection in ax.collections:
+        collection.set_linewidth([width * factor for width in np.atleast_1d(collection.get_linewidth())])
+
+
+@contextmanager
+def crowded(*, crowded: bool = True) -> Iterator[None]:
+    """Draw many lines: thin ones, without bands and markers."""
+    token = _crowded.set(crowded)
+    with mpl.rc_context({"lines.linewidth": mpl.rcParams["lines.linewidth"] / 2} if crowded else {}):
+        try:
+            yield
+        finally:
+            _crowded.reset(token)
 
 
 def is_crowded() -> bool:
     """Whether there are so many lines that they are drawn thin."""
-    return bool(mpl.rcParams["lines.linewidth"] < RC["lines.linewidth"])
+    return _crowded.get()

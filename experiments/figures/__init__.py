@@ -6,7 +6,7 @@ A module has as constants and functions what `Description` lists; its panels are
 
 where `data` holds the tables by name, `compare` is the column whose values are the lines, and `colours` says how each
 of them looks. A panel says what its marks mean where it draws them (`experiments.captions.say`), and raises
-`experiments.panels.Blank` where it has nothing to draw.
+`experiments.blanks.Blank` where it has nothing to draw.
 """
 
 import importlib

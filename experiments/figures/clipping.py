@@ -3,9 +3,9 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.blanks import Blank
 from experiments.captions import say
 from experiments.marks import bin_width, binned, draw_line, explain, lines_of, mark_extremes
-from experiments.panels import Blank
 from experiments.style import Colours
 
 TABLES = ("metrics",)

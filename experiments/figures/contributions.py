@@ -6,9 +6,9 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.blanks import Blank
 from experiments.captions import say, say_if_losses_mix
 from experiments.marks import at_recorded_step, draw_line, lines_of
-from experiments.panels import Blank
 from experiments.style import Colours
 
 TABLES = ("contributions",)

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.blanks import Blank
 from experiments.captions import say, say_if_losses_mix
 from experiments.marks import at_recorded_step, draw_line, explain, lines_of, mark_extremes
-from experiments.panels import Blank
 from experiments.style import Colours, is_crowded
 
 TABLES = ("gradients",)

@@ -5,9 +5,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
+from experiments.blanks import Blank
 from experiments.captions import say, say_if_losses_mix
 from experiments.marks import draw_map, edges, step_edges
-from experiments.panels import Blank
 from experiments.style import Colours
 
 TABLES = ("gradients",)

@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.blanks import Blank
 from experiments.captions import say, say_if_losses_mix
 from experiments.marks import draw_line, explain, lines_of, spread_axis
-from experiments.panels import Blank
 from experiments.style import Colours
 
 TABLES = ("summary",)

@@ -12,9 +12,9 @@ from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.ticker import NullLocator
 
 from experiments.arrangement import rank
+from experiments.blanks import Blank
 from experiments.captions import say, say_if_losses_mix
 from experiments.marks import draw_map, edges, explain
-from experiments.panels import Blank
 from experiments.results import Value
 from experiments.study import shown
 from experiments.style import Colours

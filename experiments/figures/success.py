@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.analysis import wilson
+from experiments.blanks import Blank
 from experiments.captions import say
 from experiments.marks import lines_of, spread_axis
-from experiments.panels import Blank
 from experiments.style import Colours, is_crowded
 
 TABLES = ("summary",)

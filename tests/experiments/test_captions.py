@@ -10,6 +10,7 @@ import pytest
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
+from experiments.blanks import Blank, is_blank
 from experiments.captions import say, sentences
 from experiments.config import compose
 from experiments.drawing import Drawing, LeftOut, View
@@ -26,7 +27,6 @@ from experiments.figures import (
     success,
     training,
 )
-from experiments.panels import Blank, is_blank
 from experiments.probe import probe
 from experiments.run import run
 from experiments.study import read_runs

@@ -7,15 +7,16 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments.analysis import outcomes, wilson
+from experiments.blanks import is_blank
 from experiments.config import compose
 from experiments.drawing import Drawing, LeftOut, View
 from experiments.errors import UsageError
 from experiments.figures import NAMES as FIGURES
-from experiments.panels import is_blank
 from experiments.plotting import drawn_numbers, plot_studies
 from experiments.probe import probe
 from experiments.reading import read_tables
 from experiments.run import run
+from experiments.sheet import Sheet
 from experiments.study import read_runs, read_studies
 from experiments.style import CELLS, OKABE_ITO, OVERFLOW, SPARE, UNDERFLOW, colours, settings
 
@@ -190,8 +191,8 @@ def test_conditions_leave_runs_out(study, figures):
 
 
 def test_panels_wrap_where_the_figure_is_narrow(study, figures):
-    for width, columns in ((None, 2), (3.3, 2), (2.5, 1)):
-        flow = figures(study, names=["gradient_flow"], width=width)["gradient_flow"]
+    for width, columns in ((None, 2), (3.3, 2), (2.2, 1)):
+        flow = figures(study, names=["gradient_flow"], sheet=Sheet(width=width))["gradient_flow"]
         assert flow.get_figwidth() == (width or 6.6)
         assert len({round(ax.get_subplotspec().colspan.start) for ax in flow.axes}) == columns
         assert len(flow.axes) == 4

@@ -1,16 +1,15 @@
-"""The panels of a figure side by side: what an empty one says, which are alike, and which share their limits."""
+"""Panels that hold a sentence in place of a drawing: because there is nothing to draw, or it is drawn already."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 
 from experiments.style import wrap
-
-CHARACTERS_PER_INCH = 12
 
 
 class Blank(Exception):
@@ -21,12 +20,16 @@ def write_instead(ax: Axes, sentence: str) -> None:
     """Put a sentence in a panel in place of its axes."""
     for artist in [*ax.lines, *ax.collections, *ax.patches, *ax.texts]:
         artist.remove()
-    figure = ax.get_figure(root=True)
-    assert figure is not None
-    inches = ax.get_window_extent().width / figure.dpi
     ax.set_axis_off()
-    text = ax.text(0.5, 0.5, wrap(sentence, inches * CHARACTERS_PER_INCH), transform=ax.transAxes)
-    text.set(ha="center", va="center", color="0.3", parse_math=False, in_layout=False)
+    text = ax.text(0.5, 0.5, sentence, transform=ax.transAxes)
+    text.set(size=mpl.rcParams["axes.titlesize"], ha="center", va="center", color="0.3", parse_math=False, in_layout=False)
+
+
+def wrap_sentence(ax: Axes, inches: float) -> None:
+    """Break the sentence of a panel that has one into lines of this width."""
+    if is_blank(ax):
+        for text in ax.texts:
+            text.set_text(wrap(text.get_text(), inches, mpl.rcParams["axes.titlesize"]))
 
 
 def is_blank(ax: Axes) -> bool:
@@ -60,15 +63,3 @@ def _drawn(ax: Axes) -> bytes:
     )
     numbers = chain(lines, places, colours)
     return b"".join(str(label).encode() + np.asarray(values, float).tobytes() for label, values in numbers)
-
-
-def share_limits(panels: Iterable[Axes]) -> None:
-    """Give panels of the same quantity the same limits: before training and after it, too."""
-    alike: dict[tuple[str, str], list[Axes]] = {}
-    for ax in panels:
-        if not is_blank(ax):
-            alike.setdefault((ax.get_ylabel(), ax.get_yscale()), []).append(ax)
-    for group in alike.values():
-        limits = np.array([ax.get_ylim() for ax in group])
-        for ax in group:
-            ax.set_ylim(limits[:, 0].min(), limits[:, 1].max())
