@@ -21,8 +21,8 @@ def write_instead(ax: Axes, sentence: str) -> None:
     for artist in [*ax.lines, *ax.collections, *ax.patches, *ax.texts]:
         artist.remove()
     ax.set_axis_off()
-    text = ax.text(0.5, 0.5, sentence, transform=ax.transAxes)
-    text.set(size=mpl.rcParams["axes.titlesize"], ha="center", va="center", color="0.3", parse_math=False, in_layout=False)
+    text = ax.text(0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", color="0.3")
+    text.set(size=mpl.rcParams["axes.titlesize"], parse_math=False, in_layout=False)
 
 
 def wrap_sentence(ax: Axes, inches: float) -> None:

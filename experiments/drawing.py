@@ -133,11 +133,14 @@ class Drawing:
             if len(drawn) in (0, len(kind.panels)):
                 break
             kind = replace(kind, panels=drawn)  # the other rows say more than a row of sentences
+        line_titles = [arrangement.title_of[line] if line is not None and len(names) > 1 else "" for line, _ in cells]
+        titles = [
+            ", ".join(filter(None, words)) for words in zip(line_titles, (facet for _, facet in cells), strict=True)
+        ]
         for row in panels.rows:
-            write_once(row, [", ".join(filter(None, cell)) for cell in cells])
-            for (line, facet), ax in zip(cells, row, strict=True):
-                line_title = arrangement.title_of[line] if line is not None and len(names) > 1 else ""
-                title = ", ".join(word for word in (line_title, facet, ax.get_title()) if word)
+            write_once(row, titles)
+            for cell_title, ax in zip(titles, row, strict=True):
+                title = ", ".join(filter(None, (cell_title, ax.get_title())))
                 ax.set_title(title)
                 ax.set_label(title)
         entries, legend_title = legend_entries(figure, {} if kind.each else style, arrangement)
