@@ -120,6 +120,7 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
         "diverged_at_step": run.info.get("diverged_at_step"),
         **flow,
         "max_grad_norm": float(_known(norms).max()) if len(_known(norms)) else None,
+        "overflow_at_timestep": (run.info.get("overflow") or {}).get("timestep"),
         "clipped_fraction": float((scales < 1).mean()) if len(scales) else None,
         "parameters": run.info["parameters"],
         "seconds": run.info.get("seconds"),

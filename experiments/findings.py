@@ -194,12 +194,14 @@ def read_probe(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
         meaning = f"the lag up to which a thousandth is left; the sequence has {length} timesteps"
         readings.append(Reading("horizon", str(reach), meaning))
     theory = run.info.get("theory")
-    if theory and not run.info.get("checkpoint"):
-        readings.insert(1, Reading("gain in theory", _number(theory["gain"]), theory["law"]))
+    if theory and theory["gain"] is not None and not run.info.get("checkpoint"):
+        alone = run.config.get("model.num_layers") == 1 and run.info["readout_steps"] == 1
+        meaning = theory["law"] if alone else f"{theory['law']}; of layer 0's Jacobian, not of the gradient"
+        readings.insert(1, Reading("gain in theory", _number(theory["gain"]), meaning))
     readings += _bounds(run)
     exponents = run.table("lyapunov")
-    if len(exponents):
-        largest = float(exponents.loc[exponents["layer"] == 0, "exponent"].max())
+    largest = float(exponents.loc[exponents["layer"] == 0, "exponent"].max()) if len(exponents) else math.nan
+    if not math.isnan(largest):
         meaning = "nats a timestep; below 0 nearby states come together, above 0 they part: chaos"
         readings.append(Reading("largest Lyapunov exponent", _number(largest), meaning))
     readings.append(Reading("parameters", str(outcome["parameters"]), "trained numbers; does not depend on the length"))
@@ -228,7 +230,7 @@ def _bounds(run: Run) -> list[Reading]:
     if len(parameters) and run.config["cell"] == "rnn":
         sigma = parameters.set_index("parameter")["sigma_max"].get("layers.0.weight_hh")
         if sigma is not None and not pd.isna(sigma):
-            meaning = "of the recurrent matrix: no timestep can gain more (Pascanu et al. 2013)"
+            meaning = "of layer 0's recurrent matrix: its Jacobian gains no more a timestep (Pascanu et al. 2013)"
             readings.append(Reading("largest singular value", _number(sigma), meaning))
     return readings
 

@@ -3,13 +3,14 @@
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from experiments.checkpoint import CHECKPOINT, Checkpoint, load
 from experiments.config import CHOICES, Config, Parts, build
@@ -49,7 +50,7 @@ It returns what run.json is to hold besides, `diverged_at_step` above all.
 """
 
 
-def carry_out(config: Config, folder: Path, work: Work) -> Result:
+def carry_out(config: Config, folder: Path, work: Work, *, trained: Mapping[str, Tensor] | None = None) -> Result:
     """Do the work of one run in its folder, and record how it ended; unless it is settled, or another process does it.
 
     A run that was cut off goes on from its checkpoint, where it has one. One that raises is recorded as failed, with
@@ -59,6 +60,7 @@ def carry_out(config: Config, folder: Path, work: Work) -> Result:
         config: of the run.
         folder: where its files go.
         work: to do.
+        trained: parameters that the network is given in place of those it was drawn with.
 
     Raises:
         UsageError: the configuration cannot be built, or the folder not be written.
@@ -73,12 +75,14 @@ def carry_out(config: Config, folder: Path, work: Work) -> Result:
         with lock(folder) as free:
             if not free:
                 return Result(folder, "running", None, 0.0, skipped=True)
-            return _settled(folder) or _make(config, folder, parts, work)
+            if trained is not None:
+                parts.network.load_state_dict(trained)
+            return _settled(folder) or _make(config, folder, parts, work, trained=trained is not None)
     except OSError as error:
         return Result(folder, "failed", in_a_line(error), 0.0, skipped=False)
 
 
-def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:
+def _make(config: Config, folder: Path, parts: Parts, work: Work, *, trained: bool) -> Result:
     """The same, once the folder is locked and what is in it known to be unfinished."""
     saved = load(folder, code_of(config))
     record: dict[str, Any] = {
@@ -87,7 +91,6 @@ def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:
         "threads": config.threads,
         "parameters": sum(parameter.numel() for parameter in parts.network.parameters()),
         "timesteps": parts.task.timesteps,
-        "theory": _theory(config, parts),
         "readout_steps": parts.task.readout_steps or parts.task.timesteps,
         "pid": os.getpid(),
         "started": _now(),
@@ -102,12 +105,13 @@ def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:
         empty(folder)
         (folder / ".hydra").mkdir()
         write_whole(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config.model_dump())))
-    write_json(folder / "run.json", record)
 
     began = time.monotonic() - (saved.seconds if saved else 0.0)
     status: Status = "interrupted"
     error = None
     try:
+        record["theory"] = _theory(config, parts, trained=trained)
+        write_json(folder / "run.json", record)
         mirror = EventFile(folder, saved.step if saved else 0) if config.record.tensorboard else None
         devices = [torch.device(config.device)] if config.device.startswith("cuda") else []
         with RunFolder(folder, mirror, saved.sizes if saved else {}) as files, torch.random.fork_rng(devices):
@@ -131,12 +135,12 @@ def _make(config: Config, folder: Path, parts: Parts, work: Work) -> Result:
     return Result(folder, status, error, seconds, skipped=False)
 
 
-def _theory(config: Config, parts: Parts) -> dict[str, Any] | None:
-    """The gain of the first layer at its initialisation, where a closed form says it, for the inputs of the task."""
+def _theory(config: Config, parts: Parts, *, trained: bool) -> dict[str, Any] | None:
+    """What theory says of the network, for the inputs of the task; None where no closed form applies."""
     inputs = parts.task.draw(config.batch_size, generator_of(config.seed, "theory")).inputs
     like = next(parts.network.parameters())
-    prediction = predict(config, parts.network.cells[0], inputs.to(like.device, like.dtype))
-    return None if prediction is None else prediction._asdict()
+    theory = predict(config, parts.network.cells, inputs.to(like.device, like.dtype), trained=trained)
+    return None if theory is None else theory._asdict()
 
 
 def _settled(folder: Path) -> Result | None:

@@ -14,11 +14,13 @@ from experiments.clipping import total_norm
 from experiments.config import Config, Parts, from_saved
 from experiments.errors import UsageError
 from experiments.lifecycle import Result, carry_out
+from experiments.overflow import Overflow, find_overflow, mark_overflow
 from experiments.results import RunFolder
 from experiments.run import NETWORK, measures_of, windows_of
 from experiments.seeding import generator_of
+from experiments.tasks.task import Batch
 from models.jacobian import Spectrum, analyze, backward_step_jacobians, unroll_states
-from models.network import cut
+from models.network import Window, cut
 
 
 def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
@@ -37,14 +39,16 @@ def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
     trained = None if checkpoint is None else _load(checkpoint)
 
     def work(parts: Parts, files: RunFolder, _: Checkpoint | None) -> dict[str, Any]:
-        if trained is not None:
-            parts.network.load_state_dict(trained)
         parts.network.double()
-        inputs = _probe_gradients(config, parts, files)
+        inputs, overflow = _probe_gradients(config, parts, files)
         _probe_jacobians(config, parts, files, inputs[:, : config.probe.samples])
-        return {"kind": "probe", "checkpoint": None if checkpoint is None else checkpoint.name}
+        return {
+            "kind": "probe",
+            "checkpoint": None if checkpoint is None else checkpoint.name,
+            "overflow": overflow and overflow._asdict(),
+        }
 
-    return carry_out(config, probe_folder(config, trained=checkpoint is not None), work)
+    return carry_out(config, probe_folder(config, trained=checkpoint is not None), work, trained=trained)
 
 
 def probe_folder(config: Config, *, trained: bool = False) -> Path:
@@ -71,27 +75,44 @@ def _load(run: Path) -> dict[str, Tensor]:
     return state
 
 
-def _probe_gradients(config: Config, parts: Parts, files: RunFolder) -> Float[Tensor, "time batch input"]:
-    """Loss and gradient of some batches, without an update; the measures of the first. Returns what that one reads."""
+def _probe_gradients(
+    config: Config, parts: Parts, files: RunFolder
+) -> tuple[Float[Tensor, "time batch input"], Overflow | None]:
+    """Loss and gradient of some batches, without an update; the measures of the first.
+
+    Returns:
+        What the first batch reads, and where the gradient of the first that did so left float64's range.
+    """
     network, task = parts.network, parts.task
     generator = generator_of(config.seed, "training")
     metrics = files.table("metrics")
-    first = None
+    first, overflow = None, None
     for number in range(1, config.probe.batches + 1):
         batch = task.draw(config.batch_size, generator).to(torch.device(config.device), torch.float64)
-        network.zero_grad()
-        outputs, trace = network.unroll(batch.inputs, windows_of(config, task))
-        loss = task.losses(outputs, batch.targets).mean()
-        torch.autograd.backward(loss)
-        norm = total_norm([parameter.grad for parameter in network.parameters() if parameter.grad is not None])
-        metrics.append([(number, loss.item(), norm, None, None, None)])
+        loss, norm, trace = _backpropagate(config, parts, batch)
+        if math.isfinite(loss) and not math.isfinite(norm) and (found := find_overflow(network, task, batch)):
+            overflow = overflow or found
+            _, _, trace = _backpropagate(config, parts, batch)
+            norm, trace = math.inf, mark_overflow(network.parameters(), trace)
+        metrics.append([(number, loss, norm, None, None, None)])
         if first is None:
             first = batch.inputs
             for measure, table in measures_of(config, files).items():
                 table.append(measure.before_update(number, network, trace))
                 table.append(measure.after_update(number, network))
     assert first is not None
-    return first
+    return first, overflow
+
+
+def _backpropagate(config: Config, parts: Parts, batch: Batch) -> tuple[float, float, list[Window]]:
+    """The loss, the norm of the whole gradient, and the windows."""
+    network, task = parts.network, parts.task
+    network.zero_grad()
+    outputs, trace = network.unroll(batch.inputs, windows_of(config, task))
+    loss = task.losses(outputs, batch.targets).mean()
+    torch.autograd.backward(loss)
+    norm = total_norm([parameter.grad for parameter in network.parameters() if parameter.grad is not None])
+    return loss.item(), norm, trace
 
 
 def _probe_jacobians(config: Config, parts: Parts, files: RunFolder, inputs: Float[Tensor, "time batch input"]) -> None:
@@ -104,15 +125,20 @@ def _probe_jacobians(config: Config, parts: Parts, files: RunFolder, inputs: Flo
         jacobians = backward_step_jacobians(cell, inputs, states)
         spectra, exponents = analyze(jacobians, lags, transient=length // 10)
         jacobian.append((layer, length - spectrum.lag, *_spectrum_row(spectrum)) for spectrum in spectra)
-        means = exponents.mean(dim=0).tolist()
-        lyapunov.append((layer, index, exponent) for index, exponent in enumerate(means, start=1))
+        means = exponents.mean(dim=0).tolist()  # -inf where the direction collapsed in any sample
+        lyapunov.append((layer, index, _known(exponent)) for index, exponent in enumerate(means, start=1))
         inputs = states[1:, :, : cell.hidden_size]
 
 
-def _spectrum_row(spectrum: Spectrum) -> tuple[int | float, ...]:
+def _spectrum_row(spectrum: Spectrum) -> tuple[int | float | None, ...]:
     """lag and the columns behind it; the mean of squares as a number, which may overflow, and as a logarithm."""
     ln10 = math.log(10)
     batch = len(spectrum.log_mean_squared)
     mean_squared = torch.logsumexp(spectrum.log_mean_squared, dim=0) - math.log(batch)
     means = [log.mean().item() / ln10 for log in (spectrum.log_max, spectrum.log_mean, spectrum.log_min)]
-    return spectrum.lag, *means, mean_squared.exp().item(), mean_squared.item() / ln10
+    return spectrum.lag, *map(_known, [*means, mean_squared.exp().item(), mean_squared.item() / ln10])
+
+
+def _known(value: float) -> float | None:
+    """None, an empty field, for what cannot be had because a state is nan."""
+    return None if math.isnan(value) else value

@@ -17,7 +17,7 @@ from experiments.measures.parameters import Parameters
 from experiments.results import RunFolder, Table, write_whole
 from experiments.seeding import generator_of
 from experiments.tasks.task import Task
-from experiments.training import Step, evaluate, is_due, train
+from experiments.training import Divergence, Step, evaluate, is_due, train
 
 MEASURES: dict[str, type[Measure]] = {
     "gradients": Gradients,
@@ -37,12 +37,14 @@ def run(config: Config) -> Result:
     def work(parts: Parts, files: RunFolder, saved: Checkpoint | None) -> dict[str, Any]:
         diverged = _train(config, parts, files, saved)
         save_network(parts.network, files.path / NETWORK)
-        return {"diverged_at_step": diverged}
+        if diverged is None:
+            return {"diverged_at_step": None}
+        return {"diverged_at_step": diverged.step, "overflow": diverged.overflow and diverged.overflow._asdict()}
 
     return carry_out(config, config.run_folder, work)
 
 
-def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | None) -> int | None:
+def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | None) -> Divergence | None:
     network, task = parts.network, parts.task
     optimizer = parts.make_optimizer(network.parameters())
     generator = generator_of(config.seed, "training")

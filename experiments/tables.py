@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.analysis import outcomes
+from experiments.gradient_law import LAWS
 from experiments.reading import read_tables
 from experiments.study import Run
 
@@ -41,11 +42,10 @@ class Tables:
         return self._read[name, ends]
 
     def _beside(self, name: str) -> dict[str, list[Any]]:
-        """What goes with the measured: where the loss is and theory's law with gradients, how it trained with steps."""
+        """What goes with the measured: where the loss is and the gradient's law with gradients, clipping with steps."""
         losses = {"readout_steps": [run.info["readout_steps"] for run in self.runs]}
         if name == "gradients":
-            laws = [run.info.get("theory") or {} for run in self.runs]
-            return losses | {f"theory_{key}": [law.get(key) for law in laws] for key in ("state", "gain", "bound")}
+            return losses | {f"theory_{key}": [of(run) for run in self.runs] for key, of in LAWS.items()}
         if name == "contributions":
             return losses
         if name == "metrics":

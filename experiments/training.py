@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from experiments.clipping import total_norm
 from experiments.measures.measure import Measure
+from experiments.overflow import Overflow, find_overflow, mark_overflow
 from experiments.results import Table
 from experiments.tasks.task import Batch, Task
 from models.network import DetachedState, RecurrentNetwork, Window
@@ -25,6 +26,18 @@ class Step(NamedTuple):
     loss: float
     grad_norm: float
     finite: bool
+
+
+class Divergence(NamedTuple):
+    """How a training ended early.
+
+    Attributes:
+        step: The step whose loss or gradient was not finite.
+        overflow: Where its gradient left the range of the dtype; None where that is not what happened.
+    """
+
+    step: int
+    overflow: Overflow | None
 
 
 class Evaluation(NamedTuple):
@@ -61,11 +74,12 @@ def train(
     metrics: Table,
     measures: Mapping[Measure, Table],
     after_step: Callable[[Step], None],
-) -> int | None:
+) -> Divergence | None:
     """Train on fresh batches; the step at which loss or gradient stopped being finite, else None.
 
     A recorded step is unrolled in windows, whose gradients the measures see before anything touches them. A step that
-    is not finite is recorded whatever its number, its update is not made, and it is the last.
+    is not finite is recorded whatever its number, its update is not made, and it is the last. A gradient beyond the
+    range of the dtype is recorded as inf, also where backpropagation went on to nan; a nan of another cause is nan.
 
     Args:
         steps: how many updates to make.
@@ -87,9 +101,13 @@ def train(
         gradients = _gradients(parameters)
         norm = total_norm(gradients)
         finite = math.isfinite(norm) and math.isfinite(loss)
-        if measures and not finite and not recorded:
-            recorded = True
-            _, trace = _backpropagate(network, task, optimizer, batch, windows)
+        overflow = None
+        if not finite:
+            overflow = find_overflow(network, task, batch) if math.isfinite(loss) else None
+            recorded = bool(measures)
+            _, trace = _backpropagate(network, task, optimizer, batch, windows if recorded else None)
+            if overflow is not None:
+                norm, trace = math.inf, mark_overflow(parameters.values(), trace)
 
         if recorded:
             for measure, table in measures.items():
@@ -107,7 +125,7 @@ def train(
 
         after_step(Step(number, loss, norm, finite))
         if not finite:
-            return number
+            return Divergence(number, overflow)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import cast
 
@@ -40,6 +41,7 @@ class Window:
         input: (batch, input), what the layer read at `last`.
         h_before: (batch, hidden), the hidden state that met it, h_{last-1}.
         weights: this window's own aliases of the layer's parameters, by name in the network.
+        overflowed: whether a nan in a gradient stands for a value beyond the range of the dtype: it is inf then.
     """
 
     layer: int
@@ -50,6 +52,7 @@ class Window:
     input: Tensor
     h_before: Tensor
     weights: dict[str, Tensor]
+    overflowed: bool = False
 
     def state_gradient(self, name: str) -> Float[Tensor, "batch hidden"]:
         """The total derivative dL/ds at the window's last timestep, once the loss was backpropagated.
@@ -67,7 +70,7 @@ class Window:
             raise DetachedState(
                 f"layer {self.layer}, state {name}, timestep {self.last}: the loss does not depend on it"
             )
-        return torch.stack(parts).sum(dim=0)
+        return self._without_nan(torch.stack(parts).sum(dim=0))
 
     def weight_gradient(self, name: str) -> Tensor:
         """This window's part of dL/dW, summed over its timesteps: Pascanu et al.'s temporal components (2013, eq. 4).
@@ -78,7 +81,12 @@ class Window:
         part = self.weights[name].grad
         if part is None:
             raise DetachedState(f"{name}, timesteps {self.first} to {self.last}: the loss does not depend on it")
-        return part
+        return self._without_nan(part)
+
+    def _without_nan(self, gradient: Tensor) -> Tensor:
+        if not self.overflowed:
+            return gradient
+        return gradient.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
 
 
 class RecurrentNetwork(nn.Module):
@@ -122,6 +130,27 @@ class RecurrentNetwork(nn.Module):
         """The outputs of the timesteps that are read out."""
         for cell in self.cells:
             x, _ = cell(x, cell.initial_state(x.shape[1]))
+        return self._read_out([x])
+
+    def watch(
+        self, x: Float[Tensor, "time batch input"], seen: Callable[[int, int, str, Tensor], None]
+    ) -> Float[Tensor, "steps batch output"]:
+        """`forward` by the cells' `step`, which lets backpropagation show every state's gradient without keeping it.
+
+        Args:
+            x: What is read.
+            seen: Called by backpropagation with timestep (from 1), layer (from 0), the state's name, and the total
+                derivative dL/ds, later timesteps first.
+        """
+        for layer, cell in enumerate(self.cells):
+            state, hidden = cell.initial_state(x.shape[1]), []
+            for timestep, x_t in enumerate(x, start=1):
+                state = cell.step(x_t, state)
+                for name, tensor in zip(cell.state_names, state, strict=True):
+                    if tensor.requires_grad:
+                        tensor.register_hook(partial(seen, timestep, layer, name))  # type: ignore[no-untyped-call]
+                hidden.append(state[0])
+            x = torch.stack(hidden)
         return self._read_out([x])
 
     def unroll(

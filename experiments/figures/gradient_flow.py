@@ -1,33 +1,34 @@
 """The gradient of the loss with respect to the state, by how far back in time: does it reach step 1?"""
 
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from experiments.blanks import Blank
 from experiments.captions import say, say_if_losses_mix
+from experiments.gradient_law import with_law
 from experiments.marks import at_recorded_step, draw_line, explain, lines_of, mark_extremes
 from experiments.style import Colours, is_crowded
 
 TABLES = ("gradients",)
 
 LAWS = {
-    "theory_gain": (":", "Dotted lines: the gain that theory gives this initialisation, from the norm at lag 0."),
-    "theory_bound": (
+    "predicted": ("_theory_gain", ":", "Dotted lines: what theory gives for this initialisation, from lag 0 on."),
+    "bound": (
+        "_theory_bound",
         "-.",
-        "Dash-dotted lines: growth by the recurrent matrix's largest singular value, the most that a timestep can add.",
+        "Dash-dotted lines: an upper bound by the largest singular values of the weights.",
     ),
 }
-"""What theory says of an untrained network, how it is drawn, and what the caption says of it."""
+"""The columns that theory gives, how their lines are called and drawn, and what the caption says of them."""
 
 
 def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Layer 0, which reads the input."""
-    frame = data["gradients"]
-    return {"gradients": frame[frame["layer"] == 0]}
+    """Layer 0, which reads the input, with what theory says of it."""
+    return {"gradients": with_law(data["gradients"])}
 
 
 def draw(
@@ -53,7 +54,7 @@ def draw(
                 draw_line(ax, line, "lag", "grad_norm", label=label, colour=colour, marker=marker, **look)
                 mark_extremes(ax, line, "lag", "grad_norm", colour)
                 if which == "min":
-                    _draw_theory(ax, line[line["theory_state"] == state], colour)
+                    _draw_theory(ax, line, colour)
     if (frame["state"] == "c").any():
         sentence = (
             f"Dashed{'' if is_crowded() else ', hollow'}: the cell state c of an LSTM; solid: the hidden state h."
@@ -64,19 +65,15 @@ def draw(
 
 
 def _draw_theory(ax: Axes, line: pd.DataFrame, colour: str) -> None:
-    """What theory says, from the norm at lag 0 on, as far as it stays near what was measured: that sets the axis."""
-    start = line.loc[line["lag"] == 0, "grad_norm"].median()
-    measured = line["grad_norm"][(line["grad_norm"] > 0) & np.isfinite(line["grad_norm"])]
-    lags = np.sort(line["lag"].unique())
-    for column, (dashes, sentence) in LAWS.items():
-        if line[column].notna().any() and len(measured):
-            with np.errstate(over="ignore"):
-                norms = start * float(line[column].astype(float).median()) ** lags.astype(float)
-            norms[(norms < measured.min() / 10) | (norms > measured.max() * 10)] = np.nan
-            (law,) = ax.plot(lags, norms, color=colour, linestyle=dashes, linewidth=1, label=f"_{column}")
-            say(law, sentence)
-            if np.isnan(norms).any():
-                say(law, "A line of theory ends where it is ten times outside of what was measured.")
+    """The norms that theory gives the initialisation, dotted, and their bound, dash-dotted: medians, as the measured.
+
+    Neither sets the limits of the axis: a bound may be many orders of magnitude above what it bounds.
+    """
+    for column, (label, dashes, sentence) in LAWS.items():
+        norms = line.groupby("lag")[column].median().dropna()
+        if len(norms):
+            look: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1}
+            say(ax.add_artist(Line2D(norms.index, norms, label=label, transform=ax.transData, **look)), sentence)
 
 
 NOTHING = "gradients.csv has no layer 0"

@@ -13,7 +13,7 @@ class Contributions(Measure):
     """Each window's part of dL/dW, W a parameter that all timesteps share (Pascanu et al. 2013, eq. 3 to 5).
 
     grad_norm is the part's L2 norm; share is its inner product with the whole gradient over the whole's squared norm,
-    so that the shares of one parameter add up to 1. Where the whole gradient is 0 there is no share.
+    so that the shares of one parameter add up to 1. Where the whole gradient is 0 or not finite there is no share.
     """
 
     def before_update(self, step: int, network: RecurrentNetwork, trace: list[Window]) -> Iterable[Row]:
@@ -27,6 +27,6 @@ class Contributions(Measure):
             norms = torch.linalg.vector_norm(gradients, dim=1).tolist()
             # Dividing by the norm twice, not by its square, which may underflow.
             size = torch.linalg.vector_norm(whole)
-            shares = (gradients / size @ (whole / size)).tolist() if size > 0 else [None] * len(parts)
+            shares = (gradients / size @ (whole / size)).tolist() if 0 < size < torch.inf else [None] * len(parts)
             for window, norm, share in zip(parts, norms, shares, strict=True):
                 yield step, name, window.first, window.last, norm, share

@@ -62,8 +62,7 @@ def gradients(norm, *, steps=(1,), states=("h",), lags=range(6), **columns):
         for state in states
         for lag in lags
     ]
-    known = {"line": "A", "run_id": "a", "readout_steps": 1, "theory_state": "h"}
-    known |= {"theory_gain": np.nan, "theory_bound": np.nan}
+    known = {"line": "A", "run_id": "a", "readout_steps": 1, "predicted": np.nan, "bound": np.nan}
     return pd.DataFrame(rows).assign(**known | columns)
 
 
@@ -74,19 +73,16 @@ class TestGradientFlow:
             return drawn(gradient_flow.draw, gradients=table, which=which)[1]
 
         assert "otted" not in text()
-        assert "Dotted" in text(theory_gain=0.9)
-        assert "Dash-dotted" not in text(theory_gain=0.9)
-        assert "Dash-dotted" in text(theory_bound=1.1)
-        assert "Dotted" not in text(theory_bound=1.1)
-        assert "otted" not in text(which="max", theory_gain=0.9, theory_bound=1.1)
+        assert "Dotted" in text(predicted=0.9)
+        assert "Dash-dotted" not in text(predicted=0.9)
+        assert "Dash-dotted" in text(bound=1.1)
+        assert "Dotted" not in text(bound=1.1)
+        assert "otted" not in text(which="max", predicted=0.9, bound=1.1)
 
     def test_a_bound_does_not_set_the_axis(self):
-        table = gradients(lambda lag: 0.9**lag, theory_bound=1e12)
-        ax, text = drawn(gradient_flow.draw, gradients=table, which="min")
+        ax, text = drawn(gradient_flow.draw, gradients=gradients(lambda lag: 0.9**lag, bound=1e12), which="min")
         assert ax.get_ylim()[1] < 20
-        assert "A line of theory ends" in text
-        _, text = drawn(gradient_flow.draw, gradients=table.assign(theory_bound=0.95), which="min")
-        assert "A line of theory ends" not in text
+        assert "Dash-dotted" in text
 
     def test_the_cell_state_is_explained_where_there_is_one(self):
         assert "cell state" not in drawn(gradient_flow.draw, gradients=gradients(lambda lag: 1), which="min")[1]

@@ -109,3 +109,38 @@ def test_findings_say_how_far_the_gradient_reaches_and_whether_it_learned(tmp_pa
     assert copying.startswith("a loss at many timesteps, each with a gradient of its own")
     diverged = said(*linear, "init.gain=1.6")
     assert diverged == "diverged at step 1: loss inf, gradient norm inf"
+
+
+@pytest.mark.parametrize(
+    ("gain", "hidden", "length", "largest"),
+    [
+        (1.414, 64, 60, -0.136),
+        (1.65, 64, 60, 0.010),
+        (1.7, 64, 60, 0.080),
+        (1.75, 64, 60, 0.109),
+        (1.6, 32, 200, -0.206),
+    ],
+)
+def test_exponents_of_relu_networks_are_the_published_corrections(tmp_path, gain, hidden, length, largest):
+    """The tolerance is what another start of the product, or the product forwards, makes of so few timesteps."""
+    options = ["cell.nonlinearity=relu", "init=gaussian", f"init.gain={gain}", f"task.length={length}", "record=none"]
+    options += [f"model.hidden_size={hidden}", "probe.batches=1", f"results_dir={tmp_path}"]
+    exponents = pd.read_csv(probe(compose(options)).folder / "lyapunov.csv")["exponent"]
+    assert exponents[0] == pytest.approx(largest, abs=0.015)
+    assert not exponents.isna().any()
+    assert exponents.is_monotonic_decreasing
+    assert np.isneginf(exponents).sum() > hidden / 2  # at each timestep about half of the units are off
+    assert exponents[np.isfinite(exponents)].min() > -2  # and no rounding error is among the others
+
+
+def test_what_a_probe_cannot_know_is_empty(tmp_path):
+    """Relu states that grow beyond float64: no Jacobian is known there, and none before it."""
+    options = ["cell.nonlinearity=relu", "init=gaussian", "init.gain=1e9", "task.length=60", f"results_dir={tmp_path}"]
+    result = probe(compose([*SMALL, *options]))
+    assert result.status == "completed", result.error
+    lyapunov = (result.folder / "lyapunov.csv").read_text().splitlines()
+    assert lyapunov[1:] == [f"0,{index}," for index in range(1, 13)]
+    assert all(line.endswith(",,,,,") for line in (result.folder / "jacobian.csv").read_text().splitlines()[2:])
+    (found,) = read_runs(tmp_path / "default")
+    (row,) = summarize(tmp_path / "default")[0].to_dict("records")
+    assert "largest Lyapunov exponent" not in [reading.name for reading in read_probe(found, row)]

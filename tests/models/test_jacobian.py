@@ -1,3 +1,6 @@
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import torch
@@ -114,3 +117,89 @@ def test_a_singular_jacobian_has_a_smallest_singular_value_of_zero():
     assert spectrum.log_max.item() == pytest.approx(np.log(3))
     assert spectrum.log_min.item() == -np.inf
     assert spectrum.log_mean_squared.exp().item() == pytest.approx(4.5)
+
+
+def exact_growth(transposed):
+    """ln |R_ii| of the QR of a product of rational matrices, in exact arithmetic: -inf is a true zero."""
+    size = len(transposed[0])
+    columns = [[Fraction(i == j) for i in range(size)] for j in range(size)]
+    for matrix in transposed:
+        columns = [[sum(a * b for a, b in zip(row, column, strict=True)) for row in matrix] for column in columns]
+    before, logs = [], []
+    for column in columns:
+        for other in before:
+            share = sum(a * b for a, b in zip(column, other, strict=True)) / sum(b * b for b in other)
+            column = [a - share * b for a, b in zip(column, other, strict=True)]
+        square = sum(a * a for a in column)
+        logs.append(math.log(square) / 2 if square else -math.inf)
+        before += [column] if square else []
+    return logs
+
+
+def relu_cell(hidden, gain):
+    cell = RNN(1, hidden, nonlinearity="relu").double()
+    with torch.no_grad():
+        gaussian(cell, gain)
+    return cell
+
+
+def test_exponents_of_a_relu_network_are_those_of_exact_arithmetic():
+    """Without a transient: each sample's own, sorted; a direction that its units let fall is -inf."""
+    cell, length = relu_cell(5, 1.6), 9
+    x = torch.randn(length, 4, 1, dtype=torch.float64)
+    states = unroll_states(cell, x)
+    _, exponents = analyze(backward_step_jacobians(cell, x, states), {length}, 0)
+    weight = [[Fraction(w) for w in row] for row in cell.weight_hh.tolist()]
+    finite = 0
+    for sample in range(4):
+        steps = [
+            [[weight[j][i] * bool(states[t, sample, j] > 0) for j in range(5)] for i in range(5)]  # (D W)^T
+            for t in range(length, 0, -1)
+        ]
+        expected = sorted((log / length for log in exact_growth(steps)), reverse=True)
+        finite += sum(map(math.isfinite, expected))
+        np.testing.assert_allclose(exponents[sample], expected, rtol=1e-9)
+    assert 0 < finite < 20
+
+
+def test_a_direction_that_collapses_takes_nothing_from_the_others():
+    """Units 0 and 1 are off at the last timestep, and on before: what is left goes on as if they were not there."""
+    turn = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64))[0]
+    last = torch.diag(torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64)) @ turn * 2
+    product = JacobianProduct(1, 4)
+    for jacobian in (last, *[turn * 2] * 9):
+        product.multiply(jacobian[None])
+    np.testing.assert_allclose(product.exponents()[0], [math.log(2)] * 2 + [-math.inf] * 2, rtol=1e-12)
+    product.begin_exponents()
+    product.multiply(turn[None] * 3)
+    np.testing.assert_allclose(product.exponents()[0], [math.log(3)] * 2 + [-math.inf] * 2, rtol=1e-12)  # no nan
+    spectrum = product.spectrum()
+    assert spectrum.log_max.item() == pytest.approx(10 * math.log(2) + math.log(3), rel=1e-12)
+    assert spectrum.log_min.item() == spectrum.log_mean.item() == -math.inf
+
+
+def test_a_nilpotent_recurrence_ends_at_zero():
+    """A shift register forgets after as many timesteps as it has places."""
+    shift = torch.diag(torch.ones(3, dtype=torch.float64), 1)[None]
+    product = JacobianProduct(1, 4)
+    maxima = []
+    for _ in range(4):
+        product.multiply(shift)
+        maxima.append(product.spectrum().log_max.item())
+    assert maxima == pytest.approx([0, 0, 0, -math.inf])
+    assert product.exponents().tolist() == [[-math.inf] * 4]
+
+
+def test_a_sample_that_left_the_range_is_unknown_and_spoils_no_other():
+    cell = relu_cell(3, 1.0)
+    with torch.no_grad():
+        cell.weight_hh.copy_(torch.eye(3) * 2.0)
+        cell.weight_hh[0, 1] = -2.0
+        cell.weight_ih.fill_(1.0)
+    x = torch.ones(30, 2, 1, dtype=torch.float64)
+    x[0, 1] = 1e308  # the states are infinite soon, and inf - inf then
+    (spectrum,), exponents = spectra_of(cell, x, {30}, transient=3)
+    assert exponents[0].isnan().sum() == 0
+    assert exponents[1].isnan().all()
+    for log in (spectrum.log_max, spectrum.log_mean, spectrum.log_min, spectrum.log_mean_squared):
+        assert log.isnan().tolist() == [False, True]

@@ -1,14 +1,18 @@
 """Rows 4, 5 and 16: wide random tanh networks."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
 from scipy.optimize import brentq
+from scipy.special import erf
 
-from experiments.theory import mean_field_chi
+from experiments.config import build, compose
+from experiments.seeding import generator_of
+from experiments.theory import TANH, Nonlinearity, mean_field_chi, predict
 from models.initialization import gaussian
 from models.jacobian import analyze, backward_step_jacobians, unroll_states
 from models.rnn import RNN
@@ -26,18 +30,98 @@ def test_the_critical_gain_is_the_published_one(variance, critical):
     assert brentq(lambda gain: mean_field_chi(gain, variance) - 1, 0.5, 3) == pytest.approx(critical, abs=1e-4)
 
 
-def test_without_input_the_critical_gain_is_one():
-    assert mean_field_chi(0.999, 0.0) == pytest.approx(0.999**2, rel=1e-3)
+LOGISTIC = Nonlinearity(lambda a: (1 + np.tanh(a / 2)) / 2, lambda a: (1 - np.tanh(a / 2) ** 2) / 4)
+ERF = Nonlinearity(erf, lambda a: 2 / math.sqrt(math.pi) * np.exp(-a * a))
+RELU = Nonlinearity(lambda a: np.maximum(a, 0.0), lambda a: np.heaviside(a, 0.0))
 
 
-def fixed_point_chi(gain, variance):
-    """Another way to the same number: adaptive quadrature and a root finder."""
+def fixed_point_chi(gain, variance, nonlinearity=TANH):
+    """Another way to the same number: adaptive quadrature over the preactivation, and a root finder."""
 
-    def mean(function, q):
-        return quad(lambda z: function(math.sqrt(q) * z) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi), -9, 9)[0]
+    def mean_square(function, q):
+        def density(a):
+            return function(a) ** 2 * math.exp(-a * a / (2 * q)) / math.sqrt(2 * math.pi * q)
 
-    q = brentq(lambda q: gain**2 * mean(lambda a: math.tanh(a) ** 2, q) + variance - q, 1e-9, 10)
-    return gain**2 * mean(lambda a: math.cosh(a) ** -4, q)
+        ends = [-10 * math.sqrt(q), *(p for p in (-20, -5, 0, 5, 20) if abs(p) < 10 * math.sqrt(q)), 10 * math.sqrt(q)]
+        return sum(quad(density, *piece, epsabs=1e-13, epsrel=1e-11, limit=200)[0] for piece in pairwise(ends))
+
+    q = brentq(lambda q: gain**2 * mean_square(nonlinearity.function, q) + variance - q, 1e-9, 1e6, rtol=1e-13)
+    return gain**2 * mean_square(nonlinearity.slope, q)
+
+
+@pytest.mark.parametrize("nonlinearity", [TANH, LOGISTIC, ERF], ids=["tanh", "logistic", "erf"])
+@pytest.mark.parametrize("gain", [0.1, 0.5, 1.0, 1.5, 3.0, 10.0, 30.0])
+def test_chi_of_sigmoid_shaped_nonlinearities_is_right_to_a_millionth(gain, nonlinearity):
+    for variance in (0.01, 0.1, 1.0):
+        expected = fixed_point_chi(gain, variance, nonlinearity)
+        assert mean_field_chi(gain, variance, nonlinearity) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("gain", "root"), [(3, 1.35750), (5, 1.70082), (10, 2.35408), (30, 4.02160)])
+def test_chi_at_large_gain_is_the_corrected_one(gain, root):
+    assert math.sqrt(mean_field_chi(gain, 0.1)) == pytest.approx(root, abs=1e-5)
+
+
+@pytest.mark.parametrize("gain", [0.1, 1.0, 2**0.5, 3.0, 30.0])
+def test_half_of_the_relu_units_pass_also_where_their_size_has_no_fixed_point(gain):
+    assert mean_field_chi(gain, 0.1, RELU) == pytest.approx(gain**2 / 2, rel=1e-12)
+
+
+def test_chi_at_the_edges():
+    assert mean_field_chi(0.0, 0.1) == 0
+    assert mean_field_chi(1.0, 0.0) == pytest.approx(1)
+    assert mean_field_chi(0.999, 0.0) == pytest.approx(0.999**2, rel=1e-9)
+    # Far in saturation q = g^2, and 1 / sqrt(2 pi q) of the units are within the width 4 / 3 of tanh'^2.
+    assert mean_field_chi(1e39, 0.1) == pytest.approx(1e39 * 4 / 3 / math.sqrt(2 * math.pi), rel=1e-6)
+
+
+def theory_of(*options):
+    config = compose([*options, "model.hidden_size=6"])
+    parts = build(config)
+    inputs = parts.task.draw(config.batch_size, generator_of(0, "theory")).inputs
+    return config, parts.network.cells, inputs
+
+
+def test_a_law_is_of_the_start_that_it_is_for():
+    for options in (
+        ["init=identity"],  # of tanh
+        ["init=orthogonal", "cell.nonlinearity=relu"],
+        ["init=gaussian", "cell=gru"],
+        ["init=gaussian", "init.gain=0.5", "cell=lstm"],
+    ):
+        theory = predict(*theory_of(*options))
+        assert theory is None or theory.gain is None, options
+    assert predict(*theory_of("init=gaussian")).gain is not None
+    assert predict(*theory_of("init=gaussian"), trained=True).gain is None
+    assert predict(*theory_of("init=gaussian"), trained=True).bound is not None
+    # A gain of -0.5 is the same as one of 0.5.
+    assert predict(*theory_of("init=orthogonal", "init.gain=-0.5", "cell.nonlinearity=identity")).gain == 0.5
+
+
+def test_a_users_own_start_and_cell_of_the_same_name_get_no_law():
+    config, cells, x = theory_of("init=gaussian")
+    own = config.model_copy(update={"init": {**config.init, "_target_": "mine.gaussian"}})
+    assert predict(own, cells, x).gain is None
+
+    class Steeper(RNN):
+        def step(self, x, state):
+            return (3 * super().step(x, state)[0],)
+
+    assert predict(config, [Steeper(2, 6)], x) is None
+
+
+def test_input_that_gets_louder_has_no_fixed_point():
+    config, cells, x = theory_of("init=gaussian", "init.gain=1.5")
+    assert predict(config, cells, x).gain is not None
+    louder = torch.cat([x[:50], 10 * x[50:]])
+    assert predict(config, cells, louder).gain is None
+
+
+def test_the_forget_gates_alone_are_what_dl_dc_is_multiplied_by():
+    config, cells, x = theory_of("cell=lstm", "init=gaussian", "init.gain=0", "dtype=float64")
+    forget = cells[0].compute_gates(x.double(), torch.zeros(*x.shape[:2], 6, dtype=torch.float64))["forget"]
+    expected = forget[1:].prod(dim=0).square().mean().sqrt().item() ** (1 / 99)
+    assert predict(config, cells, x.double()).gain == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("gain", [0.5, 0.9, 1.0, 1.3, 2.0])
