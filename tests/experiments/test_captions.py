@@ -1,5 +1,6 @@
 """Attempts to make a caption lie: a mark that is not there, a setting that excludes a cause, a mark without a word."""
 
+import re
 from contextlib import suppress
 from functools import cache
 
@@ -427,7 +428,7 @@ def marks_of(figure):
         if np.isfinite(np.asarray(line.get_ydata(), float)).any() and len(np.ravel(line.get_xdata()))
     ]
     styles = {line.get_linestyle() for line in lines if len(np.ravel(line.get_xdata())) > 1}
-    there = {"otted": ":" in styles, "ashed": "--" in styles, "Dash-dotted": "-." in styles}
+    there = {"(?<!-)[Dd]otted": ":" in styles, "[Dd]ashed": "--" in styles, "Dash-dotted": "-." in styles}
     there["Triangles"] = any(
         line.get_marker() in ("v", "^") and line.get_linestyle() == "None" and not line.get_clip_on() for line in lines
     )
@@ -444,12 +445,13 @@ def test_each_mark_is_explained_and_nothing_else(drawn_of, study):
     for name, figure in drawn_of(study).items():
         caption = figure.get_supxlabel().replace("\n", " ")
         entries = {line.get_linestyle() for legend in figure.legends for line in legend.get_lines()}
-        looks = {"otted": ":", "ashed": "--", "Dash-dotted": "-."}
+        looks = {"(?<!-)[Dd]otted": ":", "[Dd]ashed": "--"}
         for word, there in marks_of(figure).items():
-            if word in caption:
+            explained = re.search(word, caption)
+            if explained:
                 assert there, f"{study}, {name}: there is nothing {word}: {caption}"
             if there:
-                assert word in caption or looks.get(word) in entries, f"{study}, {name}: {word} is not explained"
+                assert explained or looks.get(word) in entries, f"{study}, {name}: {word} is not explained"
 
 
 def test_panels_that_would_be_identical_are_drawn_once(drawn_of):
