@@ -42,7 +42,7 @@ reproduce: .venv/installed
 	$(BIN)/bptt reproduce --all --output results/reference/claims --markdown README.md
 	for study in bptt_terms any_length vanishing exploding lstm_memory gates gru; do \
 	  mkdir -p results/reference/$$study && cp results/$$study/summary.csv results/$$study/states.csv results/reference/$$study/; done
-	$(BIN)/bptt plot any_length --figure cost --output results/reference/any_length
+	$(BIN)/bptt plot any_length --figure cost --figure size --output results/reference/any_length
 	$(BIN)/bptt plot gates --figure gate_means --where init=default --output results/reference/gates
 
 format: .venv/installed

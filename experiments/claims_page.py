@@ -52,6 +52,6 @@ def _figure(one: Judged) -> Figure | None:
         return None
     view: dict[str, Any] = dict(one.claim.view)
     try:
-        return Drawing(one.runs, View(**view)).figure(one.claim.figure)
+        return Drawing([run for run in one.runs if one.claim.shows(run)], View(**view)).figure(one.claim.figure)
     except (LeftOut, UsageError):
         return None

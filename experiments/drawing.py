@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from experiments.arrangement import MOST_LINES, Arrangement, Which, arrange, is_number, numeric_keys, rank
+from experiments.blanks import Blank, is_blank, write_instead, write_once
 from experiments.errors import UsageError
 from experiments.figures import Description, describe
 from experiments.labelling import caption_of, legend_entries
@@ -108,13 +109,10 @@ class Drawing:
             raise LeftOut(f"{len(cells)} panels are too many; pick some with --where KEY=VALUE")
         if kind.each:
             tables = self._rows(kind, arrangement, ends=kind.ends)
-        if kind.ends and all("step" in frame and (frame["step"] == 1).all() for frame in tables.values()):
-            kind = replace(kind, panels=kind.panels[:1])  # the last step is the first
         tables = {table: _named(frame, arrangement) for table, frame in tables.items()}
         if kind.norm is not None:
             options["norm"] = kind.norm(tables, **options)
         style = _style(arrangement)
-        figure, panels = _panels(kind, len(cells), len(facets))
         shown_here = [
             {
                 table: frame[(frame[FACET] == facet) & ((frame[LINE] == line) if kind.each else True)]
@@ -122,12 +120,27 @@ class Drawing:
             }
             for line, facet in cells
         ]
-        for draw, row in zip(kind.panels, panels.rows, strict=True):
-            for (line, facet), data, ax in zip(cells, shown_here, row, strict=True):
-                with crowded(crowded=len(names) > MOST_LINES and not kind.each):
-                    draw(data, compare=LINE, colours=style, ax=ax, **options)
-                line_title = arrangement.title_of[line] if line is not None and len(names) > 1 else ""
-                title = ", ".join(word for word in (line_title, facet, ax.get_title()) if word)
+        while True:
+            figure, panels = _panels(kind, len(cells), len(facets))
+            with crowded(crowded=len(names) > MOST_LINES and not kind.each):
+                for draw, row in zip(kind.panels, panels.rows, strict=True):
+                    for data, ax in zip(shown_here, row, strict=True):
+                        try:
+                            draw(data, compare=LINE, colours=style, ax=ax, **options)
+                        except Blank as reason:
+                            write_instead(ax, str(reason))
+            drawn = [draw for draw, row in zip(kind.panels, panels.rows, strict=True) if not all(map(is_blank, row))]
+            if len(drawn) in (0, len(kind.panels)):
+                break
+            kind = replace(kind, panels=drawn)  # the other rows say more than a row of sentences
+        line_titles = [arrangement.title_of[line] if line is not None and len(names) > 1 else "" for line, _ in cells]
+        titles = [
+            ", ".join(filter(None, words)) for words in zip(line_titles, (facet for _, facet in cells), strict=True)
+        ]
+        for row in panels.rows:
+            write_once(row, titles)
+            for cell_title, ax in zip(titles, row, strict=True):
+                title = ", ".join(filter(None, (cell_title, ax.get_title())))
                 ax.set_title(title)
                 ax.set_label(title)
         entries, legend_title = legend_entries(figure, {} if kind.each else style, arrangement)
@@ -140,7 +153,7 @@ class Drawing:
                     self._view.sheet,
                     entries=entries,
                     title=legend_title,
-                    caption=caption_of(kind, arrangement),
+                    caption=caption_of(figure, kind, arrangement),
                 )
         except TooSmall as reason:
             raise LeftOut(str(reason)) from None

@@ -15,6 +15,7 @@ from matplotlib.legend import Legend
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullFormatter
 
 from experiments.arrangement import MOST_LINES, Arrangement, is_seed
+from experiments.captions import sentences
 from experiments.figures import Description
 from experiments.style import Colours, text_width, wrap
 
@@ -190,7 +191,7 @@ def add_legend(figure: Figure, entries: Mapping[str, Artist], title: str, width:
     return legend
 
 
-def caption_of(kind: Description, arrangement: Arrangement) -> str:
+def caption_of(figure: Figure, kind: Description, arrangement: Arrangement) -> str:
     """What was run, what a line stands for, and how to read it."""
     runs = arrangement.runs
     seeds = arrangement.seeds
@@ -202,7 +203,7 @@ def caption_of(kind: Description, arrangement: Arrangement) -> str:
     task = ", ".join(f"{task} T={_enumerate(those)}" for task, those in lengths.items())
     combined = len(arrangement.line_names) > MOST_LINES and len(arrangement.lines) > 1 and not kind.each
     combined_keys = f" A line for each combination of {', '.join(arrangement.lines)}." if combined else ""
-    return f"{studies}: {task}; {spread}.{combined_keys} {kind.reading}"
+    return " ".join([f"{studies}: {task}; {spread}.{combined_keys}", kind.reading, *sentences(figure)])
 
 
 def _enumerate(numbers: Sequence[int]) -> str:

@@ -7,8 +7,13 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import Colormap, Normalize
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
+from experiments.blanks import Blank
+from experiments.captions import say
 from experiments.style import OVERFLOW, UNDERFLOW, Colours, is_crowded
 
 
@@ -35,18 +40,23 @@ def draw_line(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, label: str, colo
     if len(middle) == 1:
         line.setdefault("marker", "o")
     median = middle.where((middle > 0) | (ax.get_yscale() != "log"))
-    ax.plot(median.index, median, color=colour, label=label, **line)
+    (drawn,) = ax.plot(median.index, median, color=colour, label=label, **line)
+    counts = values.count()
+    if x == "step" and counts.min() < counts.max():
+        say(drawn, "Where a run has no value, as after it has ended, the median is over the others.")
     if len(frame) > len(median) and not is_crowded():
         with np.errstate(invalid="ignore"):
             quartiles = values.quantile(np.array([0.25, 0.75])).unstack()
-        ax.fill_between(quartiles.index, quartiles[0.25], quartiles[0.75], color=colour, alpha=0.18, linewidth=0)
+        band = ax.fill_between(quartiles.index, quartiles[0.25], quartiles[0.75], color=colour, alpha=0.18, linewidth=0)
+        say(band, "Bands: from the lower to the upper quartile.")
         for quartile, name in ((0.25, "lower quartile"), (0.75, "upper quartile")):  # the band's numbers, not drawn
             ax.plot(quartiles.index, quartiles[quartile], linestyle="", label=f"_{label.lstrip('_')}, {name}")
 
 
-def explain(ax: Axes, name: str, **look: Any) -> None:
-    """An entry in the legend for a look that several lines or cells share."""
-    ax.plot([], [], **{"color": "0.35", "label": name, **look})
+def explain(ax: Axes, name: str, sentence: str = "", **look: Any) -> Line2D:
+    """An entry in the legend for a look that several lines or cells share, and its sentence in the caption."""
+    (entry,) = ax.plot([], [], **{"color": "0.35", "label": name, **look})
+    return say(entry, sentence) if sentence else entry
 
 
 def spread_axis(ax: Axes, places: "pd.Series[float]") -> None:
@@ -59,11 +69,15 @@ def mark_extremes(ax: Axes, frame: pd.DataFrame, x: str, y: str, colour: str) ->
     """What an axis cannot hold: zeros on a log axis (underflow) as triangles at its foot, infinities at its head."""
     low = (frame[y] == -np.inf) | ((frame[y] == 0) & (ax.get_yscale() == "log"))
     high = ~np.isfinite(frame[y]) & ~low
-    for extreme, marker, height in ((low, "v", 0.02), (high, "^", 0.98)):
+    for extreme, marker, height, sentence in (
+        (low, "v", 0.02, "Triangles at the bottom: 0, which a logarithm cannot show."),
+        (high, "^", 0.98, "Triangles at the top: not finite."),
+    ):
         if extreme.any():
             places = frame.loc[extreme, x].unique()
             at_height: dict[str, Any] = {"transform": ax.get_xaxis_transform(), "clip_on": False}
-            ax.plot(places, [height] * len(places), linestyle="", marker=marker, color=colour, **at_height)
+            (mark,) = ax.plot(places, [height] * len(places), linestyle="", marker=marker, color=colour, **at_height)
+            say(mark, sentence)
 
 
 def draw_map(
@@ -75,18 +89,23 @@ def draw_map(
     cmap: str | Colormap,
     norm: Normalize,
     label: str,
-) -> None:
+    missing: str = "nothing was recorded there",
+) -> QuadMesh:
     """Coloured cells. The scale's colour is for finite values only.
 
     Args:
         ax: where.
-        grid: the values, a row for each y and a column for each x. What is missing stays white, -inf (the logarithm of
-            an underflow) is grey, inf is pink; both get a word in the legend.
+        grid: the values, a row for each y and a column for each x. What is missing is hatched, -inf (the logarithm of
+            an underflow) is grey, inf is pink; each gets a word in the legend.
         x_edges: of the cells, one more than there are columns.
         y_edges: of the cells, one more than there are rows.
         cmap: the scale.
         norm: from values to the scale.
         label: what the colour is.
+        missing: why a cell may have no value.
+
+    Returns:
+        The cells that have the scale's colour.
     """
     values = grid.to_numpy(float)
     known = ~grid.isna().to_numpy()
@@ -99,10 +118,15 @@ def draw_map(
             cells = np.ma.masked_array(np.zeros_like(values), ~here)
             ax.pcolormesh(x_edges, y_edges, cells, cmap=one, rasterized=True, label=f"_{name}")
             explain(ax, name, color=colour, linestyle="", marker="s")
+    if not known.all():
+        look: dict[str, Any] = {"hatch": "////", "edgecolor": "0.75", "facecolor": "none", "linewidth": 0, "zorder": 0}
+        ground = ax.add_patch(Rectangle((0, 0), 1, 1, transform=ax.transAxes, label="_no value", **look))
+        say(ground, f"Hatched: {missing}.")
     finite = np.ma.masked_array(values, ~(np.isfinite(values) & known))
-    ax.pcolormesh(x_edges, y_edges, finite, cmap=cmap, norm=norm, rasterized=True, label=label)
+    mesh = ax.pcolormesh(x_edges, y_edges, finite, cmap=cmap, norm=norm, rasterized=True, label=label)
     ax.grid(visible=False)
     ax.locator_params(integer=True)
+    return mesh
 
 
 def edges(centres: np.ndarray) -> np.ndarray:
@@ -121,8 +145,19 @@ def step_edges(steps: "pd.Index[int]") -> np.ndarray:
 
 
 def at_recorded_step(frame: pd.DataFrame, which: Literal["min", "max"]) -> pd.DataFrame:
-    """The rows of each run's own first (min) or last (max) recorded step."""
-    return frame[frame["step"] == frame.groupby("run_id")["step"].transform(which)]
+    """The rows of each run's own first (min) or last (max) recorded step; where that is one step, it is the first.
+
+    Raises:
+        Blank: No run has a later step than its first.
+    """
+    steps = frame.groupby("run_id", observed=True)["step"]
+    first = steps.transform("min")
+    if which == "min":
+        return frame[frame["step"] == first]
+    rows = frame[(frame["step"] == steps.transform("max")) & (frame["step"] > first)]
+    if rows.empty:
+        raise Blank("recorded at one step only")
+    return rows
 
 
 def bin_width(metrics: pd.DataFrame) -> int:

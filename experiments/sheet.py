@@ -19,6 +19,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from experiments.arrangement import MOST_LINES
+from experiments.blanks import is_blank, wrap_sentence
 from experiments.labelling import add_colour_bar, add_legend, label_outer, share_limits, space_markers, space_numbers
 from experiments.style import COLUMN_INCHES, TEXT_SIZE, enlarge, wrap
 
@@ -179,7 +180,8 @@ def lay_out(
         ax.set_ylabel(_wrapped_label(ax.get_ylabel(), grid.down + 0.2 * scale))
         space_numbers(ax, grid.across, grid.down)
         space_markers(ax, grid.across / scale)
-    label_outer(places)
+        wrap_sentence(ax, grid.across)
+    label_outer({place: ax for place, ax in places.items() if not is_blank(ax)})
     if panels.maps:
         add_colour_bar(figure, below=_is_narrow(grid.width, scale))
     free = (0, below / grid.height, 1, 1 - (above + below) / grid.height)

@@ -42,11 +42,17 @@ class Tables:
         return self._read[name, ends]
 
     def _beside(self, name: str) -> dict[str, list[Any]]:
-        """What goes with the measured: the law of the gradient with the gradients, the thresholds with the steps."""
+        """What goes with the measured: where the loss is and the gradient's law with gradients, clipping with steps."""
+        losses = {"readout_steps": [run.info["readout_steps"] for run in self.runs]}
         if name == "gradients":
-            return {f"theory_{key}": [of(run) for run in self.runs] for key, of in LAWS.items()}
+            return losses | {f"theory_{key}": [of(run) for run in self.runs] for key, of in LAWS.items()}
+        if name == "contributions":
+            return losses
         if name == "metrics":
-            return {key: [run.config.get(key) for run in self.runs] for key in ("clip", "clip.threshold")}
+            configs = [run.config for run in self.runs]
+            plain = [config.get("optimizer") == "sgd" and not config.get("optimizer.momentum") for config in configs]
+            keys = ("clip", "clip.threshold")
+            return {key: [config.get(key) for config in configs] for key in keys} | {"plain_sgd": plain}
         return {}
 
     @cached_property
@@ -66,4 +72,5 @@ class Tables:
         further: dict[str, Any] = {
             key: [run.config.get(key) for run in self.runs] for key in keys if key not in summary
         }
-        return summary.assign(**further, timesteps=[run.info["timesteps"] for run in self.runs])
+        places = {key: [run.info[key] for run in self.runs] for key in ("timesteps", "readout_steps")}
+        return summary.assign(**further, **places)

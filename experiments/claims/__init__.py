@@ -12,9 +12,14 @@ from typing import Any
 from experiments.errors import UsageError
 from experiments.modules import read_constants
 from experiments.quantities import Quantity
+from experiments.study import Run
 from experiments.tables import Tables
 
 NAMES = tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+def _every_run(run: Run) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Claim:
         remark: what one should know of the measurement: why it does not hold, or what is not decided.
         figure: the figure that shows it, or none.
         view: how it is looked at; see `experiments.drawing.View`.
+        shows: whether a run is in the figure, where conditions on single keys do not say it.
     """
 
     name: str
@@ -41,6 +47,7 @@ class Claim:
     remark: str = ""
     figure: str | None = None
     view: Mapping[str, Any] = field(default_factory=dict)
+    shows: Callable[[Run], bool] = _every_run
 
 
 def describe(name: str) -> Claim:

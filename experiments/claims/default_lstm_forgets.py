@@ -10,7 +10,7 @@ PREDICTION = (
     "a gain near 1, and at least half of the sequence"
 )
 FIGURE = "horizon"
-VIEW = {"compare": "cell.forget_bias", "where": ("task=adding",)}
+VIEW = {"compare": "cell.forget_bias", "where": ("task=adding", "cell=lstm")}
 
 
 def measure(tables: Tables) -> list[Quantity]:

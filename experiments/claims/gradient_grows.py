@@ -8,7 +8,7 @@ STATEMENT = "With a gain above 1 the gradient grows exponentially towards the in
 SOURCE = "Pascanu, Mikolov, Bengio 2013; Chen, Pennington, Schoenholz 2018"
 PREDICTION = "a gain a timestep above 1, near mean field theory's, and the logarithm of the norm a straight line"
 FIGURE = "gradient_flow"
-VIEW = {"compare": "seed", "where": ("init=gaussian",)}
+VIEW = {"compare": "seed", "where": ("init=gaussian", "steps=1")}
 
 
 def measure(tables: Tables) -> list[Quantity]:

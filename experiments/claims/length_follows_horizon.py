@@ -3,6 +3,7 @@
 import math
 
 from experiments.quantities import Quantity, over_seeds, share
+from experiments.ranks import rank_correlation
 from experiments.tables import Tables
 
 STATEMENT = "Inputs that the gradient does not reach do not train the network: the solved length follows the horizon"
@@ -19,11 +20,13 @@ def measure(tables: Tables) -> list[Quantity]:
     """The rank correlation of reach and solved length over the initialisations; solved shares in and out of reach."""
     runs = tables.summary.assign(init_gain=tables.summary["init.gain"].fillna(0))
     gains = runs.sort_values("timesteps").groupby(["init", "init_gain", "seed"])["gain_at_init"].last()
-    runs = runs.merge(gains.map(_reach).rename("reach").reset_index(), on=["init", "init_gain", "seed"])
+    runs = runs.merge(gains.rename("gain").reset_index(), on=["init", "init_gain", "seed"])
+    runs["reach"] = runs["gain"].map(_reach)
     solved = runs.assign(length=runs["timesteps"].where(runs["solved"] == 1, 0))
-    longest = solved.groupby(["seed", "init", "init_gain"]).agg(reach=("reach", "first"), length=("length", "max"))
-    ranks = longest.groupby("seed").rank()
-    correlation = [rows["reach"].corr(rows["length"]) for _, rows in ranks.groupby("seed") if len(rows) > 2]
+    longest = solved.groupby(["seed", "init", "init_gain"]).agg(gain=("gain", "first"), length=("length", "max"))
+    of_seeds = [rows for _, rows in longest.groupby("seed") if len(rows) > 2]
+    # the gain ranks as the reach does, whose last digits grow without bound as the gain comes near 1
+    correlation = [rank_correlation(rows["gain"].clip(upper=1), rows["length"]) for rows in of_seeds]
     near, far = runs["timesteps"] <= runs["reach"], runs["timesteps"] > 3 * runs["reach"]
     return [
         over_seeds("rank correlation of reach and longest solved length", correlation, at_least=0.7),

@@ -1,6 +1,7 @@
 """Memory: the LSTM learns tasks of a length at which the RNN does not."""
 
 from experiments.quantities import Quantity, share
+from experiments.study import Run
 from experiments.tables import Tables
 
 STATEMENT = "The LSTM learns over lengths at which the plain RNN does not"
@@ -8,6 +9,11 @@ SOURCE = "Hochreiter, Schmidhuber 1997"
 PREDICTION = "at the longest lengths most LSTMs solve the adding problem, and less than half of the RNNs"
 FIGURE = "success"
 VIEW = {"compare": "cell", "where": ("task=adding",)}
+
+
+def shows(run: Run) -> bool:
+    """The two cells that are compared: the RNN, and the LSTM with a forget bias of 1."""
+    return run.config["cell"] == "rnn" or run.config.get("cell.forget_bias") == 1
 
 
 def measure(tables: Tables) -> list[Quantity]:

@@ -6,7 +6,7 @@ from experiments.tables import Tables
 STATEMENT = "An input of any length can be processed, and the model does not grow with it"
 SOURCE = "the notes on the trade-offs of RNNs"
 PREDICTION = "every length ends with a finite loss, and each cell has one number of parameters"
-FIGURE = "cost"
+FIGURE = "size"
 
 
 def measure(tables: Tables) -> list[Quantity]:

@@ -9,7 +9,7 @@ from experiments.tables import Tables
 STATEMENT = "Where the gradient explodes, training jumps or diverges"
 SOURCE = "Pascanu, Mikolov, Bengio 2013, section 2.3"
 PREDICTION = "without clipping the loss leaps to a hundred times its first value, or is not finite any more"
-FIGURE = "clipping"
+FIGURE = "training"
 VIEW = {"compare": "seed", "where": ("clip=none", "steps=1500")}
 
 JUMP = 100.0

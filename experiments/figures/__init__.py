@@ -5,7 +5,8 @@ A module has as constants and functions what `Description` lists; its panels are
     draw(data, *, compare, colours, ax) -> Axes
 
 where `data` holds the tables by name, `compare` is the column whose values are the lines, and `colours` says how each
-of them looks.
+of them looks. A panel says what its marks mean where it draws them (`experiments.captions.say`), and raises
+`experiments.blanks.Blank` where it has nothing to draw.
 """
 
 import importlib
@@ -21,7 +22,7 @@ Tables = dict[str, Any]
 
 ORDER = (
     *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "gates"),
-    *("gate_means", "success", "horizon", "phase", "spectrum", "prediction", "cost"),
+    *("gate_means", "success", "horizon", "phase", "spectrum", "prediction", "cost", "size"),
 )
 """In which they are shown; a figure that is not named comes last."""
 
@@ -44,7 +45,7 @@ class Description:
     Attributes:
         tables: the CSV files it reads; 'summary' is a row a run, with all keys of the configuration.
         panels: its `draw` functions, from above.
-        reading: how to read it.
+        reading: what is plotted and how to read it, true of any runs; what a mark means, `say` says where it is drawn.
         runs: whether it shows the trainings, the probes, or all.
         select: from all rows to those that it is about; where it leaves a table empty, `nothing` says why.
         ends: it looks at each run's first and last recorded step only.
@@ -66,7 +67,7 @@ class Description:
     norm: Callable[..., Any] | None = None
     axes: Mapping[str, str | None] | None = None
     coloured: bool = False
-    spread: str = "lines: median over {seeds} seeds, bands: quartiles"
+    spread: str = "median over {seeds} seeds"
 
 
 def describe(name: str) -> Description:

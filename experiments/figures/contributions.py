@@ -6,6 +6,8 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.blanks import Blank
+from experiments.captions import say, say_if_losses_mix
 from experiments.marks import at_recorded_step, draw_line, lines_of
 from experiments.style import Colours
 
@@ -28,15 +30,23 @@ def draw(
     title: str = "",
 ) -> Axes:
     """One step of each run: the first recorded one (`which` is min) or the last (max)."""
-    frame = at_recorded_step(data["contributions"], which)
-    for value, line, colour, marker in lines_of(frame, compare, colours):
-        draw_line(ax, line, "last_timestep", "share", label=value, colour=colour, marker=marker)
-    ax.axhline(0, color="0.4", linewidth=0.6)
     ax.set(xlabel="timestep at the end of the window", ylabel="share of $dL/dW_{hh}$", title=title)
+    frame = at_recorded_step(data["contributions"], which)
+    known = frame.dropna(subset="share")
+    if known.empty:
+        raise Blank("no shares: the whole gradient of the recurrent weights is 0, or not finite")
+    for value, line, colour, marker in lines_of(known, compare, colours):
+        draw_line(ax, line, "last_timestep", "share", label=value, colour=colour, marker=marker)
+    zero = say(ax.axhline(0, color="0.4", linewidth=0.6), "Thin line: a share of 0.")
+    if (known["share"] < 0).any():
+        say(zero, "A share below 0 points against the whole gradient.")
+    if len(known) < len(frame):
+        say(zero, "Runs whose whole gradient is 0 or not finite have no shares.")
+    say_if_losses_mix(ax, frame, "a share")
     return ax
 
 
 NOTHING = "contributions.csv has no recurrent weights of layer 0"
 ENDS = True
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
-READING = "A share near 0 is a stretch of the sequence that does not train the weights; below 0, one against the rest."
+READING = "How much each window of the sequence adds to the gradient of the recurrent weights; all shares add up to 1."

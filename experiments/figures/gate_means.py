@@ -13,9 +13,10 @@ LOOKS = {"forget": "-", "update": "-", "input": "--", "reset": "--", "output": "
 
 
 def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """The gates of layer 0."""
+    """The gates of layer 0, of the runs that recorded them at several steps."""
     gates = data["gates"]
-    return {"gates": gates[(gates["layer"] == 0) & gates["gate"].isin(LOOKS)]}
+    several = gates.groupby("run_id", observed=True)["step"].transform("nunique") > 1
+    return {"gates": gates[(gates["layer"] == 0) & gates["gate"].isin(LOOKS) & several]}
 
 
 def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
@@ -33,5 +34,5 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
 
 
 PANELS = (draw,)
-NOTHING = "no cell with gates"
+NOTHING = "no gates were recorded at more than one step"
 READING = "The mean over units, timesteps and sequences: 1 lets all through, 0 nothing. It hides how units differ."

@@ -6,6 +6,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.captions import say, say_if_losses_mix
 from experiments.marks import at_recorded_step, draw_line, explain, lines_of
 from experiments.profiles import gain_by_step
 from experiments.style import Colours
@@ -14,6 +15,11 @@ TABLES = ("gates", "gradients")
 
 CARRIED_BY = {"forget": "c", "update": "h"}
 """The gates that say how much of a state is kept from one timestep to the next, and that state."""
+
+KEPT = {
+    "forget": "The gate of an LSTM is its forget gate, which keeps the cell state c.",
+    "update": "The gate of a GRU is its update gate, which keeps the hidden state h.",
+}
 
 
 def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -33,24 +39,33 @@ def draw(
     title: str = "",
 ) -> Axes:
     """The mean gate by timestep, at each run's first recorded step (`which` is min) or its last (max)."""
+    ax.set(ylim=(0, 1.02), xlabel="timestep", ylabel="gate that keeps, mean", title=title)
     gates = at_recorded_step(data["gates"], which)
     for value, line, colour, marker in lines_of(gates, compare, colours):
         draw_line(ax, line, "timestep", "mean", label=value, colour=colour, marker=marker)
-    ax.set(ylim=(0, 1.02), xlabel="timestep", ylabel="gate that keeps, mean", title=title)
+    for gate, sentence in KEPT.items():
+        if (gates["gate"] == gate).any():
+            say(ax, sentence)
     return ax
 
 
 def draw_gain(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
-    """Over training: the mean gate, which were the gain if there was no other way back, and the measured gain."""
+    """Over training: the mean gate, the gain where nothing else carries the gradient, beside the measured gain."""
     gates, gradients = data["gates"], data["gradients"]
     for value, line, colour, marker in lines_of(implied_gains(gates, compare), compare, colours):
         draw_line(ax, line, "step", "gain", label=value, colour=colour, marker=marker)
-    for value, line, colour, marker in lines_of(measured_gains(gates, gradients, compare), compare, colours):
-        label = f"_{value}, measured"
-        draw_line(ax, line, "step", "gain", label=label, colour=colour, marker=marker, linestyle="--")
-    explain(ax, "measured gain", linestyle="--")
-    ax.axhline(1, color="0.7", linewidth=0.6)
-    ax.set(xlabel="step", ylabel="gain a timestep", title="implied by the gate, and measured")
+    measured = measured_gains(gates, gradients, compare)
+    hollow = {"linestyle": "--", "markerfacecolor": "white"}
+    for value, line, colour, marker in lines_of(measured, compare, colours):
+        draw_line(ax, line, "step", "gain", label=f"_{value}, measured", colour=colour, marker=marker, **hollow)
+    if len(measured):
+        entry = explain(
+            ax, "measured gain", "Solid: the mean gate; dashed: the gain of its state's gradient.", **hollow
+        )
+        say_if_losses_mix(ax, gradients, "the gain")
+        say(entry, "The two agree where nothing else carries the gradient back and all units keep alike.")
+    say(ax.axhline(1, color="0.7", linewidth=0.6), "Thin line: a gain of 1.")
+    ax.set(xlabel="step", ylabel="gain per timestep", title="mean gate, and measured gain")
     return ax
 
 
@@ -67,7 +82,7 @@ def measured_gains(gates: pd.DataFrame, gradients: pd.DataFrame, compare: str) -
         gains = gain_by_step(rows, state=kept[run])
         known = {compare: rows[compare].iloc[0], "run_id": run}
         frames.append(pd.DataFrame({**known, "step": list(gains), "gain": list(gains.values())}))
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[compare, "run_id", "step", "gain"])
 
 
 PANELS = (
@@ -76,7 +91,4 @@ PANELS = (
     draw_gain,
 )
 NOTHING = "no cell with a forget or update gate"
-READING = (
-    "A gate of 0.9 keeps 0.9 of the state a timestep, 0.35 over ten. Solid: the gate; dashed: the gain of the "
-    "gradient (LSTM: of c, GRU: of h), which has other ways back, too."
-)
+READING = "A gate of 0.9 keeps 0.9 of a state at each timestep, and 0.35 of it over ten."

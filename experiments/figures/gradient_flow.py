@@ -7,11 +7,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from experiments.blanks import Blank
+from experiments.captions import say, say_if_losses_mix
 from experiments.gradient_law import with_law
 from experiments.marks import at_recorded_step, draw_line, explain, lines_of, mark_extremes
-from experiments.style import Colours
+from experiments.style import Colours, is_crowded
 
 TABLES = ("gradients",)
+
+LAWS = {
+    "predicted": ("_theory_gain", ":", "Dotted lines: what theory gives for this initialisation, from lag 0 on."),
+    "bound": (
+        "_theory_bound",
+        "-.",
+        "Dash-dotted lines: an upper bound by the largest singular values of the weights.",
+    ),
+}
+"""The columns that theory gives, how their lines are called and drawn, and what the caption says of them."""
 
 
 def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -29,8 +41,11 @@ def draw(
     title: str = "",
 ) -> Axes:
     """One step of each run: the first recorded one (`which` is min) or the last (max)."""
+    ax.set(xlabel="lag: timesteps before the end", ylabel="gradient norm $\\|dL/ds_t\\|$", title=title)
     ax.set_yscale("log")
     frame = at_recorded_step(data["gradients"], which)
+    if (frame["grad_norm"] == 0).all():
+        raise Blank("the gradient is 0 at every recorded timestep")
     for value, states, colour, marker in lines_of(frame, compare, colours):
         for state, look in (("h", {}), ("c", {"linestyle": "--", "markerfacecolor": "white"})):
             line = states[states["state"] == state]
@@ -41,8 +56,11 @@ def draw(
                 if which == "min":
                     _draw_theory(ax, line, colour)
     if (frame["state"] == "c").any():
-        explain(ax, "state c", linestyle="--")
-    ax.set(xlabel="lag: timesteps before the end", ylabel="gradient norm $\\|dL/ds_t\\|$", title=title)
+        sentence = (
+            f"Dashed{'' if is_crowded() else ', hollow'}: the cell state c of an LSTM; solid: the hidden state h."
+        )
+        explain(ax, "state c", sentence, linestyle="--")
+    say_if_losses_mix(ax, frame, "the gradient")
     return ax
 
 
@@ -51,17 +69,17 @@ def _draw_theory(ax: Axes, line: pd.DataFrame, colour: str) -> None:
 
     Neither sets the limits of the axis: a bound may be many orders of magnitude above what it bounds.
     """
-    for column, name, dashes in (("predicted", "theory_gain", ":"), ("bound", "theory_bound", "-.")):
+    for column, (label, dashes, sentence) in LAWS.items():
         norms = line.groupby("lag")[column].median().dropna()
         if len(norms):
             look: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1}
-            ax.add_artist(Line2D(norms.index, norms, label=f"_{name}", transform=ax.transData, **look))
+            say(ax.add_artist(Line2D(norms.index, norms, label=label, transform=ax.transData, **look)), sentence)
 
 
 NOTHING = "gradients.csv has no layer 0"
 ENDS = True
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
 READING = (
-    "A straight line falling to the right is a gradient that vanishes exponentially; a rising one explodes. "
-    "Dotted: theory, where it applies; dash-dotted: an upper bound by the largest singular values, where it is one."
+    "How large the gradient of the loss is with respect to the state, so many timesteps before the end. On this axis a "
+    "gradient that vanishes exponentially is a straight line down to the right, one that explodes a line up."
 )

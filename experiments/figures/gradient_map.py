@@ -1,10 +1,12 @@
-"""The gradient by timestep and training step: learning begins where the dark edge moves to the left."""
+"""The gradient of the loss with respect to the hidden state, by timestep and training step."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
+from experiments.blanks import Blank
+from experiments.captions import say, say_if_losses_mix
 from experiments.marks import draw_map, edges, step_edges
 from experiments.style import Colours
 
@@ -22,20 +24,28 @@ def draw(
     data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes, norm: Normalize | None = None
 ) -> Axes:
     """The logarithm of the norm, median over the runs."""
+    ax.set(xlabel="timestep", ylabel="training step")
     frame = data["gradients"].fillna({"grad_norm": np.inf})
+    if (frame["grad_norm"] == 0).all():
+        raise Blank("the gradient is 0 at every recorded timestep")
+    norm = norm or scale(frame)
     grid = frame.pivot_table(index="step", columns="timestep", values="grad_norm", aggfunc="median", dropna=False)
     with np.errstate(divide="ignore"):
         logs = pd.DataFrame(np.log10(grid.to_numpy(float)), index=grid.index, columns=grid.columns)
-    draw_map(
+    mesh = draw_map(
         ax,
         logs,
         x_edges=edges(grid.columns.to_numpy(float)),
         y_edges=step_edges(grid.index),
         cmap="viridis",
-        norm=norm or scale(data["gradients"]),
+        norm=norm,
         label="$\\log_{10} \\|dL/dh_t\\|$",
     )
-    ax.set(xlabel="timestep", ylabel="training step")
+    darkest, brightest = (10 ** float(end or 0) for end in (norm.vmin, norm.vmax))
+    say(mesh, f"The darkest colour is a norm of {darkest:.2g}, the brightest one of {brightest:.2g}.")
+    if ((frame["grad_norm"] > 0) & (frame["grad_norm"] < 0.999 * darkest)).any():
+        say(mesh, "Smaller norms have the darkest colour, too.")
+    say_if_losses_mix(ax, frame, "the gradient")
     return ax
 
 
@@ -56,6 +66,6 @@ EACH = True
 NOTHING = "gradients.csv has no h of layer 0"
 SPREAD = "colour: median over {seeds} seeds"
 READING = (
-    "Dark: next to nothing of the loss's gradient arrives at this timestep. Where the dark edge moves to the left, "
-    "earlier inputs begin to count."
+    "Each row is a training step, first at the bottom, and from right to left the gradient goes back in time: where "
+    "the colour darkens on that way, it shrinks."
 )

@@ -1,10 +1,13 @@
 """The gain that a probe predicts against the gain of the gradient at the first step of training."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.captions import say
 from experiments.marks import lines_of
 from experiments.profiles import gain_per_timestep, gradient_profiles, jacobian_profile
+from experiments.ranks import rank_correlation
 from experiments.style import Colours
 
 TABLES = ("jacobian", "gradients")
@@ -17,13 +20,14 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
         ax.plot(points["predicted"], points["measured"], label=value, color=colour, marker=marker, linestyle="")
     if len(gains):
         low, high = gains[["predicted", "measured"]].min().min(), gains[["predicted", "measured"]].max().max()
-        ax.plot([low, high], [low, high], color="0.35", linestyle=":", linewidth=1, label="equal")
-    if len(gains) > 2:
-        rank = gains["predicted"].rank().corr(gains["measured"].rank())
-        ax.set_title(f"{len(gains)} networks, rank correlation {rank:.3f}")
-    ax.axhline(1, color="0.7", linewidth=0.6)
-    ax.axvline(1, color="0.7", linewidth=0.6)
-    ax.set(xlabel="gain a timestep, predicted by the probe", ylabel="gain of the gradient at step 1")
+        (equal,) = ax.plot([low, high], [low, high], color="0.35", linestyle=":", linewidth=1, label="equal")
+        say(equal, "Dotted: where the two are equal.")
+    correlation = rank_correlation(gains["predicted"], gains["measured"])
+    known = f", rank correlation {correlation:.3f}" if len(gains) > 2 and not np.isnan(correlation) else ""
+    ax.set_title(f"{len(gains)} network{'s' * (len(gains) != 1)}{known}")
+    for line in (ax.axhline, ax.axvline):
+        say(line(1, color="0.7", linewidth=0.6), "Thin lines: a gain of 1, below which a gradient shrinks.")
+    ax.set(xlabel="gain per timestep, predicted by the probe", ylabel="gain of the gradient at step 1")
     return ax
 
 
@@ -59,4 +63,7 @@ PANELS = (draw,)
 RUNS = "all"
 NOTHING = "no configuration was both probed and trained"
 SPREAD = "a point each"
-READING = "Below 1 the gradient vanishes, above 1 it explodes: here known before a step is made."
+READING = (
+    "Each point is a configuration that was both probed and trained: the gain of its Jacobians, in all directions, "
+    "against that of the loss's gradient."
+)

@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
+from experiments.captions import say
 from experiments.marks import draw_line, explain, lines_of, mark_extremes
 from experiments.style import Colours
 
@@ -27,7 +28,8 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
             mark_extremes(ax, line, "lag", column, colour)
     for name, dashes in zip(("largest", "mean of logarithms", "smallest"), VALUES.values(), strict=True):
         explain(ax, name, linestyle=dashes)
-    ax.axhline(0, color="0.7", linewidth=0.6)
+    say(ax, "Singular values: how much each direction of a gradient at the end is stretched on its way back.")
+    say(ax.axhline(0, color="0.7", linewidth=0.6), "Thin line: a length that stays.")
     ax.set(xlabel="lag: timesteps before the end", ylabel="$\\log_{10}$ singular value of $ds_T/ds_t$")
     return ax
 
@@ -37,14 +39,15 @@ def draw_exponents(data: dict[str, pd.DataFrame], *, compare: str, colours: Colo
     for value, line, colour, marker in lines_of(data["lyapunov"], compare, colours):
         draw_line(ax, line, "index", "exponent", label=value, colour=colour, marker=marker)
         mark_extremes(ax, line, "index", "exponent", colour)
-    ax.axhline(0, color="0.4", linewidth=0.6)
-    ax.set(xlabel="index, largest first", ylabel="Lyapunov exponent, nats a timestep")
+    zero = ax.axhline(0, color="0.7", linewidth=0.6)
+    say(
+        zero,
+        "Exponents: a direction with one below 0 shrinks on its way back, with one above 0 it grows.",
+    )
+    ax.set(xlabel="index, largest first", ylabel="Lyapunov exponent, nats per timestep")
     return ax
 
 
 PANELS = (draw, draw_exponents)
 NOTHING = "no probe has a layer 0"
-READING = (
-    "The largest singular value bounds what comes back from the end. In a direction with an exponent above 0 the "
-    "gradient explodes (and the states are chaotic), below 0 it vanishes."
-)
+READING = "What a probe finds in a network, as means over sequences."

@@ -2,10 +2,13 @@
 
 from functools import cache
 
+import matplotlib as mpl
 import pytest
 
+from experiments import claims_page
 from experiments.catalogue import claims as claims_of_studies
 from experiments.claims import NAMES, describe
+from experiments.style import settings
 from experiments.verdicts import judge
 from tests.claims.world import make_up
 
@@ -84,3 +87,33 @@ def test_without_runs_nothing_is_decided(published):
     study, _ = published("gates")
     one = held_against("gates_close", study, [])
     assert (one.verdict, one.quantities, one.runs) == ("undecided", [], [])
+
+
+def figure_of(claim, published):
+    with mpl.rc_context(settings()):
+        figure = claims_page._figure(held_against(claim, *published(study_of(claim))))
+    assert figure is not None
+    return figure
+
+
+def labels(ax):
+    return {line.get_label() for line in ax.get_lines() if not line.get_label().startswith("_")}
+
+
+def test_the_figure_of_a_claim_shows_what_it_is_about(published):
+    """Jumps are of the loss; growth rises; size is against length; two cells are compared."""
+    assert figure_of("training_jumps", published).axes[0].get_ylabel() == "training loss"
+
+    (before,) = figure_of("gradient_grows", published).axes
+    for line in before.get_lines():
+        if line.get_label() in map(str, range(5)):
+            assert (line.get_ydata()[1:] > line.get_ydata()[:-1]).all()
+    assert {"0", "1", "2", "3", "4"} <= labels(before)
+
+    (size,) = figure_of("size_stays", published).axes
+    assert (size.get_xlabel(), size.get_ylabel()) == ("task.length", "parameters")
+    (time,) = figure_of("time_grows_linearly", published).axes
+    assert "step" in time.get_ylabel()
+
+    (success,) = figure_of("lstm_learns_longer", published).axes
+    assert labels(success) == {"rnn", "lstm"}

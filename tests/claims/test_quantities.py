@@ -55,3 +55,15 @@ def test_a_claim_needs_all_of_its_quantities():
     assert together([good, open_]) == "undecided"
     assert together([good, open_, bad]) == "does not hold here"
     assert together([]) == "undecided"
+
+
+@pytest.mark.parametrize("last_digits", [1 - 1e-12, 1, 1 + 1e-12])
+def test_a_verdict_does_not_hang_on_last_digits(last_digits):
+    """Values that are equal to a bound but for rounding are as predicted, from either side."""
+    values = np.array([1.0, 1.0, 1.0, 1.0, 1.0]) * last_digits
+    assert over_seeds("x", values, at_least=1).verdict == "holds"
+    assert over_seeds("x", values, at_most=1).verdict == "holds"
+    assert everywhere("x", values, at_least=1, at_most=1).verdict == "holds"
+    assert over_seeds("x", -values, at_most=-1).verdict == "holds"
+    assert over_seeds("x", values, at_least=1 + 1e-6).verdict == "does not hold here"
+    assert everywhere("x", values, at_most=1 - 1e-6).verdict == "does not hold here"
