@@ -28,6 +28,7 @@ def test_the_command_line_loads_nothing_heavy():
         "study",
         "analysis",
         "findings",
+        "configurations",
         "arrangement",
         "plotting",
         "style",
