@@ -8,6 +8,7 @@ from cli import completion
 from cli.confirm import confirm
 from cli.errors import one_line
 from cli.options import ResultsDir, Yes
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from experiments.status import Status
@@ -51,4 +52,4 @@ def clean(
             typer.echo(one, err=True)
         confirm(f"clean deletes {len(folders)} runs of {folder}", yes=yes)
         delete(folder, folders)
-    typer.echo(f"{folder}: {len(folders)} runs deleted")
+    say(f"{folder}: {len(folders)} runs deleted")

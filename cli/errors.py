@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 
 import typer
 
+from cli.terminal import say
 from experiments.errors import UsageError
 
 P = ParamSpec("P")
@@ -25,7 +26,7 @@ def one_line(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except UsageError as error:
-            typer.echo(f"bptt: {error}", err=True)
+            say(f"bptt: {error}", err=True)
             raise typer.Exit(WRONG_USAGE) from None
         except KeyboardInterrupt:
             typer.echo("bptt: interrupted; what is written stays", err=True)
@@ -34,7 +35,7 @@ def one_line(command: Callable[P, R]) -> Callable[P, R]:
             sys.stderr.close()
             raise typer.Exit(FAILED) from None
         except OSError as error:
-            typer.echo(f"bptt: {error}", err=True)
+            say(f"bptt: {error}", err=True)
             raise typer.Exit(FAILED) from None
 
     return wrapped

@@ -7,6 +7,7 @@ import typer
 from cli import completion
 from cli.errors import one_line
 from cli.options import ConfigDir
+from cli.terminal import say
 
 
 @one_line
@@ -35,4 +36,4 @@ def list_choices(
         typer.echo(name)
         width = max(map(len, groups[name]))
         for choice, line in groups[name].items():
-            typer.echo(f"  {choice:<{width}}  {line}")
+            say(f"  {choice:<{width}}  {line}", indent=" " * (width + 4))

@@ -8,6 +8,7 @@ import typer
 from cli import completion
 from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Fresh, Jobs, Overrides, Quiet
+from cli.terminal import say
 
 
 @one_line
@@ -72,6 +73,6 @@ def probe(
     typer.echo(folders[0] if len(folders) == 1 else study)
     failed = [result for result in results if result.status == "failed"]
     for result in failed:
-        typer.echo(f"{result.folder.name} failed: {result.error}", err=True)
+        say(f"{result.folder.name} failed: {result.error}", err=True)
     if failed:
         raise typer.Exit(FAILED)

@@ -9,6 +9,7 @@ import typer
 from cli import completion
 from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Quiet
+from cli.terminal import say
 
 SAME = "versions, processor, threads and source are the same: a file was changed, or the run is not deterministic"
 
@@ -49,10 +50,10 @@ def replay(
                 result = rerun.make()
             difference = f"fails: {result.error}" if result.status == "failed" else compare(run, rerun.folder)
             differ += difference is not None
-            typer.echo(f"{run}: {'identical' if difference is None else difference}")
+            say(f"{run}: {'identical' if difference is None else difference}")
             if difference is not None:
                 changed = circumstances(run, rerun.folder)
                 for line in changed or [SAME]:
-                    typer.echo(f"  {line}")
+                    say(f"  {line}", indent="  ")
     if differ:
         raise typer.Exit(FAILED)

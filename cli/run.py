@@ -4,6 +4,7 @@ import typer
 
 from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Fresh, Overrides, Quiet
+from cli.terminal import say
 
 
 @one_line
@@ -34,5 +35,5 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     print_runs(config.study_folder, [config.run_id], quiet=quiet)
     typer.echo(result.folder)
     if result.status == "failed":
-        typer.echo(f"{result.folder.name} failed: {result.error}", err=True)
+        say(f"{result.folder.name} failed: {result.error}", err=True)
         raise typer.Exit(FAILED)

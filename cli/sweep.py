@@ -7,6 +7,7 @@ import typer
 from cli.confirm import confirm
 from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Jobs, Launcher, Overrides, Quiet, Resume, Retry, Yes
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,7 +81,7 @@ def sweep(
         study, folders = planned.study_folder, planned.folders
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
     if is_search(overrides or []) and not quiet:
-        typer.echo(f"best {objective}: {found.value:.4g}, {found.best}" if found.best else f"no run has a {objective}")
+        say(f"best {objective}: {found.value:.4g}, {found.best}" if found.best else f"no run has a {objective}")
     unfinished = tell_unfinished(folders)
     typer.echo(study)
     if unfinished:
@@ -111,9 +112,9 @@ def tell_unfinished(folders: "Sequence[Path]") -> bool:
 
     failed, cut_off = of_status(folders, "failed"), of_status(folders, "interrupted", None)
     for folder in failed:
-        typer.echo(f"{folder.name} failed: {read_json(folder / 'run.json')['error']}", err=True)
+        say(f"{folder.name} failed: {read_json(folder / 'run.json')['error']}", err=True)
     if cut_off:
-        typer.echo(f"{len(cut_off)} runs were cut off; the same command goes on with them", err=True)
+        say(f"{len(cut_off)} runs were cut off; the same command goes on with them", err=True)
     if any(not read_json(folder / "run.json").get("retry") for folder in failed):
         typer.echo("--retry starts over what failed", err=True)
     return bool(failed or cut_off)
