@@ -1,5 +1,6 @@
 """bptt status"""
 
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 from cli import completion
 from cli.errors import one_line
 from cli.options import ResultsDir
+from cli.terminal import UNLIMITED, wrap, wrap_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,25 +44,26 @@ def status(
     Example: bptt status quickstart --watch
     """
     from rich.console import Console
-    from rich.live import Live
 
+    from cli.frame import Frame
     from experiments.errors import UsageError
     from experiments.study import find_study
 
     folder = find_study(study, results_dir)
     console = Console()
     if not console.is_terminal:
-        console = Console(width=200, height=10_000)
+        console = Console(width=UNLIMITED, height=UNLIMITED)
     states, looks = _look(folder)
     if not states:
         raise UsageError(f"{folder}: holds no run yet")
     if watch:
-        with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False, transient=True) as live:
+        with suppress(KeyboardInterrupt), Frame(sys.stdout, tall=True) as frame:
             while any(state.status in ("running", "waiting") for state in states):
-                live.update(_picture(folder, states, console), refresh=True)
+                if console.is_terminal:
+                    frame.draw(_picture(folder, states, frame.console))
                 time.sleep(max(1.0, 4 * looks))
                 states, looks = _look(folder)
-    console.print(_picture(folder, states, console), soft_wrap=not console.is_terminal)
+    console.print(_picture(folder, states, console), crop=False)
 
 
 def _look(folder: Path) -> "tuple[Sequence[State], float]":
@@ -76,18 +79,25 @@ def _picture(folder: Path, states: "Sequence[State]", console: "Console") -> "Re
     from rich.console import Group
     from rich.text import Text
 
-    from cli.progress import display
+    from cli.display import display
     from experiments.planned import read_plans
 
     failed = [state for state in states if state.status == "failed"]
-    lines = [f"{state.task.label}: {state.error}" for state in failed[:MOST_FAILED]]
+    said = [f"{state.task.label}: {state.error}" for state in failed[:MOST_FAILED]]
     if len(failed) > MOST_FAILED:
-        lines.append(f"and {len(failed) - MOST_FAILED} more that failed")
+        said.append(f"and {len(failed) - MOST_FAILED} more that failed")
     unfinished = [state.task.folder.name for state in states if state.status in ("interrupted", "waiting")]
     running = any(state.status == "running" for state in states)
+    lines = [line for text in said for line in wrap(text.split(" "), console.width, "  ")]
     for sweep in read_plans(folder):
         if not sweep.runs.keys().isdisjoint(state.task.folder.name for state in failed):
-            lines.append(f"to start over what failed: {sweep.retry}")
+            lines += _command("to start over what failed", sweep.retry, console.width)
         elif not running and not sweep.runs.keys().isdisjoint(unfinished):
-            lines.append(f"to go on: {sweep.command}")
-    return Group(display(states, console), *(Text(line) for line in lines))
+            lines += _command("to go on", sweep.command, console.width)
+    return Group(display(states, console), *(Text(line, no_wrap=True, overflow="ignore") for line in lines))
+
+
+def _command(what: str, command: str, width: int) -> list[str]:
+    """What a command is for, and the command; below it, and to be pasted from there, where one line has no room."""
+    line = f"{what}: {command}"
+    return [line] if len(line) <= width else [f"{what}:", *wrap_command(command, width)]
