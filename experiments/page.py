@@ -23,7 +23,7 @@ def render_page(template: str, **values: Any) -> str:
 
 def breakable(name: str) -> Markup:
     """A key or column, such as gain_per_timestep, that may be broken between its words."""
-    return Markup(re.sub(r"([._])", r"\1<wbr>", escape(name)))
+    return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(name))))
 
 
 def inline(svg: str, name: str, title: str) -> str:
