@@ -8,6 +8,7 @@ from cli import completion
 from cli.confirm import confirm
 from cli.errors import one_line
 from cli.options import ResultsDir, Yes
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from experiments.status import Status
@@ -61,4 +62,4 @@ def clean(
             typer.echo(f"{one}: {what}" if what else one, err=True)
         confirm(f"clean deletes {counted(len(folders), 'run')} of {folder}", yes=yes)
         delete(folder, folders)
-    typer.echo(f"{folder}: {counted(len(folders), 'run')} deleted")
+    say(f"{folder}: {counted(len(folders), 'run')} deleted")

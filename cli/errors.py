@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 import typer
 
 from cli.interrupts import INTERRUPTED, STOPPED, answered
+from cli.terminal import say
 from experiments.errors import UsageError, is_out_of_memory
 
 P = ParamSpec("P")
@@ -30,7 +31,7 @@ def one_line(command: Callable[P, R]) -> Callable[P, R]:
             with answered():
                 return command(*args, **kwargs)
         except UsageError as error:
-            typer.echo(f"bptt: {visible(str(error))}", err=True)
+            say(f"bptt: {visible(str(error))}", err=True)
             raise typer.Exit(WRONG_USAGE) from None
         except KeyboardInterrupt:
             typer.echo(STOPPED, err=True)
@@ -44,7 +45,7 @@ def one_line(command: Callable[P, R]) -> Callable[P, R]:
             _stop_printing()  # rich has met a broken pipe, and wants to exit with 1
             raise typer.Exit from None
         except OSError as error:
-            typer.echo(f"bptt: {visible(str(error))}", err=True)
+            say(f"bptt: {visible(str(error))}", err=True)
             raise typer.Exit(FAILED) from None
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):

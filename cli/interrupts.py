@@ -3,11 +3,11 @@
 import os
 import select
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from cli.frame import Frame
 from experiments.orphans import listen, stop_listening
 
 INTERRUPTED = 130
@@ -47,9 +47,9 @@ def _answer(signals: int) -> None:
     while _arrives(signals):
         if not os.read(signals, 1):
             return
+    if frame := Frame.current:
+        frame.__exit__()
     _say(STOPPED)
-    if sys.stderr.isatty():
-        os.write(2, b"\x1b[?25h")  # the live display hides the cursor
     os._exit(INTERRUPTED)  # it frees the run's lock: its run.json is then read as interrupted
 
 
@@ -67,5 +67,8 @@ def _arrives(signals: int) -> bool:
 
 
 def _say(line: str) -> None:
-    """Write a line past Python's buffer, whose lock the interrupted thread may hold."""
-    os.write(2, f"{line}\n".encode())
+    """Write a line on the terminal's picture, or past Python's buffer, whose lock the interrupted thread may hold."""
+    if frame := Frame.current:
+        frame.write(f"{line}\n")
+    else:
+        os.write(2, f"{line}\n".encode())

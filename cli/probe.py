@@ -9,6 +9,7 @@ from cli import completion
 from cli.confirm import confirm_fresh
 from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Fresh, Jobs, Overrides, Quiet, Yes
+from cli.terminal import say
 
 
 @one_line
@@ -83,6 +84,6 @@ def probe(
     typer.echo(folders[0] if len(folders) == 1 else study)
     failed = [result for result in results if result.status == "failed"]
     for result in failed:
-        typer.echo(f"{result.folder.name} failed: {result.error}", err=True)
+        say(f"{result.folder.name} failed: {result.error}", err=True)
     if failed or doubtful:
         raise typer.Exit(FAILED)

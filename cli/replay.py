@@ -9,6 +9,7 @@ import typer
 from cli import completion
 from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Quiet
+from cli.terminal import say
 
 SAME = "versions, processor, threads and source are the same: a file was changed, or the run is not deterministic"
 UNCHANGED = "files are what the run wrote; versions, processor, threads and source are the same: not deterministic"
@@ -58,7 +59,7 @@ def replay(
                 result = rerun.make()
             difference = f"fails: {result.error}" if result.status == "failed" else compare(run, rerun.folder)
             differ += difference is not None
-            typer.echo(f"{run}: {'identical' if difference is None else difference}")
+            say(f"{run}: {'identical' if difference is None else difference}")
             info, what, files = read_info(run), damage(run), changed_files(run, rerun.folder)
             damaged += bool(what)
             lines = [f"was made from another version of {files}"] if files else []
@@ -68,7 +69,7 @@ def replay(
             if (what or files) and (known := commands(run.absolute().parent.parent, info, run.name)):
                 lines.append(f"to make it again: {known[1]}")
             for line in lines:
-                typer.echo(f"  {line}")
+                say(f"  {line}", indent="  ")
     for unread in unreadable:
         typer.echo(f"left out: {unread}", err=True)
     if damaged or unreadable:

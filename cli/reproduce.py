@@ -9,6 +9,7 @@ import typer
 from cli import completion
 from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Jobs, Launcher, Quiet, Resume, Retry, Yes
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from experiments.verdicts import Judged
@@ -113,6 +114,6 @@ def _print(judged: "list[Judged]", *, quiet: bool) -> None:
     if quiet:
         return
     for one in judged:
-        typer.echo(f"{one.verdict}: {one.claim.statement}")
+        say(f"{one.verdict}: {one.claim.statement}")
         for quantity in one.quantities:
-            typer.echo(f"    {quantity.what}: {quantity.measured}; predicted {quantity.predicted}")
+            say(f"    {quantity.what}: {quantity.measured}; predicted {quantity.predicted}", indent=" " * 6)

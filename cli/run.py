@@ -4,6 +4,7 @@ import typer
 
 from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Fresh, Overrides, Quiet
+from cli.terminal import say
 
 
 @one_line
@@ -36,6 +37,6 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     doubtful = tell_doubtful([result], "--fresh")
     typer.echo(result.folder)
     if result.status == "failed":
-        typer.echo(f"{result.folder.name} failed: {result.error}", err=True)
+        say(f"{result.folder.name} failed: {result.error}", err=True)
     if result.status == "failed" or doubtful:
         raise typer.Exit(FAILED)

@@ -1,5 +1,6 @@
 """bptt status"""
 
+import sys
 import time
 from collections import Counter
 from contextlib import suppress
@@ -11,6 +12,7 @@ import typer
 from cli import completion
 from cli.errors import one_line
 from cli.options import ResultsDir
+from cli.terminal import UNLIMITED, wrap, wrap_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,25 +45,26 @@ def status(
     Example: bptt status quickstart --watch
     """
     from rich.console import Console
-    from rich.live import Live
 
+    from cli.frame import Frame
     from experiments.errors import UsageError
     from experiments.study import find_study
 
     folder = find_study(study, results_dir)
     console = Console()
     if not console.is_terminal:
-        console = Console(width=200, height=10_000)
+        console = Console(width=UNLIMITED, height=UNLIMITED)
     states, looks = _look(folder)
     if not states:
         raise UsageError(f"{folder}: holds no run yet")
     if watch:
-        with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False, transient=True) as live:
+        with suppress(KeyboardInterrupt), Frame(sys.stdout, tall=True) as frame:
             while any(state.status in ("running", "waiting") for state in states):
-                live.update(_picture(folder, states, console), refresh=True)
+                if console.is_terminal:
+                    frame.draw(_picture(folder, states, frame.console))
                 time.sleep(max(1.0, 4 * looks))
                 states, looks = _look(folder)
-    console.print(_picture(folder, states, console), soft_wrap=not console.is_terminal)
+    console.print(_picture(folder, states, console), crop=False)
 
 
 def _look(folder: Path) -> "tuple[Sequence[State], float]":
@@ -77,40 +80,49 @@ def _picture(folder: Path, states: "Sequence[State]", console: "Console") -> "Re
     from rich.console import Group
     from rich.text import Text
 
-    from cli.progress import counts, display
+    from cli.display import counts, display
     from experiments.planned import read_plans
+    from experiments.wording import counted
 
     failed = [state for state in states if state.status == "failed"]
-    lines = [f"{state.task.label}: {state.error}" for state in failed[:MOST_FAILED]]
+    said = [f"{state.task.label}: {state.error}" for state in failed[:MOST_FAILED]]
     if len(failed) > MOST_FAILED:
-        lines.append(f"and {len(failed) - MOST_FAILED} more that failed")
+        said.append(f"and {len(failed) - MOST_FAILED} more that failed")
     damaged = [state for state in states if state.status == "damaged"]
-    lines += [f"{state.task.label}: damaged: {state.error}" for state in damaged[:MOST_FAILED]]
+    said += [f"{state.task.label}: damaged: {state.error}" for state in damaged[:MOST_FAILED]]
     if len(damaged) > MOST_FAILED:
-        lines.append(f"and {len(damaged) - MOST_FAILED} more that are damaged")
+        said.append(f"and {len(damaged) - MOST_FAILED} more that are damaged")
     outdated = [state for state in states if state.changed]
-    lines += [
-        f"{'1 run was' if number == 1 else f'{number} runs were'} made from another version of {files}"
+    said += [
+        f"made from another version of {files}: {counted(number, 'run')}"
         for files, number in Counter(state.changed for state in outdated).items()
     ]
     doubtful = {state.task.folder.name for state in (*damaged, *outdated)}
     unfinished = [state.task.folder.name for state in states if state.status in ("interrupted", "waiting")]
     running = any(state.status == "running" for state in states)
+    lines = [line for text in said for line in wrap(text.split(" "), console.width, "  ")]
     for sweep in read_plans(folder):
         if not sweep.runs.keys().isdisjoint(state.task.folder.name for state in failed):
-            lines.append(f"to start over what failed: {sweep.retry}")
+            lines += _command("to start over what failed", sweep.retry, console.width)
         elif not running and not sweep.runs.keys().isdisjoint(unfinished):
-            lines.append(f"to go on: {sweep.command}")
+            lines += _command("to resume", sweep.command, console.width)
         if not sweep.runs.keys().isdisjoint(doubtful):
-            lines.append(f"to make again what is damaged or made from other files: {sweep.again}")
-    if len(states) == 1 and (command := _command(folder, states[0])):
-        lines.append(command)
+            lines += _command("to make again what is damaged or outdated", sweep.again, console.width)
+    if len(states) == 1 and (known := _command_of_one(folder, states[0])):
+        lines += _command(*known, console.width)
     alone = len(states) == 1 and states[0].status != "running"
-    return Group(Text(counts(states)) if alone else display(states, console), *(Text(line) for line in lines))
+    picture = Text(counts(states)) if alone else display(states, console)
+    return Group(picture, *(Text(line, no_wrap=True, overflow="ignore") for line in lines))
 
 
-def _command(study: Path, state: "State") -> str:
-    """What to do about a study's only run, where no sweep planned it."""
+def _command(what: str, command: str, width: int) -> list[str]:
+    """What a command is for, and the command; below it, and to be pasted from there, where one line has no room."""
+    line = f"{what}: {command}"
+    return [line] if len(line) <= width else [f"{what}:", *wrap_command(command, width)]
+
+
+def _command_of_one(study: Path, state: "State") -> tuple[str, str] | None:
+    """What to do about a study's only run, where no sweep planned it, and the command for it."""
     from experiments.errors import DamagedRun
     from experiments.planned import commands, read_plans
     from experiments.results import read_json
@@ -120,8 +132,8 @@ def _command(study: Path, state: "State") -> str:
     except DamagedRun:
         info = {}
     known = None if read_plans(study) else commands(study, info, state.task.folder.name)
-    if known is None or state.status == "running":
-        return ""
+    if known is None:
+        return None
     if state.status == "interrupted":
-        return f"to go on: {known[0]}"
-    return f"to make it again: {known[1]}" if state.status in ("failed", "damaged") or state.changed else ""
+        return "to resume", known[0]
+    return ("to make it again", known[1]) if state.status in ("failed", "damaged") or state.changed else None

@@ -9,6 +9,7 @@ from cli.confirm import confirm, confirm_fresh
 from cli.errors import FAILED, one_line
 from cli.options import ConfigDir, Jobs, Launcher, Overrides, Quiet, Resume, Retry, Yes
 from cli.resuming import Asked, planned_before
+from cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -194,7 +195,7 @@ def tell_doubtful(results: "Sequence[Result]", option: str = "--retry") -> bool:
     """
     doubtful = list({result.folder: result for result in results if is_doubtful(result)}.values())
     if doubtful:
-        typer.echo(f"{reasons(doubtful)}; {option} makes {'it' if len(doubtful) == 1 else 'them'} again", err=True)
+        say(f"{reasons(doubtful)}; {option} makes {'it' if len(doubtful) == 1 else 'them'} again", err=True)
     return bool(doubtful)
 
 
@@ -225,9 +226,9 @@ def tell_best(found: "Found", objective: str) -> None:
         return
     trials = [run for run in read_runs(found.study) if run.folder in set(found.folders)]
     best = next(run for run in trials if run.folder == found.best)
-    typer.echo(f"best {objective} of {len(trials)} trials: {found.value:.4g}, {found.best}")
+    say(f"best {objective} of {len(trials)} trials: {found.value:.4g}, {found.best}")
     if verdict := best_of(trials, best):
-        typer.echo(f"its {verdict}")
+        say(f"its {verdict}")
 
 
 def tell_unfinished(folders: "Sequence[Path]") -> bool:
@@ -238,9 +239,9 @@ def tell_unfinished(folders: "Sequence[Path]") -> bool:
 
     failed, cut_off = of_status(folders, "failed"), of_status(folders, "interrupted", None)
     for folder in failed:
-        typer.echo(f"{folder.name} failed: {read_json(folder / 'run.json')['error']}", err=True)
+        say(f"{folder.name} failed: {read_json(folder / 'run.json')['error']}", err=True)
     if cut_off:
-        typer.echo(f"cut off: {counted(len(cut_off), 'run')}; the same command resumes from there", err=True)
+        say(f"cut off: {counted(len(cut_off), 'run')}; the same command resumes from there", err=True)
     if any(not read_json(folder / "run.json").get("retry") for folder in failed):
         typer.echo("--retry starts over what failed", err=True)
     return bool(failed or cut_off)

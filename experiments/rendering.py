@@ -56,7 +56,7 @@ class Renderer:
 
     def add(self, figure: Figure, suffix: str, *, transparent: bool = False) -> None:
         """Have a figure rendered as it is now: rendering moves things in it, and a second time would differ."""
-        job = partial(_render_copy, pickle.dumps(figure), suffix, self._settings, transparent=transparent)
+        job = partial(_render_copy, _pickled(figure), suffix, self._settings, transparent=transparent)
         self._jobs.append((job, self._executor().submit(Portable(job)) if self._others else Future()))
 
     def finish(self) -> list[Rendered]:
@@ -77,6 +77,17 @@ class Renderer:
         self._style.__exit__(kind, error, trace)
         if self._others and self._jobs:
             self._executor().shutdown(kill_workers=True)
+
+
+def _pickled(figure: Figure) -> bytes:
+    """Without a collection of garbage in the middle: it would change the weak references that are being written."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return pickle.dumps(figure)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _render_copy(pickled: bytes, suffix: str, style: dict[Any, Any], *, transparent: bool) -> Rendered:

@@ -1,6 +1,8 @@
 """The report of studies: one HTML page that needs nothing but itself."""
 
 import base64
+import math
+import re
 import shlex
 import shutil
 import subprocess
@@ -36,7 +38,10 @@ COLUMNS = (
     *("final_loss", "best_error", "solved_at_step", "diverged_at_step", "gain_at_init", "gain_per_timestep"),
     *("horizon", "max_grad_norm", "clipped_fraction", "parameters"),
 )
-"""The columns of summary.csv in the table of runs."""
+"""The columns of summary.csv in the table of runs, as far as any run has a value."""
+
+MOST_UPRIGHT = 125
+"""Characters of the table of runs that can be read across a page in upright format."""
 
 
 class Cell(NamedTuple):
@@ -71,6 +76,9 @@ def write_report(
     summary = drawing.tables.outcomes
     path = together(studies) / "report.html" if path is None else path
     keys, common = _keys(runs), _common(runs)
+    columns = [column for column in COLUMNS if summary[column].notna().any()]
+    headings = ["run", *keys, "status", *columns]
+    table = _table(runs, summary, keys, columns, path.parent)
     page = render_page(
         "report.html.j2",
         title=" and ".join(dict.fromkeys(str(run.config["study"]) for run in runs)),
@@ -79,8 +87,10 @@ def write_report(
         axes=_axes(runs),
         findings=by_configuration(runs, summary, drawing.tables["states"]),
         figures=_figures(drawing, path.parent),
-        headings=["run", *keys, "status", *COLUMNS],
-        table=_table(runs, summary, keys, path.parent),
+        headings=headings,
+        table=table,
+        characters=_characters(headings, [cells for _, cells, _ in table]),
+        most_upright=MOST_UPRIGHT,
         unfinished=_unfinished(runs, summary),
         commands=list(dict.fromkeys(shlex.join(run.info.get("command", [])) for run in runs)),
         provenance=_provenance(runs),
@@ -105,13 +115,12 @@ def _axes(runs: Sequence[Run]) -> dict[str, str]:
 
 
 class Drawn(NamedTuple):
-    """A figure in the page: its SVG, a link with the numbers that are drawn, and whether it is a map or of lines."""
+    """A figure in the page: its SVG, and a link with the numbers that are drawn."""
 
     name: str
     title: str
     svg: str
     numbers: str
-    look: str
 
 
 def _figures(drawing: Drawing, beside: Path) -> list[Drawn]:
@@ -127,11 +136,10 @@ def _figures(drawing: Drawing, beside: Path) -> list[Drawn]:
             links[name] = _numbers(drawing.file_name(name), to_csv(drawn_numbers(figure)).encode(), beside)
         svgs = [image.content.decode() for image in renderer.finish()]
     titles = catalogue()["figure"]
-    drawn = []
-    for (name, link), svg in zip(links.items(), svgs, strict=True):
-        element = inline(svg, name, titles[name])
-        drawn.append(Drawn(name, titles[name], element, link, "map" if "<image" in element else "lines"))
-    return drawn
+    return [
+        Drawn(name, titles[name], inline(svg, name, titles[name]), link)
+        for (name, link), svg in zip(links.items(), svgs, strict=True)
+    ]
 
 
 def _numbers(file_name: str, numbers: bytes, beside: Path) -> str:
@@ -148,7 +156,7 @@ def _keys(runs: Sequence[Run]) -> list[str]:
 
 
 def _table(
-    runs: Sequence[Run], summary: pd.DataFrame, keys: Sequence[str], beside: Path
+    runs: Sequence[Run], summary: pd.DataFrame, keys: Sequence[str], columns: Sequence[str], beside: Path
 ) -> list[tuple[str, list[Cell], str]]:
     """For each run the link to its folder, its cells and its finding."""
     rows = []
@@ -156,7 +164,7 @@ def _table(
         values = [run.config.get(key) for key in keys]
         cells = [Cell(shown(value), value if isinstance(value, int | float) else shown(value)) for value in values]
         cells.append(Cell(outcome["status"], outcome["status"]))
-        cells += [_number(outcome[column]) for column in COLUMNS]
+        cells += [_number(outcome[column]) for column in columns]
         rows.append((_link(run.folder, beside), [Cell(run.id, run.id), *cells], finding(run, outcome)))
     return rows
 
@@ -171,8 +179,21 @@ def _link(folder: Path, beside: Path) -> str:
 
 
 def _number(value: Any) -> Cell:
-    """Four digits; what is missing, or no number, is sorted to the end."""
-    return Cell("", "") if value is None else Cell(f"{value:.4g}", "" if pd.isna(value) else float(value))
+    """A whole number as it is, another in four digits; what is missing, or no number, is sorted to the end."""
+    if value is None:
+        return Cell("", "")
+    return Cell(f"{value:.4g}" if isinstance(value, float) else str(value), "" if pd.isna(value) else float(value))
+
+
+def _characters(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> int:
+    """How wide the table of runs is on paper: of each column its longest cell or word of its heading, and the gap.
+
+    A run's id takes two lines.
+    """
+    words = [max(map(len, re.split(r"(?<=[._])", heading))) for heading in headings]
+    cells = [max(len(cell.text) for cell in column) for column in zip(*rows, strict=True)]
+    cells[0] = math.ceil(0.6 * cells[0])
+    return sum(map(max, words, cells)) + 2 * len(headings)
 
 
 def _unfinished(runs: Sequence[Run], summary: pd.DataFrame) -> list[tuple[str, str, str]]:

@@ -8,7 +8,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from cli.progress import counts, display, sparkline
+from cli.display import counts, display, sparkline
+from cli.frame import ERASE_BELOW, FIRST_SCREEN, HIDE_CURSOR, OTHER_SCREEN, SHOW_CURSOR, Frame
 from experiments.status import State, Task
 
 
@@ -37,26 +38,85 @@ def test_runs_are_counted_by_how_they_are():
     assert counts(states) == "2/5 done, 1 running, 1 diverged, 1 failed, 1 waiting"
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 120])
-def test_the_display_fits_the_terminal(width):
+@pytest.mark.parametrize(("width", "fit"), [(40, 6), (60, 7), (80, 8), (100, 8), (140, 8)])
+def test_the_display_fits_the_terminal(width, fit):
     label = "cell=lstm init=orthogonal init.gain=1.25 task.length=200 seed=11"
     states = [state("running", 350, label, **RUNNING)] * 8 + [state("waiting")] * 100 + [state("completed", 1000)] * 9
     lines = rendered(states, width)
     assert len(lines) <= 24
     assert max(map(cell_len, lines)) <= width
     assert "9/117 done, 8 running, 100 waiting" in lines[0]
-    assert sum("350/1000" in line for line in lines) == 8
-    assert sum("0:18 left" in line for line in lines) == 8
-    assert sum("█▇▆▁" in line for line in lines) == 8
+    assert sum("350/1000" in line for line in lines) == fit
+    assert sum("0:18 left" in line for line in lines) == fit
+    assert sum("█▇▆▁" in line for line in lines) == fit
+    assert (f"and {8 - fit} more" in lines) == (fit < 8)
+    for word in label.split(" "):
+        assert sum(word in line.split(" ") for line in lines) == fit, word
 
 
 def test_more_runs_than_lines_are_counted():
     lines = rendered([state("running", 1, f"run {i}", **RUNNING) for i in range(50)], 80, height=12)
     assert len(lines) <= 12
-    assert "and 42 more" in lines
+    assert sum("1/1000" in line for line in lines) == 9
+    assert "and 41 more" in lines
 
 
 def test_a_run_without_a_row_yet_is_starting():
     (line,) = (line for line in rendered([state("running")], 120) if line.strip())
     assert "starting" in line
     assert "nan" not in line
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_what_is_written_while_a_tall_frame_is_there_is_seen_and_stays():
+    stream = Terminal()
+    with Frame(stream, tall=True) as frame:
+        frame.draw("running")
+        begun = stream.tell()
+        frame.write("stopping after this step\n")
+        assert "stopping after this step" in stream.getvalue()[begun:]
+        begun = stream.tell()
+        frame.draw("running")
+        assert "running" in stream.getvalue()[begun:]
+        assert "stopping after this step" in stream.getvalue()[begun:]
+        begun = stream.tell()
+    assert stream.getvalue()[begun:].endswith("stopping after this step\n")
+    assert stream.getvalue().startswith(HIDE_CURSOR + OTHER_SCREEN)
+    assert FIRST_SCREEN + SHOW_CURSOR in stream.getvalue()[begun:]
+
+
+def test_what_is_written_while_a_low_frame_is_there_stands_above_it():
+    stream = Terminal()
+    with Frame(stream, tall=False) as frame:
+        frame.draw("running")
+        begun = stream.tell()
+        frame.write("stopping after this step\n")
+        assert stream.getvalue()[begun:] == f"\r{ERASE_BELOW}stopping after this step\n"
+    assert OTHER_SCREEN not in stream.getvalue()
+
+
+def test_a_frame_is_never_higher_than_its_terminal(monkeypatch):
+    monkeypatch.setenv("LINES", "5")
+    monkeypatch.setenv("COLUMNS", "20")
+    stream = Terminal()
+    with Frame(stream, tall=True) as frame:
+        frame.draw("\n".join(f"line {i}" for i in range(50)))
+        frame.write("said\n")
+        begun = stream.tell()
+        frame.draw("\n".join(f"line {i}" for i in range(50)))
+        drawn = stream.getvalue()[begun:]
+    assert drawn.count("\n") == 4
+    assert "line 3" in drawn
+    assert "line 4" not in drawn
+    assert "said" in drawn
+
+
+def test_a_frame_that_is_never_drawn_writes_nothing():
+    stream = Terminal()
+    with Frame(stream, tall=True):
+        pass
+    assert stream.getvalue() == ""

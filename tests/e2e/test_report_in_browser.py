@@ -1,11 +1,18 @@
 """The report as a reader sees it: opened from disk in headless Chromium."""
 
 import re
+import shutil
+import subprocess
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+import experiments.report
 from experiments.errors import UsageError
+from experiments.page import render_page
 from experiments.report import find_browser, print_to_pdf, write_report
+from experiments.study import read_studies
 
 SMALL = ["task.length=10", "model.hidden_size=5", "batch_size=3", "record.every=5", "record.windows=5"]
 NAME = "<script>alert(1)<script> 기울기"
@@ -122,15 +129,116 @@ def test_all_text_can_be_read_in_both_schemes(open_page, report, scheme):
     ratios = page.evaluate(CONTRAST)
     assert len(ratios) > 50
     assert min(ratios)[0] >= 4.5, min(ratios)
-    turned = [figure.evaluate("f => getComputedStyle(f).filter") for figure in page.locator("figure.lines svg").all()]
-    assert {value != "none" for value in turned} == {scheme == "dark"}
-    maps = page.locator("figure.map svg text").first.evaluate("text => getComputedStyle(text).fill")
-    assert maps == page.evaluate("getComputedStyle(document.body).color") or scheme == "light"
+
+
+def test_figures_look_in_the_dark_as_on_paper(open_page, make_run, tmp_path, monkeypatch):
+    """With two studies: the lines of the second have the lighter and the darker colours."""
+    for study, cells in (("first", ("rnn", "lstm")), ("second", ("rnn", "lstm", "gru"))):
+        for cell in cells:
+            make_run(f"cell={cell}", *SMALL, "steps=6", f"study={study}")
+    monkeypatch.setattr(experiments.report, "NAMES", FEW)
+    report = write_report([tmp_path / "results" / study for study in ("first", "second")])
+    light, dark = (open_page(report, color_scheme=scheme) for scheme in ("light", "dark"))
+    assert dark.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
+    figures = list(zip(light.locator("figure svg").all(), dark.locator("figure svg").all(), strict=True))
+    assert len(figures) == len(FEW)
+    for on_paper, in_the_dark in figures:
+        assert in_the_dark.screenshot() == on_paper.screenshot()
+
+
+NARROW_LINES = """() => [...document.querySelectorAll("td.number, td:not(.words, .name)")].filter((cell) => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return new Set([...range.getClientRects()].map((box) => Math.round(box.top))).size > 1;
+}).map((cell) => cell.textContent)"""
 
 
 def test_it_can_be_read_on_a_phone(open_page, report):
-    page = open_page(report, viewport={"width": 360, "height": 700})
+    page = open_page(report, viewport={"width": 390, "height": 844})
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate(NARROW_LINES) == []
+    sizes = page.locator("figure svg text").evaluate_all(
+        "texts => texts.map(text => text.getBoundingClientRect().height)"
+    )
+    assert min(sizes) > 6  # no figure is shrunk: its box scrolls
+    keys = page.locator("dt").first.bounding_box(), page.locator("dd").first.bounding_box()
+    assert keys[1]["y"] >= keys[0]["y"] + keys[0]["height"] - 1  # a value has the whole line
+
+
+FEW = ("gradient_flow", "training", "clipping", "gates")
+"""Figures enough to fill some pages."""
+
+
+@pytest.fixture
+def wide_report(make_run, monkeypatch):
+    """A real run under 12 configurations that differ in nine keys, some of long names; of 264,193 parameters."""
+    folder = make_run("cell=lstm", *SMALL, "steps=6", "study=wide").folder.parent.parent
+    keys = ["optimizer.lr", "optimizer.beta1", "optimizer.beta2", "init.gain", "model.hidden_size", "batch_size"]
+    keys += ["record.evaluate_samples", "clip.threshold_of_the_recurrent_weights", "task.length"]
+
+    def many(studies):
+        (run,) = read_studies(studies)
+        return [
+            replace(
+                run,
+                prefix=f"{number} ",
+                config={**run.config, **dict.fromkeys(keys, (number + 1) * 1.23456), "clip": "value"},
+                info={**run.info, "parameters": 264193},
+            )
+            for number in range(12)
+        ]
+
+    monkeypatch.setattr(experiments.report, "read_studies", many)
+    monkeypatch.setattr(experiments.report, "NAMES", FEW)
+    return write_report([folder])
+
+
+@pytest.mark.parametrize("paper", ["A4", "Letter"])
+def test_on_paper_nothing_is_cut_and_no_heading_stands_alone(browser, wide_report, tmp_path, paper):
+    if not shutil.which("pdftotext"):
+        pytest.skip("pdftotext is not installed")
+    page = browser.new_page()
+    page.goto(wide_report.resolve().as_uri())
+    page.pdf(path=str(tmp_path / "report.pdf"), format=paper)
+    printed = subprocess.run(["pdftotext", "-layout", tmp_path / "report.pdf", "-"], capture_output=True, text=True)
+    pages = [text.rstrip() for text in printed.stdout.rstrip("\f").split("\f")]
+    words = Counter(printed.stdout.split())
+    for text, count in Counter(page.locator("#runs td:not(.name)").all_inner_texts()).items():
+        assert not text or words[text] >= count, text
+    assert words["264193"] == 12
+    headings = page.locator("h1, h2, h3, summary, figcaption").all_inner_texts()
+    for text in pages:
+        assert text.splitlines()[-1].strip() not in headings
+    captions = page.locator("figure svg").count()
+    names = page.locator("section.figure h3").all_inner_texts()
+    assert captions == len(names) == len(FEW)
+    for name in names:
+        (own,) = [text for text in pages if re.search(rf"^ *{name} *$", text, re.MULTILINE)]
+        assert "wide: adding" in own  # the caption at the foot of the figure
+
+
+@pytest.mark.parametrize("width", [695, 717])  # what A4 and Letter leave between their margins
+def test_on_paper_all_fits_the_page(open_page, wide_report, width):
+    page = open_page(wide_report, viewport={"width": width, "height": 900})
+    page.emulate_media(media="print")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator("#runs table").bounding_box()["width"] <= width
+    assert page.evaluate(NARROW_LINES) == []
+    heights = page.locator("section.figure").evaluate_all("all => all.map(one => one.getBoundingClientRect().height)")
+    assert max(heights) < (279 - 28) / 25.4 * 96
+
+
+def test_a_figure_higher_than_a_page_is_made_smaller_on_paper(open_page, tmp_path):
+    figure = '<figure><svg viewBox="0 0 475 1400" width="475pt" height="1400pt"></svg></figure>'
+    style = re.search("<style>.*</style>", render_page("page.html.j2"), re.DOTALL)[0]
+    (tmp_path / "high.html").write_text(
+        f"<!doctype html>{style}<section class='figure'><h3>high</h3>{figure}</section>"
+    )
+    page = open_page(tmp_path / "high.html")
+    page.emulate_media(media="print")
+    box = page.locator("svg").bounding_box()
+    assert box["height"] <= 206 / 25.4 * 96
+    assert box["width"] / box["height"] == pytest.approx(475 / 1400, rel=0.01)
 
 
 def test_it_prints_to_pdf(browser, report):
@@ -142,11 +250,6 @@ def test_it_prints_to_pdf(browser, report):
 
 def test_a_report_of_500_runs_is_small(open_page, make_run, tmp_path, monkeypatch):
     """One real run stands for all: its files under 500 configurations."""
-    from dataclasses import replace
-
-    import experiments.report
-    from experiments.study import read_studies
-
     study = make_run("cell=lstm", *SMALL, "task.length=60", "record.windows=20", "steps=200", "study=single")
     study = study.folder.parent.parent
 

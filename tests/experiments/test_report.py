@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -115,6 +116,18 @@ def test_several_studies_stand_beside_each_other(make_run, tmp_path):
     assert "study = second: " in text
     for link in re.findall(r'<a href="(\.\./[^"]*)"', page.read_text()):
         assert (page.parent / link).is_dir()
+
+
+def test_parameters_are_whole_numbers(study, monkeypatch):
+    runs = [replace(run, info={**run.info, "parameters": 264193}) for run in read_runs(study)]
+    monkeypatch.setattr("experiments.report.read_studies", lambda studies: runs)
+    page = write_report([study]).read_text()
+    assert page.count('data-key="264193.0">264193</td>') == len(runs)
+    assert "2.642e+05" not in page
+
+
+def test_a_column_without_any_value_is_left_out(study):
+    assert "diverged_" not in write_report([study]).read_text()
 
 
 def test_a_condition_is_named(study):
