@@ -50,7 +50,7 @@ def plot(
     font_size: Annotated[
         float | None,
         typer.Option(
-            min=6, max=48, help="In points.  [default: 8; 12 where --width is 10 or more]", show_default=False
+            min=7, max=48, help="In points.  [default: 8; 12 where --width is 10 or more]", show_default=False
         ),
     ] = None,
     dpi: Annotated[int, typer.Option(min=50, max=1200, help="Dots per inch of a PNG.")] = 200,

@@ -55,7 +55,8 @@ def plot_studies(
         folder: where they go; None: `figures` in the study, or in the folder A+B beside the studies A and B.
 
     Raises:
-        UsageError: a figure, key or format that is not there, or a study in which nothing was recorded yet.
+        UsageError: A figure, key or format does not exist, the sheet is too small for a figure that was asked for,
+            nothing was recorded yet, or no figure has anything to show.
     """
     names = [_known(name, NAMES, "figure") for name in names or ()]
     formats = [_known(name, FORMATS, "format") for name in formats]
@@ -81,8 +82,10 @@ def plot_studies(
                     images.append(path)
                     renderer.add(figure, path.suffix[1:])
         rendered = dict(zip(images, renderer.finish(), strict=True))
-    if plots.paths:
-        folder.mkdir(parents=True, exist_ok=True)
+    if not plots.paths:
+        reasons = list(dict.fromkeys(plots.left_out.values()))
+        raise UsageError(f"there is nothing to draw: {'; '.join(reasons)}")
+    folder.mkdir(parents=True, exist_ok=True)
     for path in plots.paths:
         write_whole(path, numbers[path] if path in numbers else rendered[path].content)
     notes = [note for image in rendered.values() for note in image.notes]

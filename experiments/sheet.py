@@ -109,7 +109,16 @@ class Panels(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """A way to place the panels: how many side by side, the figure's size and the place of one panel, in inches."""
+    """A way to place the panels.
+
+    Attributes:
+        columns: The number of panels side by side.
+        rows: The number of panels below each other.
+        width: The figure's width in inches.
+        height: The figure's height in inches.
+        across: The width of a panel's inside in inches.
+        down: The height of a panel's inside in inches.
+    """
 
     columns: int
     rows: int
@@ -117,11 +126,6 @@ class Grid(NamedTuple):
     height: float
     across: float
     down: float
-
-    @property
-    def size(self) -> float:
-        """How large the panels look."""
-        return min(self.across / 1.4, self.down)
 
 
 class Around(NamedTuple):
@@ -169,15 +173,14 @@ def lay_out(
     places = dict(zip(panels.places(grid.columns), panels.all(), strict=True))
     if not panels.maps:
         share_limits(panels.all())
-    inside = grid.across - 0.12 * scale, grid.down - 0.42 * scale
     for (row, column), ax in places.items():
         ax.set_subplotspec(specs[row, column])
-        ax.set_title(wrap(ax.get_title(), inside[0], mpl.rcParams["axes.titlesize"]), parse_math=False)
-        ax.set_xlabel(wrap(ax.get_xlabel(), inside[0], mpl.rcParams["axes.labelsize"], math=True))
-        ax.set_ylabel(wrap(ax.get_ylabel(), grid.down - 0.2 * scale, mpl.rcParams["axes.labelsize"], math=True))
-        space_numbers(ax, *inside)
-        space_markers(ax, inside[0] / scale)
-        wrap_sentence(ax, inside[0])
+        ax.set_title(_wrapped_title(ax, grid.across), parse_math=False)
+        ax.set_xlabel(_wrapped_label(ax.get_xlabel(), grid.across))
+        ax.set_ylabel(_wrapped_label(ax.get_ylabel(), grid.down + 0.2 * scale))
+        space_numbers(ax, grid.across, grid.down)
+        space_markers(ax, grid.across / scale)
+        wrap_sentence(ax, grid.across)
     label_outer({place: ax for place, ax in places.items() if not is_blank(ax)})
     if panels.maps:
         add_colour_bar(figure, below=_is_narrow(grid.width, scale))
@@ -193,30 +196,30 @@ def _choose(
     Raises:
         TooSmall: None fits.
     """
-    usual_width, least_across, least_down = (2.2, 0.75, 0.85) if panels.maps else (COLUMN_INCHES, 0.85, 0.95)
+    usual_width, least_across = (2.2, 0.65) if panels.maps else (COLUMN_INCHES, 0.75)
     one_facet = panels.facets == 1 and not panels.maps
-    margin = 0.6 * scale
-    """For the names and numbers of an axis, or for a colour bar."""
+    margin = 0.6 * scale  # for the name and the numbers of an axis, or for a colour bar
+    line = 1.25 * sheet.points / 72
     fitting = []
     for columns in panels.columns():
+        if sheet.width is None and columns > MOST_COLUMNS:
+            continue
         width = sheet.width or max(COLUMN_INCHES, columns * usual_width) * scale
         asked = sheet.height_of(width)
-        taken = sum(heights(width)) + margin / 2
-        across = (width - margin) / columns
-        if panels.maps and _is_narrow(width, scale):
-            taken += margin
-        elif panels.maps:
-            across -= margin / columns
-        elif one_facet and columns > 1:  # each has its own numbers
-            across = width / columns - 1.6 * margin
+        narrow = panels.maps and _is_narrow(width, scale)
+        beside = margin * (1 + (panels.maps and not narrow))
+        if one_facet and columns > 1:  # each has its own numbers
+            beside = 1.6 * margin * columns
+        across = (width - beside) / columns - 0.12 * scale
+        titles, labels = _lines(panels, across)
+        taken = sum(heights(width)) + line * sum(labels) + margin * narrow
         rows = 1 + max(row for row, _ in panels.places(columns))
-        down = ((asked or PAGE_INCHES) - taken) / rows
+        row = line * titles + 0.22 * scale
+        down = ((asked or PAGE_INCHES) - taken) / rows - row
         if asked is None:
-            down = min(down, float(np.clip(across * (0.9 if panels.maps else 0.75), 1.3 * scale, 2.1 * scale)))
-        wide = sheet.width is None and columns > MOST_COLUMNS
-        small = across < least_across * scale or down < least_down * scale
-        if not wide and not small and taken < 0.6 * (asked or PAGE_INCHES):
-            fitting.append(Grid(columns, rows, width, asked or taken + rows * down, across, down))
+            down = min(down, float(np.clip(across * (0.95 if panels.maps else 0.8), 0.9 * scale, 1.65 * scale)))
+        if across >= least_across * scale and down >= 0.45 * scale and taken < 0.6 * (asked or PAGE_INCHES):
+            fitting.append(Grid(columns, rows, width, asked or taken + rows * (row + down), across, down))
     if not fitting:
         raise TooSmall(_what_would_do(len(panels.all()), entries, sheet))
     usual = len(panels.rows) if one_facet and sheet.width is not None else panels.usual()
@@ -225,17 +228,32 @@ def _choose(
         uneven = 1 < panels.facets < len(panels.rows[0])
         uneven = uneven and grid.columns % panels.facets > 0 and panels.facets % grid.columns > 0
         if sheet.height or sheet.aspect:
-            return uneven, False, -grid.size
+            return uneven, False, -min(grid.across / 1.4, grid.down)
         return uneven, grid.columns > usual, -grid.columns
 
     return min(fitting, key=preference)
+
+
+def _lines(panels: Panels, across: float) -> tuple[int, list[int]]:
+    """How many lines the longest title has, and each name of a horizontal axis."""
+    titles = [_wrapped_title(ax, across) for ax in panels.all()]
+    labels = {_wrapped_label(ax.get_xlabel(), across) for ax in panels.all()}
+    return max(len(title.splitlines()) for title in titles), [len(label.splitlines()) for label in labels]
+
+
+def _wrapped_title(ax: Axes, inches: float) -> str:
+    return wrap(ax.get_title(), inches, mpl.rcParams["axes.titlesize"])
+
+
+def _wrapped_label(label: str, inches: float) -> str:
+    return wrap(label, inches, mpl.rcParams["axes.labelsize"], math=True)
 
 
 def _what_would_do(panels: int, entries: int, sheet: Sheet) -> str:
     there = f"{panels} panels" if panels > 1 else "a panel"
     there += f" and a legend of {entries} entries" if entries > MOST_LINES else ""
     height = sheet.height or (sheet.width / sheet.aspect if sheet.width and sheet.aspect else PAGE_INCHES)
-    size = f"{sheet.width:g} x {height:g} inches" if sheet.width else f"a height of {height:g} inches"
+    size = f"{sheet.width:g} x {height:.3g} inches" if sheet.width else f"a height of {height:.3g} inches"
     return (
         f"{there} with text of {sheet.points:g} points do not fit {size}; "
         "pick runs with --where KEY=VALUE, or change --width, --height or --font-size"

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -166,10 +167,13 @@ def _shade(colour: str, place: int, count: int) -> str:
 
 def text_width(text: str, points: float, *, math: bool = False) -> float:
     """The width of a line of text, in inches."""
-    width, _, _ = text_to_path.get_text_width_height_descent(
-        text, FontProperties(size=points), ismath=math and text.count("$") > 1
-    )
-    return float(width) / 72
+    return points / 72 * _width_at_one_point(text, math and text.count("$") > 1, tuple(mpl.rcParams["font.family"]))
+
+
+@lru_cache(maxsize=10_000)
+def _width_at_one_point(text: str, math: bool, family: tuple[str, ...]) -> float:
+    font = FontProperties(family=family, size=1)
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=math)[0])
 
 
 def wrap(text: str, inches: float, points: float, *, math: bool = False) -> str:
@@ -181,14 +185,20 @@ def wrap(text: str, inches: float, points: float, *, math: bool = False) -> str:
         points: The size of the text.
         math: What stands between two dollars is a formula, and is not broken.
     """
-    lines = [""]
+    space = text_width("n n", points) - text_width("nn", points)
+    lines, end = [""], 0.0
     for word in re.findall(r"[^\s$]*\$[^$]*\$\S*|\S+" if math else r"\S+", text):
-        line = f"{lines[-1]} {word}".lstrip(" ")
-        if text_width(line, points, math=math) <= inches:
-            lines[-1] = line
+        width = text_width(word, points, math=math)
+        if not lines[-1] or end + space + width <= inches:
+            lines[-1] += f" {word}" if lines[-1] else word
+            end += (space if end else 0.0) + width
         else:
-            lines += _broken(word, inches, points) if not (math and "$" in word) else [word]
-    return "\n".join(line for line in lines if line)
+            lines.append(word)
+            end = width
+        if width > inches and not (math and "$" in word):
+            lines[-1:] = _broken(lines[-1], inches, points)
+            end = text_width(lines[-1], points)
+    return "\n".join(lines)
 
 
 def _broken(word: str, inches: float, points: float) -> list[str]:
