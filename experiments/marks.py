@@ -47,8 +47,9 @@ def draw_line(ax: Axes, frame: pd.DataFrame, x: str, y: str, *, label: str, colo
     if len(frame) > len(median) and not is_crowded():
         with np.errstate(invalid="ignore"):
             quartiles = values.quantile(np.array([0.25, 0.75])).unstack()
-        band = ax.fill_between(quartiles.index, quartiles[0.25], quartiles[0.75], color=colour, alpha=0.18, linewidth=0)
-        say(band, "Bands: from the lower to the upper quartile.")
+        if (quartiles[0.75] > quartiles[0.25]).any():
+            band = ax.fill_between(quartiles.index, *quartiles.to_numpy().T, color=colour, alpha=0.18, linewidth=0)
+            say(band, "Bands: from the lower to the upper quartile.")
         for quartile, name in ((0.25, "lower quartile"), (0.75, "upper quartile")):  # the band's numbers, not drawn
             ax.plot(quartiles.index, quartiles[quartile], linestyle="", label=f"_{label.lstrip('_')}, {name}")
 
