@@ -5,7 +5,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from experiments.orphans import listen, stop_listening
@@ -13,7 +13,7 @@ from experiments.orphans import listen, stop_listening
 INTERRUPTED = 130
 """Exit code of an interrupted command."""
 
-STOPPING = "bptt: stopping when the current step lets go; Ctrl-C again stops at once and keeps the last checkpoint"
+STOPPING = "bptt: stopping when the current step lets go; Ctrl-C again stops at once"
 STOPPED = "bptt: interrupted; what is written stays"
 
 SECONDS_TO_STOP = 0.3
@@ -49,7 +49,7 @@ def _answer(signals: int) -> None:
             return
     _say(STOPPED)
     if sys.stderr.isatty():
-        os.write(2, b"\x1b[?25h")  # the live display hides the cursor
+        os.write(2, b"\x1b[?25h\n")  # the live display hides the cursor
     os._exit(INTERRUPTED)  # it frees the run's lock: its run.json is then read as interrupted
 
 
@@ -66,6 +66,23 @@ def _arrives(signals: int) -> bool:
     return bool(select.select([signals], [], [], SECONDS_TO_STOP)[0])
 
 
-def _say(line: str) -> None:
+@contextmanager
+def said_by(write: Callable[[str], None]) -> Iterator[None]:
+    """Let a live display write the lines, above itself: it would wipe what is written past it."""
+    _writers.append(write)
+    try:
+        yield
+    finally:
+        _writers.remove(write)
+
+
+def _write(line: str) -> None:
     """Write a line past Python's buffer, whose lock the interrupted thread may hold."""
     os.write(2, f"{line}\n".encode())
+
+
+_writers: list[Callable[[str], None]] = [_write]
+
+
+def _say(line: str) -> None:
+    _writers[-1](line)

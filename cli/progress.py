@@ -7,7 +7,10 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
+
+from cli.interrupts import said_by
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -58,7 +61,8 @@ def _live(follower: "Follower") -> "Iterator[None]":
         with looked:
             return display(follower.look(), console)
 
-    with Live(get_renderable=draw, console=console, refresh_per_second=1 / SECONDS_BETWEEN_LOOKS, transient=True):
+    live = Live(get_renderable=draw, console=console, refresh_per_second=1 / SECONDS_BETWEEN_LOOKS, transient=True)
+    with live, said_by(partial(console.print, highlight=False, markup=False)):
         yield
 
 
