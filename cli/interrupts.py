@@ -13,7 +13,7 @@ from experiments.orphans import listen, stop_listening
 INTERRUPTED = 130
 """Exit code of an interrupted command."""
 
-STOPPING = "bptt: stopping when the current step lets go; Ctrl-C again stops at once and keeps the last checkpoint"
+STOPPING = "bptt: stopping when the current step lets go; Ctrl-C again stops at once"
 STOPPED = "bptt: interrupted; what is written stays"
 
 SECONDS_TO_STOP = 0.3

@@ -241,7 +241,8 @@ def tell_unfinished(folders: "Sequence[Path]") -> bool:
     for folder in failed:
         say(f"{folder.name} failed: {read_json(folder / 'run.json')['error']}", err=True)
     if cut_off:
-        say(f"cut off: {counted(len(cut_off), 'run')}; the same command resumes from there", err=True)
+        again = "it" if len(cut_off) == 1 else "them"
+        say(f"{counted(len(cut_off), 'run')} cut off; the same command resumes {again}", err=True)
     if any(not read_json(folder / "run.json").get("retry") for folder in failed):
         typer.echo("--retry starts over what failed", err=True)
     return bool(failed or cut_off)

@@ -102,7 +102,7 @@ def plan_grid(grid: Grid, config_dir: Path | None = None, make: Make = run) -> P
         planned = plan_points(grid.points, composer, grid.launcher, make)
     if (different := len(set(planned.folders))) < len(planned.folders):
         raise UsageError(
-            f"{grid.words}: {len(grid.points)} runs, but only {different} of them different; is a value there twice?"
+            f"{grid.words}: {len(grid.points)} runs, but only {different} different; is a value there twice?"
         )
     return planned
 

@@ -117,7 +117,7 @@ def test_an_option_of_the_studys_own_is_known(tmp_path, monkeypatch):
     [
         (["clip=none,norm", "clip.treshold=1,2"], "clip.treshold=1: there is no such key; clip=none takes no options"),
         (["clip=none", "clip.threshold=1,2"], "clip.threshold=1: there is no such key; clip=none takes no options"),
-        (["clip=norm,value", "clip.threshold=1,1"], "4 runs, but only 2 of them different; is a value there twice?"),
+        (["clip=norm,value", "clip.threshold=1,1"], "4 runs, but only 2 different; is a value there twice?"),
         (["cell=rnn,lstn", "cell.forget_bias=1"], "cell=lstn: there is no such cell"),
         (["clip=none,norm", "clip.threshold=0,1"], "clip.threshold=0: must be greater than 0"),
     ],
