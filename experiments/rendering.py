@@ -65,7 +65,7 @@ class Renderer:
         return [here[i] if i in here else _made(job, future) for i, (job, future) in enumerate(self._jobs)]
 
     def _executor(self) -> Any:
-        return get_reusable_executor(self._others, timeout=SECONDS_IDLE, initializer=Portable(_prepare))
+        return get_reusable_executor(self._others, timeout=SECONDS_IDLE, initializer=_PREPARE)
 
     def __enter__(self) -> Self:
         self._style.__enter__()
@@ -106,6 +106,10 @@ def _prepare() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
     find_asian_fonts()
+
+
+_PREPARE = Portable(_prepare)
+"""One object: joblib keeps its processes only while they are asked for with the same."""
 
 
 def render(figure: Figure, suffix: str, style: dict[Any, Any], *, transparent: bool = False) -> Rendered:
