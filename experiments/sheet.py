@@ -15,8 +15,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.legend import Legend
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from experiments.arrangement import MOST_LINES
 from experiments.blanks import is_blank, wrap_sentence
@@ -128,6 +130,18 @@ class Grid(NamedTuple):
     down: float
 
 
+class RoundedLayout(ConstrainedLayoutEngine):
+    """matplotlib's constrained layout without the last digits, which differ from one process to the next."""
+
+    def execute(self, fig: Figure) -> None:
+        """Place the panels."""
+        super().execute(fig)
+        for ax in fig.axes:
+            place = ax.get_position(original=True)
+            ax.set_position(Bbox(np.round(place.get_points(), 9)), which="original")
+            ax.set_in_layout(True)
+
+
 class Around(NamedTuple):
     """What stands above and below the panels, top first, and the space that it takes in inches."""
 
@@ -185,7 +199,7 @@ def lay_out(
     if panels.maps:
         add_colour_bar(figure, below=_is_narrow(grid.width, scale))
     free = (0, below / grid.height, 1, 1 - (above + below) / grid.height)
-    figure.set_layout_engine("constrained", h_pad=0.06 * scale, w_pad=0.05 * scale, rect=free)
+    figure.set_layout_engine(RoundedLayout(h_pad=0.06 * scale, w_pad=0.05 * scale, rect=free))
 
 
 def _choose(
