@@ -94,7 +94,7 @@ def _picture(folder: Path, states: "Sequence[State]", console: "Console") -> "Re
         said.append(f"and {len(damaged) - MOST_FAILED} more that are damaged")
     outdated = [state for state in states if state.changed]
     said += [
-        f"made from another version of {files}: {counted(number, 'run')}"
+        f"{counted(number, 'run')} {'was' if number == 1 else 'were'} made from another version of {files}"
         for files, number in Counter(state.changed for state in outdated).items()
     ]
     doubtful = {state.task.folder.name for state in (*damaged, *outdated)}

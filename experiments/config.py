@@ -27,7 +27,7 @@ from experiments.extras import how_to_install
 from experiments.hydra_keys import refuse_in_run
 from experiments.targets import check_arguments, find_target
 from experiments.tasks.task import Task
-from experiments.typed import Interpolated, Section, one_line
+from experiments.typed import Interpolated, Section, fit, one_line
 from models.network import RecurrentNetwork
 
 CHOICES = ("cell", "init", "task", "clip", "optimizer")
@@ -191,7 +191,7 @@ def check(cfg: DictConfig, choices: Mapping[str, str]) -> Config:
         if group in values:
             values[group] = {"name": choices[group], **_check_target(group, values[group])}
     with one_line("", values):
-        return Config(**values)
+        return fit(Config, values)
 
 
 def from_saved(values: Mapping[str, Any]) -> Config:
@@ -201,7 +201,7 @@ def from_saved(values: Mapping[str, Any]) -> Config:
         UsageError: this version, or this machine, cannot make it.
     """
     with one_line("", dict(values)):
-        return Config(**values)
+        return fit(Config, values)
 
 
 def draft(config: Config) -> Parts:

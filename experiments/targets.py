@@ -16,7 +16,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 
 from bptt_start import PACKAGES
 from experiments.errors import UsageError
-from experiments.typed import Section, one_line
+from experiments.typed import Section, fit, one_line
 
 
 def find_target(key: str, name: str) -> Callable[..., Any]:
@@ -75,7 +75,7 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
         raise UsageError(f"{key}.{name}: needs a value{hint}")
     with one_line(f"{key}.", dict(given)):
         try:
-            checked = arguments(**given)
+            checked = fit(arguments, given)
         except ValidationError:  # read as JSON, a list may also be a tuple, and a text a path
             checked = arguments.model_validate_json(json.dumps(dict(given), default=str))
     return {name: _plain(getattr(checked, name)) for name in given}

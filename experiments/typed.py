@@ -1,11 +1,11 @@
 """Typed values: how strictly a configuration is checked, and what is said of a value that does not fit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from hydra.errors import HydraException
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from experiments.errors import UsageError
 from experiments.grammar import parse_value
@@ -16,24 +16,39 @@ class Interpolated(str):
 
 
 class Section(BaseModel):
-    """Typed values, taken as they are: '5' is no number, 5.0 no whole one, and no key is unknown.
-
-    A text that an interpolation gave may also be read as an override's value is.
-    """
+    """Typed values, taken as they are: '5' is no number, 5.0 no whole one, and no key is unknown."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
-    @field_validator("*", mode="wrap")
-    @classmethod
-    def _read_interpolated(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
-        try:
-            return check(value)
-        except ValidationError:
-            if not isinstance(value, Interpolated):
-                raise
-            with suppress(HydraException):
-                value = parse_value(value)
-            return check(value)
+
+S = TypeVar("S", bound=Section)
+
+
+def fit(section: type[S], values: Mapping[str, Any]) -> S:
+    """The section with these values. A text that an interpolation gave may also be read as an override's value is.
+
+    Raises:
+        ValidationError: A value does not fit.
+    """
+    try:
+        return section(**values)
+    except ValidationError as error:
+        misfits = [found["loc"] for found in error.errors() if isinstance(found["input"], Interpolated)]
+        if not misfits:
+            raise
+        for location in misfits:
+            values = _read(values, location)
+        return section(**values)
+
+
+def _read(value: Any, location: tuple[int | str, ...]) -> Any:
+    """The values with the text at one place read as an override's value."""
+    if isinstance(value, Mapping):
+        name, *inside = location
+        return {**value, name: _read(value[name], tuple(inside))}
+    with suppress(HydraException):
+        return parse_value(value)
+    return value
 
 
 @contextmanager

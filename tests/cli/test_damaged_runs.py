@@ -148,7 +148,7 @@ def test_a_copied_folder_is_no_further_seed(bptt, study, victim):
     assert said in again.stderr
     assert len(pd.read_csv(study / "summary.csv")) == 4
     cleaned = bptt("clean", "s", "--damaged", "--yes")
-    assert "1 runs deleted" in cleaned.stdout
+    assert "1 run deleted" in cleaned.stdout
     assert sorted(path.name for path in (study / "runs").iterdir()) == sorted(pd.read_csv(study / "summary.csv").run_id)
 
 

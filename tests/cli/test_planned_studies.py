@@ -63,8 +63,8 @@ def test_a_command_that_can_no_longer_be_resumed_is_named(bptt, tmp_path):
     ("changes", "said"),
     [
         ({}, "1/1 done\n"),
-        ({"status": "interrupted"}, "0/1 done, 1 interrupted\nto go on: bptt run model.hidden_size=3"),
-        ({"status": "running"}, "0/1 done, 1 interrupted\nto go on: bptt run model.hidden_size=3"),
+        ({"status": "interrupted"}, "0/1 done, 1 interrupted\nto resume: bptt run model.hidden_size=3"),
+        ({"status": "running"}, "0/1 done, 1 interrupted\nto resume: bptt run model.hidden_size=3"),
         ({"status": "failed", "error": "no memory"}, "0/1 done, 1 failed\n"),
         ({"run_id": "another"}, "0/1 done, 1 damaged\n"),
     ],

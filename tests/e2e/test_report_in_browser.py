@@ -12,7 +12,7 @@ import experiments.report
 from experiments.errors import UsageError
 from experiments.page import render_page
 from experiments.report import find_browser, print_to_pdf, write_report
-from experiments.study import read_studies
+from experiments.study import Runs, read_studies
 
 SMALL = ["task.length=10", "model.hidden_size=5", "batch_size=3", "record.every=5", "record.windows=5"]
 NAME = "<script>alert(1)<script> 기울기"
@@ -178,7 +178,7 @@ def wide_report(make_run, monkeypatch):
 
     def many(studies):
         (run,) = read_studies(studies)
-        return [
+        return Runs(
             replace(
                 run,
                 prefix=f"{number} ",
@@ -186,7 +186,7 @@ def wide_report(make_run, monkeypatch):
                 info={**run.info, "parameters": 264193},
             )
             for number in range(12)
-        ]
+        )
 
     monkeypatch.setattr(experiments.report, "read_studies", many)
     monkeypatch.setattr(experiments.report, "NAMES", FEW)
@@ -256,7 +256,7 @@ def test_a_report_of_500_runs_is_small(open_page, make_run, tmp_path, monkeypatc
     def many(studies):
         (run,) = read_studies(studies)
         gains, lengths = [i / 10 for i in range(1, 11)], [10, 20, 30, 40, 50]
-        return [
+        return Runs(
             replace(
                 run,
                 prefix=f"{cell} {gain} {length} ",
@@ -266,7 +266,7 @@ def test_a_report_of_500_runs_is_small(open_page, make_run, tmp_path, monkeypatc
             for gain in gains
             for length in lengths
             for seed in range(5)
-        ]
+        )
 
     monkeypatch.setattr(experiments.report, "read_studies", many)
     page = write_report([study])

@@ -10,7 +10,11 @@ def texts(figure):
     shown = [text for text in (figure._suptitle, figure._supxlabel) if text is not None]
     shown += [text for legend in figure.legends for text in [legend.get_title(), *legend.get_texts()]]
     for ax in figure.axes:
-        shown += [ax.title, ax.xaxis.label, ax.yaxis.label]
+        shown.append(ax.title)
+        if not ax.axison:  # a sentence stands in the panel's place
+            shown += ax.texts
+            continue
+        shown += [ax.xaxis.label, ax.yaxis.label]
         for axis in (ax.xaxis, ax.yaxis):
             low, high = sorted(axis.get_view_interval())
             for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
@@ -28,7 +32,7 @@ def flaws(figure):
     FigureCanvasAgg(figure).draw()
     found = []
     boxes = texts(figure)
-    panels = [(ax.get_label() or "a panel", ax.get_window_extent()) for ax in figure.axes]
+    panels = [(ax.get_label() or "a panel", ax.get_window_extent()) for ax in figure.axes if ax.axison]
     page = figure.bbox
     for words, box in boxes + panels:
         if box.x0 < page.x0 - 1 or box.x1 > page.x1 + 1 or box.y0 < page.y0 - 1 or box.y1 > page.y1 + 1:

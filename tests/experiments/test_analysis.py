@@ -116,7 +116,7 @@ def test_a_study_is_found_by_name_or_path(tmp_path):
     assert find_study(str(tmp_path / "mine"), "elsewhere") == tmp_path / "mine"
     with pytest.raises(UsageError, match="there is mine"):
         find_study("other", str(tmp_path))
-    with pytest.raises(UsageError, match="run `bptt run`"):
+    with pytest.raises(UsageError, match="run `bptt sweep`"):
         find_study("other", str(tmp_path / "nowhere"))
 
 

@@ -256,7 +256,7 @@ def test_a_median_over_fewer_runs_is_said():
 def summary(rows, **columns):
     known = {"line": "A", "kind": "training", "steps": 100, "diverged_at_step": np.nan, "readout_steps": 1}
     table = pd.DataFrame(rows)
-    known |= {"run_id": [str(i) for i in range(len(table))], "timesteps": table["task.length"]}
+    known |= {"run_id": [str(i) for i in range(len(table))], "timesteps": table["task.length"], "horizon_resolution": 1}
     return table.assign(**known | columns)
 
 

@@ -60,7 +60,7 @@ def test_a_probe_is_not_cut_off(make_run):
 
 
 def test_without_it_a_run_is_called_what_it_was_called_before_there_was_a_choice():
-    overrides = ["cell=lstm", "task.length=30"]
+    overrides = ["cell=lstm", "task.length=30", "steps=1000", "optimizer.lr=0.001"]
     assert compose([*overrides, "flush_denormals=false"]).run_id == "lstm-adding-none-seed0-da7ab6e28d"
     assert compose([*overrides, "dtype=float64"]).run_id == "lstm-adding-none-seed0-af43cf4807"
     assert compose(overrides).run_id != "lstm-adding-none-seed0-da7ab6e28d"

@@ -2,6 +2,7 @@
 
 import json
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +13,7 @@ from experiments.gradient_law import bounds, with_law
 from experiments.probe import config_of_checkpoint, probe
 from experiments.run import run
 from experiments.study import read_runs
+from experiments.style import settings
 from experiments.sweep import plan, sweep
 from experiments.tables import Tables
 
@@ -76,7 +78,8 @@ def test_neither_law_nor_bound_sets_the_axis_and_both_are_medians_of_runs(tmp_pa
         "record.windows=20",
     ]
     runs, _ = made(tmp_path, *options)
-    ax = Drawing(runs, AS_IT_COMES).figure("gradient_flow").axes[0]
+    with mpl.rc_context(settings()):
+        ax = Drawing(runs, AS_IT_COMES).figure("gradient_flow").axes[0]
     lines = {}
     for artist in ax.get_lines():
         lines.setdefault(artist.get_label(), []).append(np.asarray(artist.get_ydata(), float))

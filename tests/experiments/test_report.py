@@ -14,7 +14,7 @@ from experiments.configurations import by_configuration
 from experiments.drawing import View
 from experiments.errors import UsageError
 from experiments.report import find_browser, write_report
-from experiments.study import read_runs
+from experiments.study import Runs, read_runs
 
 SMALL = ["task.length=10", "model.hidden_size=5", "batch_size=3", "steps=12", "record.every=5", "record.windows=5"]
 EVALUATED = ["record.evaluate_every=4", "record.evaluate_samples=20"]
@@ -119,7 +119,7 @@ def test_several_studies_stand_beside_each_other(make_run, tmp_path):
 
 
 def test_parameters_are_whole_numbers(study, monkeypatch):
-    runs = [replace(run, info={**run.info, "parameters": 264193}) for run in read_runs(study)]
+    runs = Runs(replace(run, info={**run.info, "parameters": 264193}) for run in read_runs(study))
     monkeypatch.setattr("experiments.report.read_studies", lambda studies: runs)
     page = write_report([study]).read_text()
     assert page.count('data-key="264193.0">264193</td>') == len(runs)
