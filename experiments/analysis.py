@@ -30,7 +30,7 @@ Arrays = Mapping[str, np.ndarray]
 READ = {
     "metrics": ("loss", "grad_norm", "clip_scale"),
     "evaluation": ("step", "error", "solved", "chance_error", "samples"),
-    "gradients": ("step", "layer", "state", "lag", "grad_norm"),
+    "gradients": ("step", "layer", "state", "lag", "grad_norm", "underflow"),
     "jacobian": ("layer", "lag", "log10_mean_squared_sv"),
 }
 """The tables, and the columns of each, that summary.csv is made from."""
@@ -80,7 +80,7 @@ def outcomes(runs: Sequence[Run], read: Callable[..., pd.DataFrame] | None = Non
     for run, (metrics, evaluation, gradients, jacobian) in zip(runs, tables, strict=True):
         config = {key: run.config.get(key) for key in keys}
         flows = _flows(run, gradients)
-        outcome = _outcome(run, metrics, evaluation, flows.get((0, "h"), UNKNOWN), jacobian)
+        outcome = _outcome(run, metrics, evaluation, flows.get((0, "h"), UNKNOWN), jacobian) | _underflow(gradients)
         rows.append({"run_id": run.id, "status": run.info["status"], **config, **outcome})
         state_rows += [{"run_id": run.id, "layer": of[0], "state": of[1], **flow} for of, flow in flows.items()]
     return pd.DataFrame(rows, dtype=object), pd.DataFrame(state_rows, columns=STATES, dtype=object)
@@ -156,13 +156,21 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
         "diverged_at_step": run.info.get("diverged_at_step"),
         **flow,
         **{name: _quantile(norms, share) for name, share in NORMS.items()},
-        "max_grad_norm": float(_known(norms).max()) if len(_known(norms)) else None,
         "overflow_at_timestep": (run.info.get("overflow") or {}).get("timestep"),
         "clipped_fraction": float((scales < 1).mean()) if len(scales) else None,
         "parameters": run.info["parameters"],
         "seconds": run.info.get("seconds"),
         "kind": run.info.get("kind", "training"),
     }
+
+
+def _underflow(gradients: Arrays) -> dict[str, Value]:
+    """The share of the recorded gradients' entries that were denormal or 0, at the first and the last recorded step."""
+    step, shares = (_column(gradients, name) for name in ("step", "underflow"))
+    if not len(_known(shares)):
+        return {"underflow_at_init": None, "underflow": None}
+    first, last = (float(shares[step == end].mean()) for end in (step.min(), step.max()))
+    return {"underflow_at_init": first, "underflow": last}
 
 
 def _quantile(values: np.ndarray, share: float) -> float | None:

@@ -21,6 +21,7 @@ from experiments.findings import (
     percent,
     quantiles,
     recorded_every,
+    too_small,
 )
 from experiments.study import Run, compared_keys, shown
 
@@ -38,7 +39,7 @@ def by_configuration(runs: Sequence[Run], summary: pd.DataFrame, states: pd.Data
     of_c = states[(states["layer"] == 0) & (states["state"] == "c")].set_index("run_id")[list(FLOW)]
     of_c = of_c.drop([run.id for run in runs if run.is_probe], errors="ignore")  # a probe's are of h and c together
     summary = summary.join(of_c.add_suffix(OF_C), on="run_id")
-    numbers = [*FLOW, *(name + OF_C for name in FLOW), *NORMS, "clipped_fraction"]
+    numbers = [*FLOW, *(name + OF_C for name in FLOW), *NORMS, "clipped_fraction", "underflow_at_init", "underflow"]
     summary = summary.astype(dict.fromkeys(numbers, float))
     keys = compared_keys(runs) or ["cell"]
     groups: dict[tuple[Any, ...], list[int]] = {}
@@ -80,7 +81,7 @@ def _describe(runs: Sequence[Run], summary: pd.DataFrame) -> str:
         runs: The runs of one configuration.
         summary: Their rows of summary.csv, with the flow of c beside that of h.
     """
-    sentences = [_flows(runs, summary), _errors(runs, summary), _norms_of_all(runs, summary)]
+    sentences = [_flows(runs, summary), _underflow(runs, summary), _errors(runs, summary), _norms_of_all(runs, summary)]
     for status in ("diverged", "failed", "interrupted", "running"):
         if count := int((summary["status"] == status).sum()):
             sentences.append(f"{count} of {len(runs)} runs {status}" if len(runs) > 1 else status)
@@ -105,6 +106,17 @@ def _flows(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     before = _flow_at("before training", "_at_init", runs, summary)
     after = "" if steps == {1} else _flow_at(last, "", runs, summary)
     return "; ".join(filter(None, [before, after]))
+
+
+def _underflow(runs: Sequence[Run], summary: pd.DataFrame) -> str:
+    """What share of the gradients' entries was too small for the runs' numbers, before training and after it."""
+    shares = summary[["underflow_at_init", "underflow"]].dropna().to_numpy(float)
+    if not shares.any():
+        return ""
+    before, after = (_spread(100 * column, "{:.3g}%") for column in shares.T)
+    if runs[0].is_probe or {run.config.get("steps") for run in runs} == {1}:
+        return too_small(runs[0], before)
+    return f"{too_small(runs[0], f'before training {before}')}, {after} at the last recorded step"
 
 
 def _flow_at(when: str, at: str, runs: Sequence[Run], summary: pd.DataFrame) -> str:

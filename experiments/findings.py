@@ -31,7 +31,7 @@ def finding(run: Run, outcome: Mapping[str, Any]) -> str:
     """
     if run.info["status"] == "failed":
         return f"failed: {run.info['error']}"
-    sentences = [_ended(run), _flow(run), _error(run, outcome), _norms(run, outcome), _updates(run)]
+    sentences = [_ended(run), _flow(run), _underflow(run), _error(run, outcome), _norms(run, outcome), _updates(run)]
     return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
 
 
@@ -68,6 +68,23 @@ def _flow(run: Run) -> str:
     how = _how_it_flows(profiles[state], reaches[state], length, run.config.get("dtype", "float32"))
     when = kind_of_network(run) if run.is_probe else f"at step {gradients['step'].max()}"
     return how and f"{when}, {gradient_of(run, state)} {how}"
+
+
+def _underflow(run: Run) -> str:
+    """What share of the gradients' entries, at all recorded steps, was too small for the run's numbers."""
+    gradients = run.table("gradients")
+    if gradients.empty or not (shares := gradients["underflow"].dropna()).any():
+        return ""
+    steps = gradients["step"].nunique()
+    at = f"{steps} recorded steps" if steps > 1 else f"step {gradients['step'].iloc[0]}"
+    return f"{too_small(run, percent(shares.mean()))} at {at}"
+
+
+def too_small(run: Run, share: str) -> str:
+    """That a share of the gradients' entries was below the smallest normal number, and what became of them."""
+    flushed = run.config.get("flush_denormals") and run.config.get("dtype") == "float32" and not run.is_probe
+    became = "rounded to 0" if flushed else "held with fewer digits, or 0"
+    return f"{share} of the gradient's entries were below {smallest_normal(run):.1e} ({became})"
 
 
 def kind_of_network(probe: Run) -> str:

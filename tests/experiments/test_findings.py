@@ -167,6 +167,42 @@ def test_a_stack_says_which_layer_it_speaks_of(write):
     assert "the gradient in layer 0 arrives" in said_together(run)
 
 
+def with_underflow(first, last):
+    return {
+        "gradients": [
+            {"step": step, "layer": 0, "state": "h", "timestep": LENGTH - lag, "lag": lag, "grad_norm": 1.0}
+            | {"underflow": share}
+            for step, shares in ((1, first), (51, last))
+            for lag, share in zip((0, 50), shares, strict=True)
+        ]
+    }
+
+
+def test_what_share_of_the_gradient_was_too_small_is_said_with_what_became_of_it(write):
+    tables = with_underflow([0.0, 1.0], [0.0, 0.5])
+    flushed = write("rnn", tables=tables, flush_denormals=True, dtype="float32")
+    assert "37.5% of the gradient's entries were below 1.2e-38 (rounded to 0) at 2 recorded steps" in said(flushed)
+    assert (
+        "before training 50% of the gradient's entries were below 1.2e-38 (rounded to 0), 25% at the last recorded step"
+    ) in said_together(flushed)
+    kept = write("gru", tables=tables, flush_denormals=False, dtype="float32")
+    exact = write("lstm", tables=tables, flush_denormals=True, dtype="float64")
+    for sentence in (said(kept), said_together(kept)):
+        assert "below 1.2e-38 (held with fewer digits, or 0)" in sentence
+    for sentence in (said(exact), said_together(exact)):
+        assert "below 2.2e-308 (held with fewer digits, or 0)" in sentence
+
+
+def test_where_nothing_was_too_small_or_nobody_looked_nothing_is_said_of_it(write):
+    for cell, run in (
+        ("rnn", {"tables": with_underflow([0.0, 0.0], [0.0, 0.0])}),
+        ("gru", {"states": {"h": (FLAT, FLAT)}}),
+    ):
+        read = write(cell, flush_denormals=True, dtype="float32", **run)
+        assert "entries" not in said(read) + said_together(read)
+    assert outcomes([read])[0][["underflow_at_init", "underflow"]].isna().all(axis=None)
+
+
 def test_seeds_that_differ_are_counted(write):
     runs = [write("gru", seed, states={"h": (FLAT, falling(by))}) for seed, by in enumerate((0.1, 1, 1.5))]
     sentence = said_together(*runs)
