@@ -40,8 +40,12 @@ class ClipNorm:
         if norm <= self.threshold:
             return norm
         for gradient in gradients:
-            rounded_down = 1 - torch.finfo(gradient.dtype).eps  # or rounding may leave it above the threshold
-            gradient.mul_(self.threshold / norm * rounded_down)
+            numbers = torch.finfo(gradient.dtype)
+            factor = self.threshold / norm
+            parts = 1 if factor >= numbers.tiny else 2  # a denormal factor may be flushed to 0, its root is not
+            for _ in range(parts):
+                rounded_down = 1 - numbers.eps  # or rounding may leave it above the threshold
+                gradient.mul_(factor ** (1 / parts) * rounded_down)
         return total_norm(gradients)
 
 

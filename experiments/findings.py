@@ -189,7 +189,9 @@ def _norms(run: Run, outcome: Mapping[str, Any]) -> str:
     if steps < FEWEST_STEPS or run.is_probe:
         return ""
     would_cut = f"a threshold of {number(outcome['p90_grad_norm'])} would cut at most 10% of the steps"
-    cut = cut_by(run, f"{percent(outcome['clipped_fraction'])} of the steps") or would_cut
+    clipped = outcome["clipped_fraction"]  # not known where no step was finite
+    cut = "" if clipped is None else cut_by(run, f"{percent(clipped)} of the steps")
+    cut = cut or would_cut
     return f"gradient norm over {steps} steps: {quantiles(outcome)}; {cut}"
 
 

@@ -203,7 +203,7 @@ def test_the_live_display_stays_within_the_terminal(tmp_path):
     assert any("2 running" in line for line in lines)
     assert any("/300" in line for line in lines)
     assert max(map(len, lines)) <= 80
-    assert shown.decode().rstrip().endswith("\x1b[2K")  # the display wiped its last line
+    assert shown.decode().rstrip().endswith("\x1b[?1049l\x1b[?25h")  # back on the first screen, with a cursor
     assert "\x1b" not in stdout
     assert stdout.splitlines()[-1] == "results/live"
 
@@ -324,11 +324,12 @@ def test_replay(bptt, tmp_path):
     metrics = tmp_path / folders[1] / "metrics.csv"
     metrics.write_text(metrics.read_text().replace("\n3,", "\n3,9", 1))
     other = bptt("replay", *folders, "--quiet")
-    assert (other.returncode, other.stderr) == (1, "")
-    first, second, third = other.stdout.splitlines()
+    assert (other.returncode, other.stderr) == (1, "1 of 2 damaged\n")
+    first, second, third, fourth = other.stdout.splitlines()
     assert first == f"{folders[0]}: identical"
     assert second.startswith(f"{folders[1]}: metrics.csv, row 3 (step=3), column loss: 9")
-    assert third.startswith("  versions, processor, threads and source are the same")
+    assert third.startswith("  metrics.csv: ")
+    assert fourth.startswith("  to make it again: bptt sweep ")
     assert bptt("replay", "results").returncode == 2
 
 

@@ -49,7 +49,7 @@ def in_bash(tmp_path, line):
         ("bptt sweep clip=norm cell=rnn,l", ["rnn,lstm"]),
         ("bptt run cell=lstm cell.", ["cell.forget_bias="]),
         ("bptt plot --figure pre", ["prediction"]),
-        ("bptt plot --fo", ["--format"]),
+        ("bptt plot --for", ["--format"]),
         ("bptt plot ", ["deep", "wide"]),
         ("bptt plot deep ", ["wide"]),
         ("bptt plot deep --compare task.", ["task.length", "task.halved"]),

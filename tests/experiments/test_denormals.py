@@ -7,6 +7,7 @@ import pytest
 import torch
 import yaml
 
+from experiments.clipping import ClipNorm
 from experiments.config import compose, from_saved
 from experiments.denormals import GRAIN, denormals
 from experiments.errors import UsageError
@@ -51,6 +52,15 @@ def test_underflow_is_the_share_of_the_gradient_that_is_denormal_or_0(make_run):
     assert (flushed["underflow"][flushed["grad_norm"] == 0] == 1).all()
     assert (kept["underflow"][kept["grad_norm"] < SMALLEST] == 1).all()
     assert (kept["underflow"][kept["grad_norm"] > 32 * SMALLEST] < 1).all()  # of 4 samples and 8 units
+
+
+def test_clipping_a_huge_gradient_leaves_the_threshold():
+    """1 / 3e38 is denormal: flushed to 0, the factor would stop the training."""
+    gradient = torch.full((4,), 1.5e38)
+    with denormals(flushed=True):
+        clipped = ClipNorm(1.0)([gradient], 3e38)
+    assert clipped == pytest.approx(1, rel=1e-6)
+    assert clipped <= 1
 
 
 def test_a_probe_is_not_cut_off(make_run):

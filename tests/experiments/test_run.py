@@ -130,6 +130,7 @@ def test_divergence_is_a_finding_with_the_infinite_norm_as_it_was(tmp_path, reco
 
 def test_the_step_at_which_a_run_diverges_is_recorded_though_it_was_not_due(tmp_path):
     options = ["cell.nonlinearity=identity", "init=orthogonal", "init.gain=1.57", "task.length=100", "clip=norm"]
+    options += ["optimizer.lr=0.001", "steps=60"]
     result = run(compose([*options, "record.every=50", f"results_dir={tmp_path}"]))
     assert json.loads((result.folder / "run.json").read_text())["diverged_at_step"] == 2
     for name in ("gradients", "contributions", "parameters"):
