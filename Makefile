@@ -28,12 +28,12 @@ bench: .venv/installed
 reference: .venv/installed
 	$(BIN)/bptt sweep study=quickstart --fresh --yes
 	$(BIN)/bptt plot quickstart --output results/reference/quickstart
-	$(BIN)/bptt probe study=prediction --fresh
+	$(BIN)/bptt probe study=prediction --fresh --yes
 	$(BIN)/bptt sweep study=prediction --fresh --yes
 	$(BIN)/bptt plot prediction --figure prediction --figure spectrum --output results/reference/prediction
 	$(BIN)/bptt sweep study=lengths --fresh --yes
 	$(BIN)/bptt plot lengths --figure success --figure horizon --output results/reference/lengths
-	$(BIN)/bptt probe study=forget --fresh
+	$(BIN)/bptt probe study=forget --fresh --yes
 	$(BIN)/bptt plot forget --figure phase --output results/reference/forget
 	for study in quickstart prediction lengths forget; do cp results/$$study/summary.csv results/reference/$$study/; done
 

@@ -77,14 +77,14 @@ def _underflow(run: Run) -> str:
         return ""
     steps = gradients["step"].nunique()
     at = f"{steps} recorded steps" if steps > 1 else f"step {gradients['step'].iloc[0]}"
-    return f"{too_small(run, percent(shares.mean()))} at {at}"
+    return too_small(run, f"{percent(shares.mean())} of the gradient's entries at {at}")
 
 
-def too_small(run: Run, share: str) -> str:
-    """That a share of the gradients' entries was below the smallest normal number, and what became of them."""
+def too_small(run: Run, what: str) -> str:
+    """That some numbers were below the smallest normal one, and what became of them."""
     flushed = run.config.get("flush_denormals") and run.config.get("dtype") == "float32" and not run.is_probe
     became = "rounded to 0" if flushed else "held with fewer digits, or 0"
-    return f"{share} of the gradient's entries were below {smallest_normal(run):.1e} ({became})"
+    return f"{what} were below {smallest_normal(run):.1e} ({became})"
 
 
 def kind_of_network(probe: Run) -> str:

@@ -181,9 +181,10 @@ def with_underflow(first, last):
 def test_what_share_of_the_gradient_was_too_small_is_said_with_what_became_of_it(write):
     tables = with_underflow([0.0, 1.0], [0.0, 0.5])
     flushed = write("rnn", tables=tables, flush_denormals=True, dtype="float32")
-    assert "37.5% of the gradient's entries were below 1.2e-38 (rounded to 0) at 2 recorded steps" in said(flushed)
+    assert "37.5% of the gradient's entries at 2 recorded steps were below 1.2e-38 (rounded to 0)" in said(flushed)
     assert (
-        "before training 50% of the gradient's entries were below 1.2e-38 (rounded to 0), 25% at the last recorded step"
+        "50% of the gradient's entries before training and 25% at the last recorded step were below 1.2e-38 "
+        "(rounded to 0)"
     ) in said_together(flushed)
     kept = write("gru", tables=tables, flush_denormals=False, dtype="float32")
     exact = write("lstm", tables=tables, flush_denormals=True, dtype="float64")

@@ -191,9 +191,10 @@ def test_words_and_numbers_are_hues_and_shades(studies):
 def test_before_and_after_training_have_the_same_limits(studies):
     for name in ("gradient_flow", "contributions"):
         for study in ("diverged", "cells"):
+            rows = 1 if (name, study) == ("contributions", "diverged") else 2  # what is not finite has no shares
             figure = draw(studies[study], name)
             assert len({ax.get_ylim() for ax in figure.axes if ax.axison}) == 1
-            assert len({ax.get_title().rpartition(", ")[2] for ax in figure.axes}) == 2
+            assert len({ax.get_title().rpartition(", ")[2] for ax in figure.axes}) == rows
 
 
 def test_titles_name_the_keys_of_numbers(studies):
