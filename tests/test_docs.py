@@ -38,7 +38,8 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_commands_are_accepted(command):
+def test_commands_are_accepted(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a search makes its storage
     program, name, *arguments = shlex.split(command, comments=True)
     overrides = [argument for argument in arguments if "=" in argument]
     if program == "make":
