@@ -116,8 +116,8 @@ def _underflow(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     before, after = (_spread(100 * column, "{:.3g}%") for column in shares.T)
     if runs[0].is_probe or {run.config.get("steps") for run in runs} == {1}:
         return too_small(runs[0], f"{before} of the gradient's entries")
-    shares = f"{before} of the gradient's entries before training and {after} at the last recorded step"
-    return too_small(runs[0], shares)
+    both = f"{before} of the gradient's entries before training and {after} at the last recorded step"
+    return too_small(runs[0], both)
 
 
 def _flow_at(when: str, at: str, runs: Sequence[Run], summary: pd.DataFrame) -> str:
