@@ -220,13 +220,14 @@ def tell_best(found: "Found", objective: str) -> None:
     """Say which trial of a search is the best, and whether its error is better than chance."""
     from experiments.configurations import best_of
     from experiments.study import read_runs
+    from experiments.wording import counted
 
     if found.best is None:
         typer.echo(f"no run has a {objective}")
         return
     trials = [run for run in read_runs(found.study) if run.folder in set(found.folders)]
     best = next(run for run in trials if run.folder == found.best)
-    say(f"best {objective} of {len(trials)} trials: {found.value:.4g}, {found.best}")
+    say(f"best of {counted(len(trials), 'run')}: {objective} {found.value:.4g}, {found.best}")
     if verdict := best_of(trials, best):
         say(f"its {verdict}")
 

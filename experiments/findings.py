@@ -81,10 +81,8 @@ def _underflow(run: Run) -> str:
 
 
 def too_small(run: Run, what: str) -> str:
-    """That some numbers were below the smallest normal one, and what became of them."""
-    flushed = run.config.get("flush_denormals") and run.config.get("dtype") == "float32" and not run.is_probe
-    became = "rounded to 0" if flushed else "held with fewer digits, or 0"
-    return f"{what} were below {smallest_normal(run):.1e} ({became})"
+    """That some numbers were 0, as those of a relu unit that is off, or below the smallest normal number."""
+    return f"{what} were 0 or below {smallest_normal(run):.1e}"
 
 
 def kind_of_network(probe: Run) -> str:
@@ -125,7 +123,7 @@ def _how_it_flows(profile: Profile, reach: Horizon, length: int, dtype: Any) -> 
 
 def recorded_every(apart: float) -> str:
     """What to add to a horizon that is interpolated between recorded timesteps, so many apart."""
-    return f", recorded every {apart:.0f} timesteps" if apart > 1 else ""
+    return f", recorded {apart:.0f} timesteps apart" if apart > 1 else ""
 
 
 def fate_of(reach: float, left: float, length: int) -> str:

@@ -64,7 +64,11 @@ def config_of_checkpoint(run: Path) -> Config:
     """
     if not (run / NETWORK).is_file():
         raise UsageError(f"--checkpoint {run}: holds no {NETWORK}; give the folder that `bptt run` printed")
-    return from_saved(yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8")))
+    try:
+        values = yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
+        return from_saved(values)
+    except (FileNotFoundError, TypeError, yaml.YAMLError):
+        raise UsageError(f"--checkpoint {run}: its .hydra/config.yaml is missing or damaged") from None
 
 
 def _load(run: Path) -> dict[str, Tensor]:

@@ -71,9 +71,14 @@ def prepare(folder: Path, scratch: Path) -> Rerun:
         UsageError: it is no such folder, or cannot be made by this version on this machine.
     """
     info = read_info(folder)
+    name = folder.resolve().name
+    if (of_run := info.get("run_id", name)) != name:
+        raise DamagedRun(folder, f"is a copy of the run {of_run}")
     try:
         saved = (folder / CONFIG).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
+        if info:
+            raise DamagedRun(folder, f"{CONFIG} is missing") from None
         raise UsageError(f"{folder}: is no run's folder; give one that `bptt run` printed") from None
     if info.get("status") not in FINISHED:
         raise UsageError(

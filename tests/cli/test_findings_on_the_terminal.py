@@ -28,7 +28,7 @@ def test_the_best_trial_of_a_search_stands_beside_chance(runs, capsys):
     study = runs[0].folder.parents[1]
     tell_best(Found(study, [run.folder for run in runs], runs[1].folder, 0.6), "final_loss")
     first, second = capsys.readouterr().out.splitlines()
-    assert first == f"best final_loss of 2 trials: 0.6, {runs[1].folder}"
+    assert first == f"best of 2 runs: final_loss 0.6, {runs[1].folder}"
     assert second.startswith("its best error ")
     assert ", chance 64%: no better than chance on 10 sequences, as the smallest of " in second
     tell_best(Found(study, [run.folder for run in runs], None, float("nan")), "solved_at_step")
