@@ -23,7 +23,7 @@ from matplotlib.transforms import Bbox
 from experiments.arrangement import MOST_LINES
 from experiments.blanks import is_blank, wrap_sentence
 from experiments.labelling import add_colour_bar, add_legend, label_outer, share_limits, space_markers, space_numbers
-from experiments.style import COLUMN_INCHES, TEXT_SIZE, enlarge, wrap
+from experiments.style import COLUMN_INCHES, TEXT_SIZE, enlarge, text_width, wrap
 
 PAGE_INCHES = 9.0
 """The height of the text on a page of paper: no figure is higher, unless a height is asked for."""
@@ -232,7 +232,10 @@ def _choose(
         down = ((asked or PAGE_INCHES) - taken) / rows - row
         if asked is None:
             down = min(down, float(np.clip(across * (0.95 if panels.maps else 0.8), 0.9 * scale, 1.65 * scale)))
-        if across >= least_across * scale and down >= 0.45 * scale and taken < 0.6 * (asked or PAGE_INCHES):
+        words = (word for ax in panels.all() for word in ax.get_title().split())
+        widest = max((text_width(word, mpl.rcParams["axes.titlesize"]) for word in words), default=0.0)
+        is_wide = across >= max(least_across * scale, widest)
+        if is_wide and down >= 0.45 * scale and taken < 0.6 * (asked or PAGE_INCHES):
             fitting.append(Grid(columns, rows, width, asked or taken + rows * (row + down), across, down))
     if not fitting:
         raise TooSmall(_what_would_do(len(panels.all()), entries, sheet))

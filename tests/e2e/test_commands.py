@@ -328,7 +328,7 @@ def test_replay(bptt, tmp_path):
     first, second, third, fourth = other.stdout.splitlines()
     assert first == f"{folders[0]}: identical"
     assert second.startswith(f"{folders[1]}: metrics.csv, row 3 (step=3), column loss: 9")
-    assert third.startswith("  metrics.csv: ")
+    assert third == "  metrics.csv was changed after the run ended"
     assert fourth.startswith("  to make it again: bptt sweep ")
     assert bptt("replay", "results").returncode == 2
 
