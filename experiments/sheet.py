@@ -224,6 +224,9 @@ def _choose(
         beside = margin * (1 + (panels.maps and not narrow))
         if one_facet and columns > 1:  # each has its own numbers
             beside = 1.6 * margin * columns
+        places = zip(panels.places(columns), panels.all(), strict=True)
+        if not panels.maps and columns > 1 and any(is_blank(ax) and not column for (_, column), ax in places):
+            beside += margin  # the panel beside the sentence has the name and the numbers
         across = (width - beside) / columns - 0.12 * scale
         titles, labels = _lines(panels, across)
         taken = sum(heights(width)) + line * sum(labels) + margin * narrow

@@ -96,6 +96,15 @@ def test_nine_maps_stand_in_three_columns(studies):
     assert figure.get_figheight() < 7
 
 
+def test_titles_beside_a_sentence_do_not_meet(studies):
+    unclipped, clipped = (
+        next(run for run in studies["cells"] if run.config["clip"] == clip) for clip in ("none", "norm")
+    )
+    runs = [unclipped, *vary(clipped, "clip.threshold", [0.1, 1])]
+    figure = draw(runs, "clipping", compare="cell", facet="clip.threshold", sheet=COLUMN)
+    assert "no clipping" in [" ".join(text.get_text().split()) for ax in figure.axes for text in ax.texts]
+
+
 def test_title_font_and_caption_can_be_chosen(studies):
     wide = Sheet(width=6.5, font_size=11, title="A title of one's own, which is too long for a single line " * 2)
     figure = draw(studies["cells"], "training", sheet=wide)
