@@ -193,15 +193,10 @@ def tell_doubtful(results: "Sequence[Result]", option: str = "--retry") -> bool:
         results: How the runs ended.
         option: Option that makes them again.
     """
-    doubtful = list({result.folder: result for result in results if is_doubtful(result)}.values())
+    doubtful = list({result.folder: result for result in results if result.is_doubtful}.values())
     if doubtful:
         say(f"{reasons(doubtful)}; {option} makes {'it' if len(doubtful) == 1 else 'them'} again", err=True)
     return bool(doubtful)
-
-
-def is_doubtful(result: "Result") -> bool:
-    """Whether a finished run is damaged, or made from files that have changed since."""
-    return result.status == "damaged" or bool(result.changed)
 
 
 def reasons(doubtful: "Sequence[Result]") -> str:
@@ -225,7 +220,8 @@ def tell_best(found: "Found", objective: str) -> None:
     if found.best is None:
         typer.echo(f"no run has a {objective}")
         return
-    trials = [run for run in read_runs(found.study) if run.folder in set(found.folders)]
+    folders = set(found.folders)
+    trials = [run for run in read_runs(found.study) if run.folder in folders]
     best = next(run for run in trials if run.folder == found.best)
     say(f"best of {counted(len(trials), 'run')}: {objective} {found.value:.4g}, {found.best}")
     if verdict := best_of(trials, best):

@@ -11,6 +11,7 @@ import pandas as pd
 from experiments.analysis import NORMS, smallest_normal
 from experiments.profiles import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
 from experiments.study import Run
+from experiments.wording import counted
 
 FATES = {"shrinks": 0.1, "arrives": 10.0, "grows": 1e3, "explodes": math.inf}
 """What a gradient does that has not vanished, with its largest norm at the earliest recorded timestep over the last."""
@@ -171,7 +172,7 @@ def against_chance(error: float, chance: float, samples: float, tries: int) -> s
         return "worse than chance"
     if error < chance - noise:
         return "better than chance"
-    return f"no better than chance on {samples:.0f} sequence{'s' * (samples > 1)}"
+    return f"no better than chance on {counted(int(samples), 'sequence')}"
 
 
 def evaluations_of(run: Run) -> int:

@@ -48,6 +48,11 @@ class Result(NamedTuple):
     skipped: bool
     changed: str = ""
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a finished run is damaged, or made from files that have changed since."""
+        return self.status == "damaged" or bool(self.changed)
+
 
 Work = Callable[[Parts, RunFolder, Checkpoint | None], dict[str, Any]]
 """What is done with the built parts, from the start or from a checkpoint.

@@ -247,7 +247,7 @@ def _only(planned: Plan, folders: Sequence[Path]) -> Plan:
 def doubtful(planned: Plan) -> list[Result]:
     """The finished runs of a sweep whose files are damaged, or that were made from files that have changed since."""
     found = [settled_result(*run) for run in zip(planned.configs, planned.folders, strict=True)]
-    return [result for result in found if result and (result.status == "damaged" or result.changed)]
+    return [result for result in found if result and result.is_doubtful]
 
 
 def _result_on_disk(config: Config, folder: Path) -> Result:

@@ -9,6 +9,7 @@ from experiments.marks import lines_of
 from experiments.profiles import gain_per_timestep, gradient_profiles, jacobian_profile
 from experiments.ranks import rank_correlation
 from experiments.style import Colours
+from experiments.wording import counted
 
 TABLES = ("jacobian", "gradients")
 
@@ -24,7 +25,7 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
         say(equal, "Dotted: where the two are equal.")
     correlation = rank_correlation(gains["predicted"], gains["measured"])
     known = f", rank correlation {correlation:.3f}" if len(gains) > 2 and not np.isnan(correlation) else ""
-    ax.set_title(f"{len(gains)} network{'s' * (len(gains) != 1)}{known}")
+    ax.set_title(f"{counted(len(gains), 'network')}{known}")
     for line in (ax.axhline, ax.axvline):
         say(line(1, color="0.7", linewidth=0.6), "Thin lines: a gain of 1, below which a gradient shrinks.")
     ax.set(xlabel="gain per timestep, predicted by the probe", ylabel="gain of the gradient at step 1")
