@@ -11,7 +11,7 @@ from cli.options import ResultsDir, Yes
 from cli.terminal import say
 
 if TYPE_CHECKING:
-    from experiments.status import Status
+    from experiments.store.status import Status
 
 
 @one_line
@@ -37,10 +37,10 @@ def clean(
 
     Example: bptt clean quickstart --failed
     """
+    from experiments.analysis.cleaning import clean as delete
+    from experiments.analysis.cleaning import unwanted
     from experiments.errors import UsageError
-    from experiments.housekeeping import clean as delete
-    from experiments.housekeeping import unwanted
-    from experiments.study import find_study, read_runs
+    from experiments.store.studies import find_study, read_runs
     from experiments.wording import counted
 
     statuses: list[Status] = []

@@ -53,21 +53,21 @@ def use_own_scripts() -> None:
 
 def overrides(ctx: typer.Context, incomplete: str) -> list[str]:
     """Keys and values of the configuration."""
-    from experiments.completion import complete
+    from experiments.catalogue.completion import complete
 
     return complete(incomplete, ctx.params.get("overrides") or (), ctx.params.get("config_dir"))
 
 
 def keys(incomplete: str) -> list[str]:
     """Keys of the configuration, without a value."""
-    from experiments.completion import complete
+    from experiments.catalogue.completion import complete
 
     return [key.removesuffix("=") for key in complete(incomplete)]
 
 
 def conditions(incomplete: str) -> list[str]:
     """KEY=VALUE as `--where` takes it."""
-    from experiments.completion import complete
+    from experiments.catalogue.completion import complete
 
     return complete(incomplete)
 
@@ -81,8 +81,8 @@ def studies(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def claims(ctx: typer.Context, incomplete: str) -> list[str]:
     """The studies that claim something and are not named yet, and what could be set for them."""
-    from experiments.catalogue import claims
-    from experiments.completion import complete
+    from experiments.catalogue.choices import claims
+    from experiments.catalogue.completion import complete
 
     given = ctx.params.get("studies") or ()
     named = [name for name in claims(ctx.params.get("config_dir")) if name.startswith(incomplete) and name not in given]
@@ -105,7 +105,7 @@ def run_folders(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def figures(incomplete: str) -> Iterator[tuple[str, str]]:
     """The figures, each with a line of what it is."""
-    from experiments.catalogue import catalogue
+    from experiments.catalogue.choices import catalogue
 
     yield from ((name, line) for name, line in catalogue()["figure"].items() if name.startswith(incomplete))
 
@@ -118,7 +118,7 @@ def launchers(incomplete: str) -> list[str]:
 
 def groups(ctx: typer.Context, incomplete: str) -> list[str]:
     """What `bptt list` takes."""
-    from experiments.catalogue import catalogue
+    from experiments.catalogue.choices import catalogue
 
     return [group for group in catalogue(ctx.params.get("config_dir")) if group.startswith(incomplete)]
 

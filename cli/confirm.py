@@ -34,7 +34,7 @@ def confirm_fresh(folders: Sequence[Path], *, yes: bool) -> None:
         folders: Folders of the runs that are about to be made again.
         yes: the answer was given on the command line.
     """
-    from experiments.status import of_status
+    from experiments.store.status import of_status
 
     if finished := of_status(folders, "completed", "diverged", "damaged"):
         runs = "1 finished run" if len(finished) == 1 else f"{len(finished)} finished runs"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-    from experiments.status import State
+    from experiments.store.progress import State
 
 BARS = "▁▂▃▄▅▆▇█"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cli.frame import Frame
-from experiments.orphans import listen, stop_listening
+from experiments.sweeps.process_end import listen, stop_listening
 
 INTERRUPTED = 130
 """Exit code of an interrupted command."""

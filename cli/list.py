@@ -33,8 +33,8 @@ def list_choices(
 
     Example: bptt list cell
     """
-    from experiments.catalogue import catalogue
-    from experiments.comments import options
+    from experiments.catalogue.choices import catalogue
+    from experiments.catalogue.key_comments import options
     from experiments.errors import UsageError
 
     groups = catalogue(config_dir)

@@ -71,10 +71,10 @@ def plot(
 
     For a slide: bptt plot quickstart --width 13.33 --aspect 16:9 --no-caption
     """
-    from experiments.drawing import View
-    from experiments.plotting import plot_studies
-    from experiments.sheet import Sheet
-    from experiments.study import find_study
+    from experiments.plotting.figure import View
+    from experiments.plotting.files import plot_studies
+    from experiments.plotting.layout import Sheet
+    from experiments.store.studies import find_study
 
     ratio = None if aspect is None else _ratio(aspect, height)
     sheet = Sheet(width, height, ratio, font_size, dpi, title, caption)

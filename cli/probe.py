@@ -39,21 +39,21 @@ def probe(
     from cli.progress import shown
     from cli.sweep import tell_doubtful
     from cli.table import print_probe, print_runs
-    from experiments.composition import extend_path
+    from experiments.config.grid import expand
+    from experiments.config.hydra_adapter import extend_path
+    from experiments.config.hydra_keys import launcher_named
     from experiments.errors import UsageError
-    from experiments.forkserver import start_early
-    from experiments.grid import expand
-    from experiments.housekeeping import reopen
-    from experiments.hydra_keys import launcher_named
-    from experiments.launching import choose
-    from experiments.status import Task
+    from experiments.store.progress import Task
+    from experiments.store.run_folders import reopen
+    from experiments.sweeps.fork_server import start_early
+    from experiments.sweeps.launchers import choose
 
     extend_path(config_dir)
     if checkpoint is not None:
         if overrides:
             raise UsageError(f"{overrides[0]}: --checkpoint comes with the run's own configuration; leave this out")
-        from experiments.probe import config_of_checkpoint, probe_folder
-        from experiments.probe import probe as probe_one
+        from experiments.training.probe import config_of_checkpoint, probe_folder
+        from experiments.training.probe import probe as probe_one
 
         config = config_of_checkpoint(checkpoint)
         study, folders = config.study_folder, [probe_folder(config, trained=True)]
@@ -66,8 +66,8 @@ def probe(
         grid = expand(overrides or [], config_dir)
         launcher, jobs = choose(launcher_named(grid.launcher), jobs, len(grid.points))
         start_early(launcher, jobs, training=False)
-        from experiments.probe import probe as probe_one
-        from experiments.sweep import check_launch, plan_grid, reopen_all, sweep
+        from experiments.sweeps.sweep import check_launch, plan_grid, reopen_all, sweep
+        from experiments.training.probe import probe as probe_one
 
         planned = plan_grid(grid, config_dir, probe_one)
         check_launch(planned, launcher, jobs)

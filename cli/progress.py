@@ -11,7 +11,7 @@ from cli.display import ENDED, counts, display, duration, time_left
 from cli.terminal import say
 
 if TYPE_CHECKING:
-    from experiments.status import Follower, State, Task
+    from experiments.store.progress import Follower, State, Task
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_LINES = 10.0
@@ -30,7 +30,7 @@ def shown(tasks: "Sequence[Task]", *, quiet: bool = False, may_be_fresh: bool = 
     if quiet:
         yield
         return
-    from experiments.status import Follower
+    from experiments.store.progress import Follower
 
     follower = Follower(tasks)
     with _live(follower) if _is_terminal() else _plain(follower):

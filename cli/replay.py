@@ -38,12 +38,12 @@ def replay(
     Example: bptt replay results/quickstart/runs/*
     """
     from cli.progress import shown
-    from experiments.composition import extend_path
+    from experiments.config.hydra_adapter import extend_path
     from experiments.errors import DamagedRun
-    from experiments.locks import read_info
-    from experiments.planned import commands
-    from experiments.replay import changed_files, circumstances, compare, damage, prepare
-    from experiments.status import Task
+    from experiments.store.locks import read_info
+    from experiments.store.plans import commands
+    from experiments.store.progress import Task
+    from experiments.sweeps.replay import changed_files, circumstances, compare, damage, prepare
 
     extend_path(config_dir)
     with TemporaryDirectory(prefix="bptt-replay-") as scratch:

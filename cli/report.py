@@ -31,9 +31,9 @@ def report(
 
     Example: bptt report quickstart --compare cell --pdf
     """
-    from experiments.drawing import View
-    from experiments.report import find_browser, print_to_pdf, write_report
-    from experiments.study import find_study
+    from experiments.plotting.figure import View
+    from experiments.reports.study_report import find_browser, print_to_pdf, write_report
+    from experiments.store.studies import find_study
 
     def tell(line: str) -> None:
         typer.echo(line, err=True)

@@ -12,7 +12,7 @@ from cli.options import ConfigDir, Jobs, Launcher, Quiet, Resume, Retry, Yes
 from cli.terminal import say
 
 if TYPE_CHECKING:
-    from experiments.verdicts import Judged
+    from experiments.claims.verdicts import Judged
 
 
 @one_line
@@ -58,14 +58,14 @@ def reproduce(
     Example: bptt reproduce vanishing; bptt reproduce --all; bptt reproduce gru scale=paper --launcher submitit_slurm
     """
     from cli.sweep import launcher_asked, make_all, tell_doubtful, tell_unfinished
-    from experiments.analysis import summarize
-    from experiments.catalogue import claims as claims_of_studies
-    from experiments.claims import describe
-    from experiments.claims_page import write_verdicts
-    from experiments.composition import extend_path
+    from experiments.analysis.summary import summarize
+    from experiments.catalogue.choices import claims as claims_of_studies
+    from experiments.claims.claim import describe
+    from experiments.claims.verdicts import check_place, judge, markdown, put_into
+    from experiments.config.hydra_adapter import extend_path
     from experiments.errors import UsageError
-    from experiments.sweep import plan
-    from experiments.verdicts import check_place, judge, markdown, put_into
+    from experiments.reports.claims_report import write_verdicts
+    from experiments.sweeps.sweep import plan
     from experiments.wording import counted
 
     extend_path(config_dir)

@@ -26,7 +26,7 @@ class Asked(NamedTuple):
     @property
     def only_names(self) -> bool:
         """Whether nothing is asked for but a study of the user's own, which no YAML file describes."""
-        from experiments.catalogue import choices
+        from experiments.catalogue.choices import choices
 
         given = {override.partition("=")[0]: override.partition("=")[2] for override in self.overrides}
         own = "study.name" in given or given.get("study", "none") not in choices("study", self.config_dir)
@@ -35,9 +35,9 @@ class Asked(NamedTuple):
 
 def planned_before(asked: Asked) -> list[Asked]:
     """The sweeps that the study was planned with, where only its name is given; none where no sweep planned it."""
-    from experiments.config import compose
+    from experiments.config.composing import compose
     from experiments.errors import UsageError
-    from experiments.planned import read_plans
+    from experiments.store.plans import read_plans
 
     if not asked.only_names:
         return []

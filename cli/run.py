@@ -19,12 +19,12 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     from cli.progress import shown
     from cli.sweep import tell_doubtful
     from cli.table import print_runs
-    from experiments.composition import extend_path
-    from experiments.config import compose
+    from experiments.config.composing import compose
+    from experiments.config.hydra_adapter import extend_path
     from experiments.errors import UsageError
-    from experiments.housekeeping import reopen
-    from experiments.run import run as run_one
-    from experiments.status import Task
+    from experiments.store.progress import Task
+    from experiments.store.run_folders import reopen
+    from experiments.training.run import run as run_one
 
     extend_path(config_dir)
     config = compose(overrides or [], config_dir)

@@ -18,9 +18,10 @@ def show(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
     """
     import yaml
 
-    from experiments.comments import annotate, read_comments
-    from experiments.composition import extend_path
-    from experiments.config import CHOICES, compose
+    from experiments.catalogue.key_comments import annotate, read_comments
+    from experiments.config.composing import compose
+    from experiments.config.hydra_adapter import extend_path
+    from experiments.config.schema import CHOICES
 
     extend_path(config_dir)
     config = compose(overrides or [], config_dir).model_dump()

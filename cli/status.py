@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from experiments.status import State
+    from experiments.store.progress import State
 
 MOST_FAILED = 20
 
@@ -48,7 +48,7 @@ def status(
 
     from cli.frame import Frame
     from experiments.errors import UsageError
-    from experiments.study import find_study
+    from experiments.store.studies import find_study
 
     folder = find_study(study, results_dir)
     console = Console()
@@ -69,7 +69,7 @@ def status(
 
 def _look(folder: Path) -> "tuple[Sequence[State], float]":
     """How far the runs are, and how many seconds it took to find out."""
-    from experiments.status import states_of
+    from experiments.store.progress import states_of
 
     began = time.monotonic()
     return states_of(folder), time.monotonic() - began
@@ -81,7 +81,7 @@ def _picture(folder: Path, states: "Sequence[State]", console: "Console") -> "Re
     from rich.text import Text
 
     from cli.display import counts, display
-    from experiments.planned import read_plans
+    from experiments.store.plans import read_plans
     from experiments.wording import counted
 
     failed = [state for state in states if state.status == "failed"]
@@ -124,8 +124,8 @@ def _command(what: str, command: str, width: int) -> list[str]:
 def _command_of_one(study: Path, state: "State") -> tuple[str, str] | None:
     """What to do about a study's only run, where no sweep planned it, and the command for it."""
     from experiments.errors import DamagedRun
-    from experiments.planned import commands, read_plans
-    from experiments.results import read_json
+    from experiments.store.files import read_json
+    from experiments.store.plans import commands, read_plans
 
     try:
         info = read_json(state.task.folder / "run.json")

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from experiments.lifecycle import Result
-    from experiments.search import Found
-    from experiments.sweep import Plan
+    from experiments.sweeps.search import Found
+    from experiments.sweeps.sweep import Plan
+    from experiments.training.execution import Result
 
 MOST_TRIALS = 1000
 """That a search makes side by side, if it has as many processors."""
@@ -54,8 +54,8 @@ def sweep(
 
     Example: bptt sweep cell=rnn,lstm,gru task.length=50,100,200 'seed=range(5)' study=reach
     """
-    from experiments.composition import extend_path
-    from experiments.forkserver import start_early
+    from experiments.config.hydra_adapter import extend_path
+    from experiments.sweeps.fork_server import start_early
 
     launcher = launcher_asked(launcher, overrides or [])
     start_early(launcher, jobs)
@@ -73,12 +73,12 @@ def sweep(
 def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) -> "tuple[Path, bool]":
     """Make the runs of a sweep or of a search; the study's folder, and whether any run is not as it should be."""
     from cli.table import print_runs
-    from experiments.composition import extend_path
+    from experiments.config.grid import expand
+    from experiments.config.hydra_adapter import extend_path
+    from experiments.config.hydra_keys import launcher_named
     from experiments.errors import UsageError
-    from experiments.grid import expand
-    from experiments.hydra_keys import launcher_named
-    from experiments.launching import choose
-    from experiments.sweep import plan_grid
+    from experiments.sweeps.launchers import choose
+    from experiments.sweeps.sweep import plan_grid
 
     results: list[Result] = []
 
@@ -105,7 +105,7 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
     grid = expand(asked.overrides, asked.config_dir)
     launcher = asked.launcher or launcher_named(grid.launcher)
     if grid.is_search:
-        from experiments.search import search
+        from experiments.sweeps.search import search
 
         if fresh:
             raise UsageError("--fresh: a search keeps what it has; give it another study=NAME")
@@ -140,8 +140,8 @@ def _confirm_default_run(asked: Asked, folder: "Path", *, yes: bool) -> None:
 
 def launcher_asked(launcher: str | None, overrides: "Sequence[str]") -> str | None:
     """The launcher of `--launcher`, or else of `hydra/launcher=` among the overrides."""
+    from experiments.config.hydra_keys import launcher_named
     from experiments.errors import UsageError
-    from experiments.hydra_keys import launcher_named
 
     named = launcher_named(overrides)
     if launcher and named and launcher != named:
@@ -168,10 +168,10 @@ def make_all(
         searching: Whether a search picks the runs, which cannot start over.
     """
     from cli.progress import shown
-    from experiments.housekeeping import discard
-    from experiments.hydra_keys import launcher_named
-    from experiments.launching import choose
-    from experiments.sweep import check_launch, doubtful, reopen_all, sweep
+    from experiments.config.hydra_keys import launcher_named
+    from experiments.store.run_folders import discard
+    from experiments.sweeps.launchers import choose
+    from experiments.sweeps.sweep import check_launch, doubtful, reopen_all, sweep
 
     named, number = choose(launcher or launcher_named(planned.launcher), jobs, len(planned.configs))
     check_launch(planned, named, number)
@@ -213,8 +213,8 @@ def reasons(doubtful: "Sequence[Result]") -> str:
 
 def tell_best(found: "Found", objective: str) -> None:
     """Say which trial of a search is the best, and whether its error is better than chance."""
-    from experiments.configurations import best_of
-    from experiments.study import read_runs
+    from experiments.analysis.configuration_findings import best_of
+    from experiments.store.studies import read_runs
     from experiments.wording import counted
 
     if found.best is None:
@@ -230,8 +230,8 @@ def tell_best(found: "Found", objective: str) -> None:
 
 def tell_unfinished(folders: "Sequence[Path]") -> bool:
     """Say which runs are not as they should be, and what would do; whether there are any."""
-    from experiments.results import read_json
-    from experiments.status import of_status
+    from experiments.store.files import read_json
+    from experiments.store.status import of_status
     from experiments.wording import counted
 
     failed, cut_off = of_status(folders, "failed"), of_status(folders, "interrupted", None)

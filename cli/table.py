@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import Console
 
-    from experiments.findings import Reading
+    from experiments.analysis.findings import Reading
 
 MOST_ROWS, MOST_FINDINGS = 40, 20
 
@@ -56,10 +56,11 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     Names the runs of the study that are damaged, and thus left out, on stderr.
     Many runs are printed a line a configuration, with the medians over its seeds.
     """
-    from experiments.analysis import summarize
-    from experiments.configurations import by_configuration
-    from experiments.findings import finding
-    from experiments.study import compared_keys, differing_keys, read_runs
+    from experiments.analysis.configuration_findings import by_configuration
+    from experiments.analysis.findings import finding
+    from experiments.analysis.summary import summarize
+    from experiments.store.config_keys import compared_keys, differing_keys
+    from experiments.store.studies import read_runs
 
     of_study = read_runs(study)
     summary, states = summarize(study, of_study)
@@ -105,7 +106,7 @@ def _print_finding(name: str, sentence: str) -> None:
 
 
 def _in_order(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    from experiments.arrangement import rank
+    from experiments.store.config_keys import rank
 
     return values.map(rank)
 
@@ -129,7 +130,7 @@ def _print_table(
     """Print keys and numbers of some runs, a row a run."""
     import pandas as pd
 
-    from experiments.study import shown
+    from experiments.store.config_keys import shown
 
     columns = {key: ["none" if pd.isna(value) else shown(value) for value in rows[key]] for key in keys}
     for name, (heading, show) in numbers.items():
@@ -249,9 +250,9 @@ def _print_lines(console: "Console", lines: Iterable[str]) -> None:
 
 def print_probe(study: Path, run_id: str) -> None:
     """Print what a probe found: its numbers, and what each means."""
-    from experiments.analysis import summarize
-    from experiments.findings import read_probe
-    from experiments.study import read_runs
+    from experiments.analysis.findings import read_probe
+    from experiments.analysis.summary import summarize
+    from experiments.store.studies import read_runs
 
     runs = read_runs(study)
     outcomes: Any = summarize(study, runs)[0].set_index("run_id").to_dict("index")

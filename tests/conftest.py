@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from experiments.config import compose
-from experiments.run import run
-from experiments.study import read_runs
+from experiments.config.composing import compose
+from experiments.store.studies import read_runs
+from experiments.training.run import run
 
 
 @pytest.fixture(autouse=True)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from experiments.catalogue import CONF
-from experiments.comments import options
-from experiments.config import compose
-from experiments.run import run
+from experiments.catalogue.choices import CONF
+from experiments.catalogue.key_comments import options
+from experiments.config.composing import compose
+from experiments.training.run import run
 
 CHOICES = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml"))]
 FAST = ["steps=2", "model.hidden_size=8", "batch_size=3", "record.evaluate_samples=10"]
@@ -19,7 +19,7 @@ def test_every_choice_runs_two_steps(choice, tmp_path):
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_has_a_line_that_says_what_it_is(choice):
-    from experiments.catalogue import catalogue
+    from experiments.catalogue.choices import catalogue
 
     group, name = choice.split("=")
     assert len(catalogue()[group][name]) > 10

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from experiments.columns import COLUMNS
-from experiments.config import compose
+from experiments.config.composing import compose
+from experiments.config.grid import expand
 from experiments.figures import NAMES as FIGURES
-from experiments.grid import expand
-from experiments.search import search
-from experiments.sweep import plan
+from experiments.store.columns import COLUMNS
+from experiments.sweeps.search import search
+from experiments.sweeps.sweep import plan
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "results/README.md")]

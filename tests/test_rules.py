@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from experiments.analysis import outcomes
-from experiments.columns import COLUMNS
-from experiments.config import compose
-from experiments.study import Run
+from experiments.analysis.summary import outcomes
+from experiments.config.composing import compose
+from experiments.store.columns import COLUMNS
+from experiments.store.studies import Run
 
 
 def loaded_by(code):
@@ -25,16 +25,14 @@ def test_the_command_line_loads_nothing_heavy():
 @pytest.mark.parametrize(
     "module",
     [
-        "study",
-        "analysis",
-        "findings",
-        "configurations",
-        "arrangement",
-        "plotting",
-        "style",
-        "results",
+        "store.studies",
+        "analysis.summary",
+        "analysis.configuration_findings",
+        "plotting.files",
+        "reports.study_report",
+        "reports.claims_report",
         "figures.gradient_flow",
-        "catalogue",
+        "catalogue.choices",
     ],
 )
 def test_what_reads_the_csv_files_does_without_torch(module):

@@ -5,8 +5,8 @@ A module has as constants and functions what `Description` lists; its panels are
     draw(data, *, compare, colours, ax) -> Axes
 
 where `data` holds the tables by name, `compare` is the column whose values are the lines, and `colours` says how each
-of them looks. A panel says what its marks mean where it draws them (`experiments.captions.say`), and raises
-`experiments.blanks.Blank` where it has nothing to draw.
+of them looks. A panel says what its marks mean where it draws them (`experiments.drawing.captions.say`), and raises
+`experiments.drawing.blank_panels.Blank` where it has nothing to draw.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from experiments.modules import read_constants
+from experiments.catalogue.described_modules import read_constants
 
 Tables = dict[str, Any]
 """Tables by name."""

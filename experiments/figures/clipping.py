@@ -3,10 +3,10 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.blanks import Blank
-from experiments.captions import say
-from experiments.marks import bin_width, binned, draw_line, explain, lines_of, mark_extremes
-from experiments.style import Colours
+from experiments.drawing.blank_panels import Blank
+from experiments.drawing.captions import say
+from experiments.drawing.marks import bin_width, binned, draw_line, explain, lines_of, mark_extremes
+from experiments.drawing.style import Colours
 
 TABLES = ("metrics",)
 

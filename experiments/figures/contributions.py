@@ -6,10 +6,10 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.blanks import Blank
-from experiments.captions import say, say_if_losses_mix
-from experiments.marks import at_recorded_step, draw_line, lines_of
-from experiments.style import Colours
+from experiments.drawing.blank_panels import Blank
+from experiments.drawing.captions import say, say_if_losses_mix
+from experiments.drawing.marks import at_recorded_step, draw_line, lines_of
+from experiments.drawing.style import Colours
 
 TABLES = ("contributions",)
 

@@ -3,9 +3,9 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.captions import say
-from experiments.marks import draw_line, lines_of
-from experiments.style import Colours
+from experiments.drawing.captions import say
+from experiments.drawing.marks import draw_line, lines_of
+from experiments.drawing.style import Colours
 
 TABLES = ("summary",)
 AXES = {"x": "task.length"}

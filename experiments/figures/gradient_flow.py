@@ -7,11 +7,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from experiments.blanks import Blank
-from experiments.captions import say, say_if_losses_mix
-from experiments.gradient_law import with_law
-from experiments.marks import at_recorded_step, draw_line, explain, lines_of, mark_extremes
-from experiments.style import Colours, is_crowded
+from experiments.analysis.gradient_law import with_law
+from experiments.drawing.blank_panels import Blank
+from experiments.drawing.captions import say, say_if_losses_mix
+from experiments.drawing.marks import at_recorded_step, draw_line, explain, lines_of, mark_extremes
+from experiments.drawing.style import Colours, is_crowded
 
 TABLES = ("gradients",)
 

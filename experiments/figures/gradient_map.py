@@ -5,10 +5,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
-from experiments.blanks import Blank
-from experiments.captions import say, say_if_losses_mix
-from experiments.marks import draw_map, edges, step_edges
-from experiments.style import Colours
+from experiments.drawing.blank_panels import Blank
+from experiments.drawing.captions import say, say_if_losses_mix
+from experiments.drawing.marks import draw_map, edges, step_edges
+from experiments.drawing.style import Colours
 
 TABLES = ("gradients",)
 DECADES = 12

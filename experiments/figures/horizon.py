@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.blanks import Blank
-from experiments.captions import say, say_if_losses_mix
-from experiments.marks import draw_line, explain, lines_of, spread_axis
-from experiments.style import Colours
+from experiments.drawing.blank_panels import Blank
+from experiments.drawing.captions import say, say_if_losses_mix
+from experiments.drawing.marks import draw_line, explain, lines_of, spread_axis
+from experiments.drawing.style import Colours
 
 TABLES = ("summary",)
 AXES = {"x": "task.length"}

@@ -11,13 +11,12 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.ticker import NullLocator
 
-from experiments.arrangement import rank
-from experiments.blanks import Blank
-from experiments.captions import say, say_if_losses_mix
-from experiments.marks import draw_map, edges, explain
-from experiments.results import Value
-from experiments.study import shown
-from experiments.style import Colours
+from experiments.drawing.blank_panels import Blank
+from experiments.drawing.captions import say, say_if_losses_mix
+from experiments.drawing.marks import draw_map, edges, explain
+from experiments.drawing.style import Colours
+from experiments.store.config_keys import rank, shown
+from experiments.store.files import Value
 
 TABLES = ("summary",)
 AXES = {"x": None, "y": None}

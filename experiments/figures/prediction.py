@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.captions import say
-from experiments.marks import lines_of
-from experiments.profiles import gain_per_timestep, gradient_profiles, jacobian_profile
-from experiments.ranks import rank_correlation
-from experiments.style import Colours
+from experiments.analysis.gradient_profile import gain_per_timestep, gradient_profiles, jacobian_profile
+from experiments.analysis.rank_correlation import rank_correlation
+from experiments.drawing.captions import say
+from experiments.drawing.marks import lines_of
+from experiments.drawing.style import Colours
 from experiments.wording import counted
 
 TABLES = ("jacobian", "gradients")

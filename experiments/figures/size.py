@@ -3,8 +3,8 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.marks import draw_line, lines_of
-from experiments.style import Colours
+from experiments.drawing.marks import draw_line, lines_of
+from experiments.drawing.style import Colours
 
 TABLES = ("summary",)
 AXES = {"x": "task.length"}

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.analysis import wilson
-from experiments.blanks import Blank
-from experiments.captions import say
-from experiments.marks import lines_of, spread_axis
-from experiments.style import Colours, is_crowded
+from experiments.analysis.intervals import wilson
+from experiments.drawing.blank_panels import Blank
+from experiments.drawing.captions import say
+from experiments.drawing.marks import lines_of, spread_axis
+from experiments.drawing.style import Colours, is_crowded
 
 TABLES = ("summary",)
 AXES = {"x": "task.length"}

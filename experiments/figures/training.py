@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.captions import say
-from experiments.marks import bin_width, binned, draw_line, lines_of, mark_extremes
-from experiments.style import Colours
+from experiments.drawing.captions import say
+from experiments.drawing.marks import bin_width, binned, draw_line, lines_of, mark_extremes
+from experiments.drawing.style import Colours
 
 TABLES = ("metrics", "evaluation")
 

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import torch
 
-from experiments.config import build, compose
-from experiments.denormals import denormals
+from experiments.config.composing import compose
+from experiments.config.parts import build
+from experiments.training.denormals import denormals
 from tests.bench.recording import BATCH, HIDDEN, Fused, bptt_steps, plain_steps, seconds_a_step
 
 STARTS = {

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import yaml
 
-from experiments.config import compose, from_saved
-from experiments.integrity import CONFIG, content_of
-from experiments.run import run
+from experiments.config.composing import compose, from_saved
+from experiments.store.integrity import CONFIG, content_of
+from experiments.training.run import run
 
 SMALL = ["task.length=50", "model.hidden_size=8", "steps=100", "record.every=10", "record.evaluate_samples=50"]
 LENGTHS, GAINS = (50, 100, 200, 400), tuple(round(0.1 * i, 1) for i in range(5, 25))
@@ -78,7 +78,9 @@ def main() -> None:
         folder = arguments.keep or Path(scratch)
         study = str(folder / "many" if (folder / "many").exists() else make_study(folder, arguments.runs))
         bptt = str(Path(sys.executable).with_name("bptt"))
-        summarize = f"from pathlib import Path; from experiments.analysis import summarize; summarize(Path({study!r}))"
+        summarize = (
+            f"from pathlib import Path; from experiments.analysis.summary import summarize; summarize(Path({study!r}))"
+        )
         print(f"| {arguments.runs} runs | seconds | GiB |\n| --- | ---: | ---: |")
         for name, command in {
             "status": (bptt, "status", study),

@@ -23,11 +23,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from experiments.config import build, compose
-from experiments.results import RunFolder
-from experiments.run import MEASURES
+from experiments.config.composing import compose
+from experiments.config.parts import build
+from experiments.store.files import RunFolder
 from experiments.tasks.task import Task
-from experiments.training import train
+from experiments.training.loop import train
+from experiments.training.run import MEASURES
 
 CELLS = {"rnn": (nn.RNN, nn.RNNCell), "lstm": (nn.LSTM, nn.LSTMCell), "gru": (nn.GRU, nn.GRUCell)}
 BATCH, HIDDEN = 32, 64

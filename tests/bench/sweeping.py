@@ -17,7 +17,8 @@ from pathlib import Path
 
 import torch
 
-from experiments.config import build, compose
+from experiments.config.composing import compose
+from experiments.config.parts import build
 from tests.bench.recording import Fused, plain_steps
 
 STEPS = 20

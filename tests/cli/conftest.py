@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from experiments.provenance import provenance
+from experiments.training.provenance import provenance
 
 TINY = ["model.hidden_size=3", "batch_size=2", "steps=2", "task.length=6", "record.evaluate_samples=4"]
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from experiments.analysis import summarize
-from experiments.verdicts import judge
+from experiments.analysis.summary import summarize
+from experiments.claims.verdicts import judge
 from tests.cli.conftest import TINY
 
 GRID = ["sweep", "cell=rnn,lstm", "seed=0,1", *TINY, "study=s", "-q", "-j1"]

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from cli.main import app
 from cli.sweep import tell_best
 from cli.table import print_runs
-from experiments.search import Found
+from experiments.sweeps.search import Found
 
 TINY = ["model.hidden_size=3", "batch_size=2", "steps=2", "task.length=20", "study=s", "record.evaluate_samples=10"]
 

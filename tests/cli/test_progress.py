@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cli.display import counts, display, sparkline
 from cli.frame import ERASE_BELOW, FIRST_SCREEN, HIDE_CURSOR, OTHER_SCREEN, SHOW_CURSOR, Frame
-from experiments.status import State, Task
+from experiments.store.progress import State, Task
 
 
 def state(status, step=0, label="cell=lstm", **more):

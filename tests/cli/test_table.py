@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cli.table import print_columns, print_readings, print_runs
 from cli.terminal import say, wrap_command
-from experiments.findings import Reading
+from experiments.analysis.findings import Reading
 
 WIDTHS = [40, 60, 80, 120]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cli.interrupts import STOPPED, STOPPING
-from experiments.locks import read_info
+from experiments.store.locks import read_info
 from tests.e2e.sweeps import Sweep, contents, size, statuses, until, writing
 
 LONG = ["cell=rnn,lstm", "seed=0,1", "task.length=60", "steps=100000"]
@@ -125,7 +125,7 @@ def test_killed_at_twenty_random_moments_a_sweep_loses_nothing(tmp_path, sweep, 
 
 SWEEP = """
 import sys
-from experiments.sweep import plan, reopen_all, sweep
+from experiments.sweeps.sweep import plan, reopen_all, sweep
 planned = plan(sys.argv[1:])
 reopen_all(planned)
 print(sum(not result.skipped for result in sweep(planned, launcher="joblib", jobs=2)))

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-import experiments.report
+import experiments.reports.study_report
 from experiments.errors import UsageError
-from experiments.page import render_page
-from experiments.report import find_browser, print_to_pdf, write_report
-from experiments.study import Runs, read_studies
+from experiments.reports.html import render_page
+from experiments.reports.study_report import find_browser, print_to_pdf, write_report
+from experiments.store.studies import Runs, read_studies
 
 SMALL = ["task.length=10", "model.hidden_size=5", "batch_size=3", "record.every=5", "record.windows=5"]
 NAME = "<script>alert(1)<script> 기울기"
@@ -139,7 +139,7 @@ def test_figures_look_in_the_dark_as_on_paper(open_page, make_run, tmp_path, mon
     for study, cells in (("first", ("rnn", "lstm")), ("second", ("rnn", "lstm", "gru"))):
         for cell in cells:
             make_run(f"cell={cell}", *SMALL, "steps=6", f"study={study}")
-    monkeypatch.setattr(experiments.report, "NAMES", FEW)
+    monkeypatch.setattr(experiments.reports.study_report, "NAMES", FEW)
     report = write_report([tmp_path / "results" / study for study in ("first", "second")])
     light, dark = (open_page(report, color_scheme=scheme) for scheme in ("light", "dark"))
     assert dark.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
@@ -192,8 +192,8 @@ def wide_report(make_run, monkeypatch):
             for number in range(12)
         )
 
-    monkeypatch.setattr(experiments.report, "read_studies", many)
-    monkeypatch.setattr(experiments.report, "NAMES", FEW)
+    monkeypatch.setattr(experiments.reports.study_report, "read_studies", many)
+    monkeypatch.setattr(experiments.reports.study_report, "NAMES", FEW)
     return write_report([folder])
 
 
@@ -272,7 +272,7 @@ def test_a_report_of_500_runs_is_small(open_page, make_run, tmp_path, monkeypatc
             for seed in range(5)
         )
 
-    monkeypatch.setattr(experiments.report, "read_studies", many)
+    monkeypatch.setattr(experiments.reports.study_report, "read_studies", many)
     page = write_report([study])
     assert page.read_text().count("<tr>") == 501
     assert page.stat().st_size < 5e6

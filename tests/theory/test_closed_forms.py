@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.analysis import summarize
+from experiments.analysis.gradient_profile import Profile, gain_per_timestep, gradient_profiles
+from experiments.analysis.summary import summarize
 from experiments.clipping import ClipNorm, ClipValue, total_norm
 from experiments.measures.gradients import Gradients
-from experiments.profiles import Profile, gain_per_timestep, gradient_profiles
 from models.initialization import default
 from models.lstm import LSTM
 from models.network import RecurrentNetwork

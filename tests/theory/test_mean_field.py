@@ -10,9 +10,10 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import erf
 
-from experiments.config import build, compose
-from experiments.seeding import generator_of
-from experiments.theory import TANH, Nonlinearity, mean_field_chi, predict
+from experiments.config.composing import compose
+from experiments.config.parts import build
+from experiments.training.seeding import generator_of
+from experiments.training.theory import TANH, Nonlinearity, mean_field_chi, predict
 from models.initialization import gaussian
 from models.jacobian import analyze, backward_step_jacobians, unroll_states
 from models.rnn import RNN

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from experiments.analysis import summarize
-from experiments.config import compose
-from experiments.probe import probe
-from experiments.run import run
+from experiments.analysis.summary import summarize
+from experiments.config.composing import compose
+from experiments.training.probe import probe
+from experiments.training.run import run
 
 
 def test_the_probes_gain_ranks_networks_as_their_first_training_step_does(tmp_path):

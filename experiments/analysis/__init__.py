@@ -1,0 +1,1 @@
+"""What the CSV files of runs say: summary.csv, gain and horizon, intervals, findings in words."""

@@ -1,0 +1,315 @@
+"""Findings: what the numbers of runs say, in words. Each says what was measured, at which step, over which runs."""
+
+import math
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from experiments.analysis.gradient_profile import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
+from experiments.analysis.summary import NORMS, smallest_normal
+from experiments.store.studies import Run
+from experiments.wording import counted
+
+FATES = {"shrinks": 0.1, "arrives": 10.0, "grows": 1e3, "explodes": math.inf}
+"""What a gradient does that has not vanished, with its largest norm at the earliest recorded timestep over the last."""
+
+FALSE_ALARM = 0.00135
+"""How often a run that stays at chance is taken for better: as often as a normal value lies 3 deviations out."""
+
+FEWEST_STEPS = 20
+"""With fewer steps nothing is said of the share that a threshold would cut."""
+
+
+def finding(run: Run, outcome: Mapping[str, Any]) -> str:
+    """What is known of one run: how it ended, how its gradient flowed back, its error, its gradient norms.
+
+    Args:
+        run: The run.
+        outcome: Its row of summary.csv.
+    """
+    if run.info["status"] == "failed":
+        return f"failed: {run.info['error']}"
+    sentences = [_ended(run), _flow(run), _underflow(run), _error(run, outcome), _norms(run, outcome), _updates(run)]
+    return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
+
+
+def _ended(run: Run) -> str:
+    """Where a run stands that did not complete."""
+    status = run.info["status"]
+    if status == "completed":
+        return ""
+    metrics = run.table("metrics")
+    if metrics.empty:
+        return f"{status} before the first step"
+    last = metrics.iloc[-1]
+    if status == "diverged":
+        return f"diverged at step {last['step']:.0f}: loss {last['loss']:.3g}, gradient norm {last['grad_norm']:.3g}"
+    return f"{status} after step {last['step']:.0f}"
+
+
+def _flow(run: Run) -> str:
+    """How the gradient flows back at the last recorded step, in whichever state it keeps its size longest."""
+    gradients, length = run.table("gradients"), run.info["timesteps"]
+    if gradients.empty:
+        return ""
+    overflow = run.info.get("overflow") or {}
+    if overflow.get("timestep") is not None:
+        state = f"{overflow['state']} in layer {overflow['layer']}"
+        where = f"at timestep {overflow['timestep']} of {length}"
+        return f"the gradient of {state} leaves the range of {run.config.get('dtype')} {where}"
+    if run.info["readout_steps"] > 1:
+        return losses_add_up(run)
+    profiles = {state: gradient_profiles(gradients, state=state)[1] for state in ("h", "c")}
+    smallest = smallest_normal(run)
+    reaches = {state: horizon(profile, length, smallest) for state, profile in profiles.items()}
+    state = "c" if (reaches["c"].lag or 0) > (reaches["h"].lag or 0) else "h"
+    how = _how_it_flows(profiles[state], reaches[state], length, run.config.get("dtype", "float32"))
+    when = kind_of_network(run) if run.is_probe else f"at step {gradients['step'].max()}"
+    return how and f"{when}, {gradient_of(run, state)} {how}"
+
+
+def _underflow(run: Run) -> str:
+    """What share of the gradients' entries, at all recorded steps, was too small for the run's numbers."""
+    gradients = run.table("gradients")
+    if gradients.empty or not (shares := gradients["underflow"].dropna()).any():
+        return ""
+    steps = gradients["step"].nunique()
+    at = f"{steps} recorded steps" if steps > 1 else f"step {gradients['step'].iloc[0]}"
+    return too_small(run, f"{percent(shares.mean())} of the gradient's entries at {at}")
+
+
+def too_small(run: Run, what: str) -> str:
+    """That some numbers were 0, as those of a relu unit that is off, or below the smallest normal number."""
+    return f"{what} were 0 or below {smallest_normal(run):.1e}"
+
+
+def kind_of_network(probe: Run) -> str:
+    """What a probe looked at."""
+    return "trained" if probe.info.get("checkpoint") else "untrained"
+
+
+def losses_add_up(run: Run) -> str:
+    """Why a task with a loss at several timesteps has no reach."""
+    return f"reach unknown: the task has a loss at {run.info['readout_steps']} timesteps, whose gradients add up"
+
+
+def gradient_of(run: Run, state: str) -> str:
+    """The gradient of one state of layer 0, in words."""
+    of_state = " of the cell state" if state == "c" else ""
+    in_layer = " in layer 0" if int(run.config.get("model.num_layers") or 1) > 1 else ""
+    return f"the gradient{of_state}{in_layer}"
+
+
+def _how_it_flows(profile: Profile, reach: Horizon, length: int, dtype: Any) -> str:
+    """What one profile shows, as the rest of a sentence; empty where it shows nothing."""
+    left = arriving(profile)
+    if left is None or reach.lag is None or reach.resolution is None:
+        return ""
+    if (beyond := overflow_lag(profile)) is not None:
+        before = int(profile.lag[profile.lag < beyond].max())
+        return f"leaves the range of {dtype} between timesteps {length - before} and {length - beyond} of {length}"
+    fate = fate_of(reach.lag, left, length)
+    if fate == "vanishes":
+        return (
+            f"vanishes: timesteps before {length - reach.lag} of {length} get less than a thousandth of what the last "
+            f"one gets (horizon {reach.lag}{recorded_every(reach.resolution)})"
+        )
+    earliest = length - int(profile.lag[-1])
+    recorded = f" of {length}, the earliest recorded," if earliest > 1 else ""
+    return f"{fate}: at timestep {earliest}{recorded} its norm is {number(left)} times that at timestep {length}"
+
+
+def recorded_every(apart: float) -> str:
+    """What to add to a horizon that is interpolated between recorded timesteps, so many apart."""
+    return f", recorded {apart:.0f} timesteps apart" if apart > 1 else ""
+
+
+def fate_of(reach: float, left: float, length: int) -> str:
+    """What becomes of a gradient from the last timestep to the earliest recorded one.
+
+    Args:
+        reach: Its horizon.
+        left: Its size at the earliest recorded timestep over that at the last.
+        length: Timesteps of the sequence.
+    """
+    if reach < length - 1 and left < 1:
+        return "vanishes"
+    return next(fate for fate, most in FATES.items() if left <= most)
+
+
+def _error(run: Run, outcome: Mapping[str, Any]) -> str:
+    """The best held-out error beside chance, when it was reached, and the error at the end."""
+    error = outcome["best_error"]
+    if error is None or pd.isna(error):
+        return ""
+    evaluation = run.table("evaluation")
+    verdict = against_chance(error, outcome["chance_error"], outcome["evaluation_samples"], evaluations_of(run))
+    words = f"best error {error:.1%}"
+    if len(evaluation):
+        steps, errors = (evaluation[column].to_numpy() for column in ("step", "error"))
+        words += f" at step {steps[np.nanargmin(errors)]}"
+        if errors[-1] > error:
+            words += f" and {errors[-1]:.1%} at step {steps[-1]}"
+    solved = f"; solved at step {outcome['solved_at_step']:.0f}" if outcome["solved"] else ""
+    return f"{words}, chance {percent(outcome['chance_error'])}: {verdict}{solved}"
+
+
+def against_chance(error: float, chance: float, samples: float, tries: int) -> str:
+    """Whether an error, the smallest of several, tells the network from one that guesses.
+
+    Args:
+        error: The smallest of the errors.
+        chance: What guessing scores on average.
+        samples: Sequences that each error is the mean of.
+        tries: How many errors there were: the smallest of many is small by chance more easily.
+    """
+    deviations = NormalDist().inv_cdf(1 - FALSE_ALARM / max(tries, 1))
+    noise = deviations * math.sqrt(max(chance * (1 - chance), 0.0) / samples)
+    if error > chance + noise:
+        return "worse than chance"
+    if error < chance - noise:
+        return "better than chance"
+    return f"no better than chance on {counted(int(samples), 'sequence')}"
+
+
+def evaluations_of(run: Run) -> int:
+    """How many errors a run's best one is the smallest of, at most."""
+    steps, every = run.config.get("steps") or 1, run.config.get("record.evaluate_every") or 1
+    return math.ceil((int(steps) - 1) / int(every)) + 1
+
+
+def _norms(run: Run, outcome: Mapping[str, Any]) -> str:
+    """How the norm of the gradient was distributed over the steps of a training, and what clipping cut."""
+    metrics = run.table("metrics")
+    steps = 0 if metrics.empty else int(metrics["grad_norm"].notna().sum())
+    if steps < FEWEST_STEPS or run.is_probe:
+        return ""
+    would_cut = f"a threshold of {number(outcome['p90_grad_norm'])} would cut at most 10% of the steps"
+    clipped = outcome["clipped_fraction"]  # not known where no step was finite
+    cut = "" if clipped is None else cut_by(run, f"{percent(clipped)} of the steps")
+    cut = cut or would_cut
+    return f"gradient norm over {steps} steps: {quantiles(outcome)}; {cut}"
+
+
+def quantiles(norms: Mapping[str, Any]) -> str:
+    """The quantiles of summary.csv, in words."""
+    median, p90, p99, largest = (number(norms[name]) for name in NORMS)
+    return f"median {median}, 90% up to {p90}, 99% up to {p99}, largest {largest}"
+
+
+def cut_by(run: Run, share: str) -> str:
+    """What share of the steps the run's own clipping cut; empty without any."""
+    clip, threshold = run.config.get("clip"), run.config.get("clip.threshold")
+    if clip in (None, "none"):
+        return ""
+    return f"clip={clip}{'' if threshold is None else f' at {threshold:g}'} cut {share}"
+
+
+def _updates(run: Run) -> str:
+    """How far the recorded updates moved the weights, in terms of the weights' own norm."""
+    parameters = run.table("parameters")
+    if parameters.empty or run.is_probe:
+        return ""
+    whole = np.array(["[" not in name for name in parameters["parameter"]])  # not a gate's block of one
+    made = parameters["step"].to_numpy() != run.info.get("diverged_at_step")  # a step that diverged made no update
+    steps, at = np.unique(parameters["step"].to_numpy()[whole & made], return_inverse=True)
+    update, weight = (
+        np.bincount(at, parameters[column].to_numpy(float)[whole & made] ** 2)
+        for column in ("update_norm", "weight_norm")
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sizes = np.sqrt(update / weight)
+    known = np.isfinite(sizes)
+    steps, sizes = steps[known], sizes[known]
+    if not len(sizes):
+        return ""
+    largest = f"{percent(sizes.max())} of the weights' norm at step {steps[sizes.argmax()]}"
+    if len(sizes) == 1:
+        return f"update: {largest}"
+    return f"updates: median {percent(np.median(sizes))}, largest {largest} ({len(sizes)} recorded)"
+
+
+class Reading(NamedTuple):
+    """A number of a probe, and what it means."""
+
+    name: str
+    value: str
+    meaning: str
+
+
+def read_probe(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
+    """What a probe found, a row for each number.
+
+    Args:
+        run: The probe.
+        outcome: Its row of summary.csv.
+    """
+    length, of_loss = run.info["timesteps"], "fitted to the norm of dL/dh_t"
+    if run.info["readout_steps"] > 1:
+        of_loss = losses_add_up(run)
+    readings = [
+        Reading("gain per timestep", number(outcome["gain_per_timestep"]), _jacobian(outcome, length)),
+        Reading("gain of the gradient", number(outcome["gain_at_init"]), of_loss),
+    ]
+    if outcome["horizon"] is not None:
+        apart = recorded_every(outcome["horizon_resolution"])
+        meaning = f"largest lag, of {length - 1}, at which ds_T/ds_t has a thousandth of its size{apart}"
+        readings.append(Reading("horizon", str(outcome["horizon"]), meaning))
+    theory = run.info.get("theory")
+    if theory and theory["gain"] is not None and not run.info.get("checkpoint"):
+        alone = run.config.get("model.num_layers") == 1 and run.info["readout_steps"] == 1
+        meaning = theory["law"] if alone else f"{theory['law']}; of layer 0's Jacobian, not of the gradient"
+        readings.insert(1, Reading("gain in theory", number(theory["gain"]), meaning))
+    readings += _bounds(run)
+    exponents = run.table("lyapunov")
+    largest = float(exponents.loc[exponents["layer"] == 0, "exponent"].max()) if len(exponents) else math.nan
+    if not math.isnan(largest):
+        meaning = "nats per timestep; below 0 nearby states converge, above 0 they part"
+        readings.append(Reading("largest Lyapunov exponent", number(largest), meaning))
+    readings.append(Reading("parameters", str(outcome["parameters"]), "trained numbers; the same for any length"))
+    norms = f"median; {number(outcome['max_grad_norm'])} at most, over {len(run.table('metrics'))} batches"
+    readings.append(Reading("gradient norm", number(outcome["median_grad_norm"]), f"{norms}, {kind_of_network(run)}"))
+    readings.append(Reading("clipping threshold", "not known", THRESHOLD))
+    return readings
+
+
+THRESHOLD = "it depends on the norms while training: `bptt run` with these keys prints how they are distributed"
+"""What a probe says of a clipping threshold."""
+
+
+def _jacobian(outcome: Mapping[str, Any], length: int) -> str:
+    """What becomes of ds_T/ds_t from the last timestep to the earliest recorded one."""
+    reach, left = outcome["horizon"], outcome["arriving"]
+    if reach is None or left is None:
+        return "of ds_T/ds_t; not known: too few recorded timesteps, or no gradient"
+    size = f"{number(left)} times as large at the earliest recorded timestep"
+    return f"of ds_T/ds_t; {fate_of(reach, left, length)}: {size}"
+
+
+def _bounds(run: Run) -> list[Reading]:
+    """What the first layer's own matrix or gates say about its gain."""
+    gates, parameters = run.table("gates"), run.table("parameters")
+    readings = []
+    if len(gates):
+        kept = gates[(gates["layer"] == 0) & gates["gate"].isin(["forget", "update"])]["mean"].mean()
+        meaning = "forget or update gate of layer 0: mean over units and recorded timesteps"
+        readings.append(Reading("gate that keeps", number(kept), meaning))
+    if len(parameters) and run.config["cell"] == "rnn":
+        sigma = parameters.set_index("parameter")["sigma_max"].get("layers.0.weight_hh")
+        if sigma is not None and not pd.isna(sigma):
+            meaning = "of layer 0's recurrent matrix: its Jacobian gains no more a timestep (Pascanu et al. 2013)"
+            readings.append(Reading("largest singular value", number(sigma), meaning))
+    return readings
+
+
+def number(value: float | None) -> str:
+    """Three digits; empty where there is none."""
+    return "" if value is None or pd.isna(value) else f"{value:.3g}"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage of three digits."""
+    return f"{100 * share:.3g}%"

@@ -1,0 +1,1 @@
+"""What there is to choose from, read from the YAML and Python files without importing torch or Hydra."""

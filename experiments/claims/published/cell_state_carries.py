@@ -1,0 +1,40 @@
+"""Memory: it is the cell state through which the gradient comes back, not the hidden state."""
+
+import math
+
+import pandas as pd
+
+from experiments.analysis.run_tables import Tables
+from experiments.claims.quantity import Quantity, over_seeds
+
+STATEMENT = "The cell state carries the gradient through time, the hidden state does not"
+SOURCE = "Hochreiter, Schmidhuber 1997"
+PREDICTION = (
+    "after learning, c has a gain near 1, and before the last timestep h has less than a quarter of c's gradient"
+)
+FIGURE = "gradient_flow"
+VIEW = {"compare": "cell", "facet": "task.length", "where": ("task=adding", "cell.forget_bias=1")}
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """Of the longest adding problem, at the last recorded step."""
+    summary = tables.summary
+    runs = summary[(summary["task"] == "adding") & (summary["cell"] == "lstm") & (summary["cell.forget_bias"] == 1)]
+    runs = runs[runs["timesteps"] == runs["timesteps"].max()]
+    states = tables["states"]
+    gains = states[states["run_id"].isin(runs["run_id"]) & (states["state"] == "c") & (states["layer"] == 0)]
+    gradients = tables["gradients"]
+    ratios = [_ratio(gradients[gradients["run_id"] == run]) for run in runs["run_id"]]
+    return [
+        over_seeds("gain of c a timestep", gains["gain_per_timestep"].astype(float), at_least=0.95, at_most=1.05),
+        over_seeds("gradient of h over that of c", ratios, at_most=0.25),
+    ]
+
+
+def _ratio(gradients: pd.DataFrame) -> float:
+    """|dL/dh_t| over |dL/dc_t| at the last recorded step: the geometric mean over the recorded lags but 0."""
+    last = gradients[
+        (gradients["step"] == gradients["step"].max()) & (gradients["layer"] == 0) & (gradients["lag"] > 0)
+    ]
+    norms = last.pivot_table(index="lag", columns="state", values="grad_norm", observed=True)
+    return math.exp((norms["h"] / norms["c"]).map(math.log).mean())

@@ -1,0 +1,51 @@
+"""Exploding: clipping by norm prevents the jumps, over a range of thresholds."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from experiments.analysis.run_tables import Tables
+from experiments.claims.published.training_jumps import JUMP, leap
+from experiments.claims.quantity import Quantity, everywhere, over_seeds, share
+
+STATEMENT = "Clipping the gradient by its norm prevents the explosion, and the threshold need not be exact"
+SOURCE = "Pascanu, Mikolov, Bengio 2013, section 3.2"
+PREDICTION = (
+    "no norm above the threshold; no jump at 1; and none over a factor of 20 in the threshold at least, as it lies "
+    "between half the mean norm and ten times it"
+)
+FIGURE = "training"
+VIEW = {"compare": "clip.threshold", "where": ("clip=norm",)}
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """The norms after clipping, the jumps at threshold 1, and over how wide a range of thresholds there are none."""
+    runs = tables.summary[tables.summary["clip"] == "norm"].set_index("run_id")
+    metrics = tables["metrics"]
+    clipped = metrics[metrics["run_id"].isin(runs.index)].dropna(subset="clipped_grad_norm")
+    over = clipped["clipped_grad_norm"] / clipped["clip.threshold"].astype(float)
+    jumped = leap(metrics).reindex(runs.index) >= JUMP
+    at_one = jumped[runs["clip.threshold"] == 1]
+    return [
+        everywhere("largest norm after clipping over its threshold", [over.max()], at_most=1),
+        share("jumped at threshold 1", at_one, at_most=0.5),
+        over_seeds("largest over smallest threshold without a jump", ranges(runs, ~jumped), at_least=20),
+    ]
+
+
+def ranges(runs: pd.DataFrame, good: "pd.Series[bool]") -> list[float]:
+    """For each seed the factor that the longest unbroken range of good thresholds spans; 0 where there is none."""
+    tried = runs["clip.threshold"]
+    return [_range(set(tried[good & (runs["seed"] == seed)]), tried) for seed in runs["seed"].unique()]
+
+
+def _range(good: set[float], tried: "pd.Series[float]") -> float:
+    widest, first = 0.0, math.nan
+    for threshold in np.unique(tried):
+        if threshold not in good:
+            first = math.nan
+            continue
+        first = threshold if math.isnan(first) else first
+        widest = max(widest, threshold / first)
+    return round(widest, 6)

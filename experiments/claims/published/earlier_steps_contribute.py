@@ -1,0 +1,26 @@
+"""Over time: the gradient depends on the earlier timesteps, not on the last one only."""
+
+from experiments.analysis.run_tables import Tables
+from experiments.claims.quantity import Quantity, over_seeds
+
+STATEMENT = "With shared weights the gradient depends on the earlier timesteps, not only on the one with the loss"
+SOURCE = "the notes on BPTT; Werbos 1990"
+PREDICTION = "the recurrent matrix gets at least a twentieth of its gradient from before the last timestep"
+FIGURE = "contribution_map"
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """The share of all timesteps but the last in the gradient of the recurrent matrix, the mean over the steps."""
+    shares = tables["contributions"].merge(tables.summary[["run_id", "cell", "timesteps"]], on="run_id")
+    earlier = shares[(shares["parameter"] == "layers.0.weight_hh") & (shares["last_timestep"] < shares["timesteps"])]
+    sums = earlier.groupby(["cell", "run_id", "step"], observed=True)["share"].sum()
+    means = sums.groupby(["cell", "run_id"]).mean()
+    cells = means.index.get_level_values("cell")
+    return [
+        over_seeds(
+            f"{cell}: share of the earlier timesteps",
+            means[cells == cell],
+            at_least=0.05,
+        )
+        for cell in ("rnn", "lstm", "gru")
+    ]

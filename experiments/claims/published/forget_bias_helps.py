@@ -1,0 +1,40 @@
+"""Memory: a large forget bias lets the LSTM learn what by default it does not; on the adding problem it need not."""
+
+import numpy as np
+import pandas as pd
+
+from experiments.analysis.run_tables import Tables
+from experiments.claims.quantity import Quantity, over_seeds, share
+
+STATEMENT = "A forget bias makes an LSTM learn what the default one does not, or later"
+SOURCE = "Jozefowicz, Zaremba, Sutskever 2015"
+PREDICTION = (
+    "temporal order: most solve it with a bias of 3, and less than half by default; adding: the default takes a tenth "
+    "more steps than a bias of 1 at least"
+)
+REMARK = "On the adding problem, at a learning rate of 0.01, the default learns to open its forget gate as soon."
+FIGURE = "success"
+VIEW = {"compare": "cell.forget_bias", "facet": "task", "where": ("cell=lstm",)}
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """Solved shares in temporal order; in adding the step at which the default solved it over that with a bias of 1."""
+    runs = tables.summary[tables.summary["cell"] == "lstm"].copy()
+    runs["bias"] = runs["cell.forget_bias"].fillna(0)
+    order = runs[runs["task"] == "temporal_order"]
+    return [
+        share("temporal order, default: solved", order.loc[order["bias"] == 0, "solved"] == 1, at_most=0.5),
+        share("temporal order, bias 3: solved", order.loc[order["bias"] == 3, "solved"] == 1, at_least=0.5),
+        over_seeds("adding: steps by default over steps with a bias of 1", _ratios(runs), at_least=1.1),
+    ]
+
+
+def _ratios(runs: pd.DataFrame) -> "pd.Series[float]":
+    """For each seed, the geometric mean over the lengths that both solved."""
+    steps = runs[runs["task"] == "adding"].pivot_table(
+        index=["seed", "timesteps"], columns="bias", values="solved_at_step", observed=True
+    )
+    steps = steps.reindex(columns=[0, 1])
+    ratios = (steps[0] / steps[1]).map(np.log)
+    means: pd.Series[float] = ratios.groupby("seed").mean().map(np.exp)
+    return means

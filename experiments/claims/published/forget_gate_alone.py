@@ -1,0 +1,37 @@
+"""Gates: whether the mean forget gate is the gain also with torch's own weights, and after learning."""
+
+from experiments.analysis.run_tables import Tables
+from experiments.claims.published.forget_gate_is_gain import gain_over_gate
+from experiments.claims.quantity import Quantity, over_seeds
+
+STATEMENT = "The same with torch's own recurrent weights, and after learning"
+SOURCE = "as above, taken at its word"
+PREDICTION = "the two are equal to 5 %; if not, some units' gates are near 1 nevertheless"
+REMARK = (
+    "Before training the gradient also comes back through h and the gates. After it the mean hides how units differ: a "
+    "few forget gates, above 0.9 where none was before, carry nearly all of the gradient."
+)
+FIGURE = "gates"
+VIEW = {"compare": "init", "where": ("init=default",)}
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """Gain of c over mean forget gate, of the trained networks, before and after; and how many gates are near 1."""
+    runs = tables.summary[tables.summary["init"] == "default"]["run_id"]
+    ratios = [
+        over_seeds(
+            f"{when}: gain of c over forget gate",
+            gain_over_gate(tables, column, step).reindex(runs),
+            at_least=0.95,
+            at_most=1.05,
+        )
+        for when, column, step in (
+            ("before training", "gain_at_init", "first"),
+            ("after training", "gain_per_timestep", "last"),
+        )
+    ]
+    gates = tables["gates"]
+    forget = gates[gates["run_id"].isin(runs) & (gates["gate"] == "forget") & (gates["layer"] == 0)]
+    shares = forget.groupby(["run_id", "step"], observed=True)["saturated_high"].mean()
+    last = shares.groupby("run_id", observed=True).last()
+    return [*ratios, over_seeds("after training: share of forget gates above 0.9", last, at_least=0.01)]

@@ -1,0 +1,33 @@
+"""Gates: where the cell state is the only way back, the forget gate is its gain."""
+
+import pandas as pd
+
+from experiments.analysis.run_tables import Tables
+from experiments.claims.quantity import Quantity, over_seeds
+
+STATEMENT = "The forget gate sets how much of the past is kept: the gain of the cell state is the mean forget gate"
+SOURCE = "Hochreiter, Schmidhuber 1997; Gers, Schmidhuber, Cummins 2000"
+PREDICTION = "with recurrent weights near zero the two are equal to 5 %, for each forget bias"
+FIGURE = "gates"
+VIEW = {"compare": "cell.forget_bias", "where": ("init=gaussian",)}
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """Gain of c over mean forget gate, of the untrained networks with small recurrent weights."""
+    runs = tables.summary[tables.summary["init"] == "gaussian"]
+    ratios = gain_over_gate(tables, "gain_at_init", "first").reindex(runs["run_id"])
+    biases = runs["cell.forget_bias"].to_numpy(float)
+    return [
+        over_seeds(f"bias {bias:g}: gain of c over forget gate", ratios[biases == bias], at_least=0.95, at_most=1.05)
+        for bias in sorted(set(biases))
+    ]
+
+
+def gain_over_gate(tables: Tables, gain: str, step: str) -> "pd.Series[float]":
+    """The gain of c, a column of states.csv, over the mean of the forget gate at the first or last recorded step."""
+    gates, states = tables["gates"], tables["states"]
+    forget = gates[(gates["gate"] == "forget") & (gates["layer"] == 0)]
+    means = forget.groupby(["run_id", "step"], observed=True)["mean"].mean()
+    kept = means.groupby("run_id", observed=True).agg(step)
+    gains = states[(states["state"] == "c") & (states["layer"] == 0)].set_index("run_id")[gain].astype(float)
+    return gains / kept.reindex(gains.index)

@@ -1,0 +1,26 @@
+"""Gates: input and output gate learn to close against what the task does not need."""
+
+from experiments.analysis.run_tables import Tables
+from experiments.claims.quantity import Quantity, over_seeds
+
+STATEMENT = (
+    "Learning closes the input gate against what is not to be stored, and the output gate while nothing is asked for"
+)
+SOURCE = "Hochreiter, Schmidhuber 1997, section 4"
+PREDICTION = "on the adding problem, where all inputs but two are to be ignored, both gates' means fall by 0.1 or more"
+FIGURE = "gate_means"
+VIEW = {"where": ("init=default",)}
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """The change of each gate's mean over timesteps, units and sequences, from the first to the last recorded step."""
+    runs = tables.summary[tables.summary["init"] == "default"]["run_id"]
+    gates = tables["gates"]
+    gates = gates[gates["run_id"].isin(runs) & (gates["layer"] == 0)]
+    means = gates.groupby(["gate", "run_id", "step"], observed=True)["mean"].mean()
+    ends = means.groupby(["gate", "run_id"], observed=True).agg(["first", "last"])
+    change = ends["last"] - ends["first"]
+    return [
+        over_seeds(f"{gate} gate: change", change[change.index.get_level_values("gate") == gate], at_most=-0.1)
+        for gate in ("input", "output")
+    ]

@@ -1,0 +1,23 @@
+"""Exploding: with a gain above 1 the gradient grows backwards in time, as the mean field says."""
+
+from experiments.analysis.run_tables import Tables
+from experiments.claims.published.gradient_shrinks import straightness_at_init
+from experiments.claims.quantity import Quantity, over_seeds
+
+STATEMENT = "With a gain above 1 the gradient grows exponentially towards the input"
+SOURCE = "Pascanu, Mikolov, Bengio 2013; Chen, Pennington, Schoenholz 2018"
+PREDICTION = "a gain a timestep above 1, near mean field theory's, and the logarithm of the norm a straight line"
+FIGURE = "gradient_flow"
+VIEW = {"compare": "seed", "where": ("init=gaussian", "steps=1")}
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """Of the untrained tanh networks: the gain, beside theory's, and how straight the line is."""
+    runs = tables.summary[(tables.summary["init"] == "gaussian") & (tables.summary["steps"] == 1)]
+    gradients = tables["gradients"]
+    theory = gradients.groupby("run_id", observed=True)["theory_gain"].first().reindex(runs["run_id"]).to_numpy(float)
+    return [
+        over_seeds("gain a timestep", runs["gain_at_init"], at_least=1.01),
+        over_seeds("gain over theory's", runs["gain_at_init"].to_numpy(float) / theory, at_least=0.9, at_most=1.1),
+        over_seeds("R² of the straight line", straightness_at_init(tables, runs["run_id"]), at_least=0.95),
+    ]

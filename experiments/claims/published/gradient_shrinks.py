@@ -1,0 +1,34 @@
+"""Vanishing: backwards in time the gradient of a plain RNN shrinks by the same factor again and again."""
+
+import math
+from collections.abc import Iterable
+
+from experiments.analysis.gradient_profile import gradient_profiles, straightness
+from experiments.analysis.run_tables import Tables
+from experiments.claims.quantity import Quantity, over_seeds
+
+STATEMENT = "Towards the input the gradient of a plain RNN shrinks exponentially"
+SOURCE = "Bengio, Simard, Frasconi 1994; Pascanu, Mikolov, Bengio 2013"
+PREDICTION = (
+    "a gain a timestep below 1, with torch's initialisation near the 1/sqrt(3) = 0.577 that its spread stands for, and "
+    "the logarithm of the norm a straight line"
+)
+FIGURE = "gradient_flow"
+VIEW = {"compare": "init.gain", "where": ("task.length=120",)}
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """Of the longest task, with torch's own initialisation, before training: the gain, and how straight the line is."""
+    summary = tables.summary
+    runs = summary[(summary["init"] == "default") & (summary["timesteps"] == summary["timesteps"].max())]
+    return [
+        over_seeds("gain a timestep", runs["gain_at_init"], at_most=0.99),
+        over_seeds("gain over 1/sqrt(3)", runs["gain_at_init"] * math.sqrt(3), at_least=0.85, at_most=1.15),
+        over_seeds("R² of the straight line", straightness_at_init(tables, runs["run_id"]), at_least=0.95),
+    ]
+
+
+def straightness_at_init(tables: Tables, runs: Iterable[str]) -> list[float]:
+    """R² of ln grad_norm against lag before training, of each run."""
+    gradients = tables["gradients"]
+    return [straightness(gradient_profiles(gradients[gradients["run_id"] == run])[0]) for run in runs]

@@ -1,0 +1,23 @@
+"""GRU: it takes larger recurrent weights to make its gradient explode."""
+
+from experiments.analysis.run_tables import Tables
+from experiments.claims.quantity import Quantity, over_seeds
+
+STATEMENT = "Its gates damp the explosion: at the same gain of initialisation a GRU's gradient grows less than an RNN's"
+SOURCE = "the closed form dh_t/dh_{t-1} = z + ..., of which only (1 - z) is the RNN's"
+PREDICTION = "at each gain of initialisation the GRU's gain a timestep is below the RNN's"
+FIGURE = "gradient_flow"
+VIEW = {"compare": "cell", "facet": "init.gain", "where": ("init=orthogonal",)}
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """The GRU's over the RNN's gain before training, by gain of initialisation; of the largest also the GRU's own."""
+    runs = tables.summary[tables.summary["init"] == "orthogonal"]
+    gains = runs.pivot_table(index=["init.gain", "seed"], columns="cell", values="gain_at_init", observed=True)
+    gains = gains.reindex(columns=["gru", "rnn"])
+    return [
+        *(
+            over_seeds(f"init.gain={gain:g}: gain of gru over rnn", rows["gru"] / rows["rnn"], at_most=0.99)
+            for gain, rows in gains.groupby(level="init.gain")
+        ),
+    ]

@@ -1,0 +1,22 @@
+"""GRU: before training it keeps half of its state a timestep, and its gradient vanishes like an RNN's."""
+
+from experiments.analysis.run_tables import Tables
+from experiments.claims.quantity import Quantity, over_seeds
+
+STATEMENT = "Before training the gradient of a GRU vanishes too, a little later than an RNN's; after it, it does not"
+SOURCE = "Cho et al. 2014; the notes"
+PREDICTION = "a gain between the RNN's and 0.8 before training, within 5 % of 1 after it"
+FIGURE = "gradient_flow"
+VIEW = {"compare": "cell", "where": ("init=default", "task.length=80")}
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """Of the longest task: gains before and after, and what the GRU's is over the RNN's."""
+    runs = tables.summary[tables.summary["init"] == "default"]
+    runs = runs[runs["timesteps"] == runs["timesteps"].max()]
+    gru, rnn = (runs[runs["cell"] == cell].set_index("seed") for cell in ("gru", "rnn"))
+    return [
+        over_seeds("gru before training: gain a timestep", gru["gain_at_init"], at_most=0.8),
+        over_seeds("gru's over rnn's gain before training", gru["gain_at_init"] / rnn["gain_at_init"], at_least=1.0),
+        over_seeds("gru after training: gain a timestep", gru["gain_per_timestep"], at_least=0.95, at_most=1.05),
+    ]

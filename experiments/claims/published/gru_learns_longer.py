@@ -1,0 +1,23 @@
+"""GRU: it learns lengths at which the RNN does not, as the LSTM does."""
+
+from experiments.analysis.run_tables import Tables
+from experiments.claims.quantity import Quantity, share
+
+STATEMENT = "Like the LSTM, the GRU learns over lengths at which the plain RNN does not"
+SOURCE = "Cho et al. 2014; Chung et al. 2014"
+PREDICTION = "at the longest length most GRUs and LSTMs solve the adding problem, and less than half of the RNNs"
+FIGURE = "success"
+VIEW = {"compare": "cell", "where": ("init=default",)}
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """The solved shares at the longest length."""
+    runs = tables.summary[tables.summary["init"] == "default"]
+    length = runs["timesteps"].max()
+    runs = runs[runs["timesteps"] == length]
+    solved = {cell: runs.loc[runs["cell"] == cell, "solved"] == 1 for cell in ("gru", "lstm", "rnn")}
+    return [
+        share(f"gru, T={length}: solved", solved["gru"], at_least=0.5),
+        share(f"lstm, T={length}: solved", solved["lstm"], at_least=0.5),
+        share(f"rnn, T={length}: solved", solved["rnn"], at_most=0.5),
+    ]

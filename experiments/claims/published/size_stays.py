@@ -1,0 +1,23 @@
+"""Any length: every length runs, with the same parameters."""
+
+from experiments.analysis.run_tables import Tables
+from experiments.claims.quantity import Quantity, everywhere
+
+STATEMENT = "An input of any length can be processed, and the model does not grow with it"
+SOURCE = "the notes on the trade-offs of RNNs"
+PREDICTION = "every length ends with a finite loss, and each cell has one number of parameters"
+FIGURE = "size"
+
+
+def measure(tables: Tables) -> list[Quantity]:
+    """Whether the losses are finite, and how many different sizes a cell has over all lengths."""
+    summary = tables.summary
+    finite = (summary["status"] == "completed") & summary["final_loss"].notna()
+    longest, shortest = summary["timesteps"].max(), summary["timesteps"].min()
+    return [
+        everywhere(f"ended with a finite loss, {shortest} to {longest} timesteps", finite, at_least=1, unit="runs"),
+        *(
+            everywhere(f"{cell}: numbers of parameters", [rows["parameters"].nunique()], at_least=1, at_most=1)
+            for cell, rows in summary.groupby("cell", sort=False)
+        ),
+    ]

@@ -1,0 +1,1 @@
+"""From KEY=VALUE on the command line to a checked configuration, and from that to the objects of a run."""

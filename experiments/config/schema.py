@@ -1,0 +1,131 @@
+"""The configuration: composed by Hydra, checked whole, built into the parts of a run.
+
+Hydra's DictConfig stops here: a `Config` is plain typed values, and everything after takes plain arguments.
+"""
+
+import hashlib
+import json
+import os
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field, PositiveInt, field_validator
+
+from experiments.config.extras import how_to_install
+from experiments.config.typed_values import Section
+
+CHOICES = ("cell", "init", "task", "clip", "optimizer")
+"""The groups whose choice is a Python object; the choice's name becomes the group's `name`."""
+
+
+class ModelConfig(Section):
+    """`model`: the network's size."""
+
+    hidden_size: PositiveInt
+    num_layers: PositiveInt
+
+
+class RecordConfig(Section):
+    """`record`: what is measured, how often, and how finely."""
+
+    every: PositiveInt
+    windows: PositiveInt | Literal["all"]
+    gradients: bool
+    contributions: bool
+    parameters: bool
+    gates: bool
+    evaluate_every: PositiveInt
+    evaluate_samples: PositiveInt
+    tensorboard: bool = False
+
+    @field_validator("tensorboard")
+    @classmethod
+    def _is_installed(cls, wanted: bool) -> bool:
+        if wanted and find_spec("tensorboard") is None:
+            raise ValueError(f"false unless TensorBoard is installed: {how_to_install('tensorboard')}")
+        return wanted
+
+
+class ProbeConfig(Section):
+    """`probe`: how much is looked at before training."""
+
+    samples: PositiveInt
+    batches: PositiveInt
+
+
+class StudyConfig(Section):
+    """`study`: the folder in results_dir that collects the runs."""
+
+    name: str
+
+    @field_validator("name")
+    @classmethod
+    def _is_a_folder_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[^/\\\0-\x1f]{1,80}", name) or name.startswith(".") or name != name.strip():
+            raise ValueError("the name of a folder: 1 to 80 characters, no slash, no dot or blank in front")
+        return name
+
+
+class Config(Section):
+    """One run, as it was asked for. The choices are dicts of `name`, `_target_` and the target's arguments."""
+
+    cell: dict[str, Any]
+    init: dict[str, Any]
+    task: dict[str, Any]
+    clip: dict[str, Any]
+    optimizer: dict[str, Any]
+    model: ModelConfig
+    record: RecordConfig
+    probe: ProbeConfig
+    study: StudyConfig
+    batch_size: PositiveInt
+    steps: PositiveInt
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
+    dtype: Literal["float32", "float64"]
+    flush_denormals: bool = False  # of runs that were made before there was a choice
+    device: str
+    threads: Annotated[int, Field(ge=1, le=1024)]
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
+    results_dir: Annotated[str, Field(min_length=1)]
+
+    @field_validator("results_dir")
+    @classmethod
+    def _with_home(cls, results_dir: str) -> str:
+        return os.path.expanduser(results_dir)
+
+    @field_validator("device")
+    @classmethod
+    def _is_here(cls, device: str) -> str:
+        here = ["cpu"] + ["cuda"] * torch.cuda.is_available() + [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+        here += ["mps"] * torch.backends.mps.is_available()
+        if device not in here:
+            raise ValueError(f"a device of this machine: {', '.join(here)}")
+        return device
+
+    @property
+    def flushes_denormals(self) -> bool:
+        """Whether training rounds numbers below the smallest normal one to 0: only float32 comes that low."""
+        return self.flush_denormals and self.dtype == "float32"
+
+    @property
+    def study_folder(self) -> Path:
+        """Where the study's runs are collected."""
+        return Path(self.results_dir) / self.study.name
+
+    @property
+    def run_folder(self) -> Path:
+        """Where this run is written."""
+        return self.study_folder / "runs" / self.run_id
+
+    @property
+    def run_id(self) -> str:
+        """A readable name, and the hash of all that the results depend on: the same for the same run, in any study."""
+        identity = self.model_dump(exclude={"study": True, "results_dir": True, "checkpoint_seconds": True})
+        del identity["record"]["tensorboard"]
+        if not self.flushes_denormals:
+            del identity["flush_denormals"]
+        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+        return f"{self.cell['name']}-{self.task['name']}-{self.clip['name']}-seed{self.seed}-{digest}"

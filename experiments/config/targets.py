@@ -1,0 +1,140 @@
+"""What the `_target_` of a choice names: the Python object, found on the path, and whether the arguments fit it."""
+
+import inspect
+import json
+import sys
+import typing
+from collections.abc import Callable, Mapping
+from enum import Enum
+from functools import lru_cache
+from pydoc import ErrorDuringImport, locate
+from types import SimpleNamespace, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
+
+from bptt_start import PACKAGES
+from experiments.config.typed_values import Section, fit, one_line
+from experiments.errors import UsageError
+
+
+def find_target(key: str, name: str) -> Callable[..., Any]:
+    """Import what a `_target_` names.
+
+    Args:
+        key: The key that the name is the value of, for messages.
+        name: A dotted path, such as 'torch.optim.AdamW'.
+
+    Raises:
+        UsageError: There is no such object, or importing its module fails.
+    """
+    try:
+        target: Callable[..., Any] | None = locate(name)  # type: ignore[assignment]
+    except ErrorDuringImport as error:
+        if isinstance(error.value, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        missing = getattr(error.value, "name", None) if isinstance(error.value, ModuleNotFoundError) else None
+        hint = f"; {_taken(missing)}" if missing and missing.partition(".")[0] in PACKAGES else ""
+        raise UsageError(f"{key}={name}: {error}{hint}") from error
+    if not callable(target):
+        raise UsageError(f"{key}={name}: cannot be found; {_taken(name)}")
+    return target
+
+
+def _taken(name: str) -> str:
+    """Where Python looks for a dotted name, if that may not be where the user meant."""
+    first = name.partition(".")[0]
+    if first in PACKAGES:
+        return f"{first} is bptt's own package, so a folder of yours needs another name, such as my_{first}"
+    if first in sys.modules:
+        place = getattr(sys.modules[first], "__file__", None) or "a module of Python's own"
+        return f"{first} is {place}; if you mean another module, it needs another name"
+    return "is it beside --config-dir, or on the path?"
+
+
+def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
+    """Check arguments from a YAML file against the annotations of what they are for; 1 for a float becomes 1.0.
+
+    An argument passes unchecked where its annotation is missing, cannot be resolved, or is a type that pydantic does
+    not know, such as a tensor. So does an argument that is an object with a `_target_` of its own.
+
+    Args:
+        key: The group, for messages.
+        target: A class or function.
+        given: The arguments by name.
+        partial: Whether more arguments follow when the target is called.
+
+    Raises:
+        UsageError: A value does not fit, is missing, or is for no argument.
+    """
+    plain = frozenset(name for name, value in given.items() if not _is_object(value))
+    arguments = _arguments(target, plain, frozenset(given), partial)
+    hint = "" if partial or key == "task" else ", or `_partial_: true` in its YAML"
+    for name in arguments.model_fields.keys() - given.keys():
+        raise UsageError(f"{key}.{name}: needs a value{hint}")
+    with one_line(f"{key}.", dict(given)):
+        try:
+            checked = fit(arguments, given)
+        except ValidationError:  # read as JSON, a list may also be a tuple, and a text a path
+            checked = arguments.model_validate_json(json.dumps(dict(given), default=str))
+    return {name: _plain(getattr(checked, name)) for name in given}
+
+
+def _is_object(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_is_object, value))
+    return isinstance(value, dict) and ("_target_" in value or any(map(_is_object, value.values())))
+
+
+def _plain(value: Any) -> Any:
+    """A value as a YAML file can hold it."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(part) for part in value]
+    if isinstance(value, Enum):
+        return value.value
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
+
+
+@lru_cache
+def _arguments(
+    target: Callable[..., Any], checked: frozenset[str], given: frozenset[str], partial: bool
+) -> type[Section]:
+    """A model of the target's arguments: those that are given, and those that have to be. A sweep needs few of them."""
+    fields: dict[str, Any] = {}
+    try:
+        parameters = inspect.signature(target).parameters
+    except (TypeError, ValueError):  # some built-in functions do not tell
+        return create_model("Arguments", __base__=Section, **(fields | dict.fromkeys(given, (Any, ...))))
+    for name, parameter in parameters.items():
+        needed = parameter.default is parameter.empty and not partial
+        if name in given or (needed and parameter.kind is parameter.POSITIONAL_OR_KEYWORD):
+            fields[name] = (_annotation(target, name) if name in checked else Any, ...)
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        fields |= dict.fromkeys(given - parameters.keys(), (Any, ...))
+    return create_model("Arguments", __base__=Section, **fields)
+
+
+def _annotation(target: Callable[..., Any], name: str) -> Any:
+    """The type of an argument; Any where it cannot be told."""
+    function: Any = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
+    alone = SimpleNamespace(__annotations__={name: getattr(function, "__annotations__", {}).get(name, Any)})
+    try:
+        return _checkable(get_type_hints(alone, getattr(function, "__globals__", {}), include_extras=True)[name])
+    except Exception:  # whatever evaluating an annotation may raise
+        return Any
+
+
+def _checkable(hint: Any) -> Any:
+    """What of a type pydantic can check: float of `float | Tensor`; Any where there is nothing."""
+    try:
+        TypeAdapter(hint)
+    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError):
+        parts = [_checkable(part) for part in get_args(hint)]
+        if get_origin(hint) in (Union, UnionType):
+            known = tuple(part for part in parts if part is not Any)
+            return Union[known] if known else Any  # noqa: UP007
+        return typing.cast(Any, get_origin(hint))[tuple(parts)] if get_origin(hint) in (tuple, list, dict) else Any
+    return hint

@@ -1,0 +1,90 @@
+"""Typed values: how strictly a configuration is checked, and what is said of a value that does not fit."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+from hydra.errors import HydraException
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from experiments.config.grammar import parse_value
+from experiments.errors import UsageError
+
+
+class Interpolated(str):
+    """A text that an interpolation gave: `${oc.env:SEED}` is always text, also where it is meant as a number."""
+
+
+class Section(BaseModel):
+    """Typed values, taken as they are: '5' is no number, 5.0 no whole one, and no key is unknown."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Section)
+
+
+def fit(section: type[S], values: Mapping[str, Any]) -> S:
+    """The section with these values. A text that an interpolation gave may also be read as an override's value is.
+
+    Raises:
+        ValidationError: A value does not fit.
+    """
+    try:
+        return section(**values)
+    except ValidationError as error:
+        misfits = [found["loc"] for found in error.errors() if isinstance(found["input"], Interpolated)]
+        if not misfits:
+            raise
+        for location in misfits:
+            values = _read(values, location)
+        return section(**values)
+
+
+def _read(value: Any, location: tuple[int | str, ...]) -> Any:
+    """The values with the text at one place read as an override's value."""
+    if isinstance(value, Mapping):
+        name, *inside = location
+        return {**value, name: _read(value[name], tuple(inside))}
+    with suppress(HydraException):
+        return parse_value(value)
+    return value
+
+
+@contextmanager
+def one_line(prefix: str, values: dict[str, Any]) -> Iterator[None]:
+    """Turn pydantic's complaint about the first wrong value into a line: key=value: what would do."""
+    try:
+        yield
+    except ValidationError as error:
+        first, *others = error.errors()
+        key = prefix + _key(first["loc"], values)
+        if first["type"] == "missing":
+            raise UsageError(f"{key}: needs a value") from None
+        if first["type"] == "extra_forbidden":
+            raise UsageError(f"{key}: there is no such key") from None
+        same = [first] + [other for other in others if prefix + _key(other["loc"], values) == key]
+        wanted = dict.fromkeys(_wanted(part["msg"]) for part in same)
+        given = first["input"]
+        is_text = isinstance(given, str) and not isinstance(given, Interpolated) and given[:1].isdigit()
+        raise UsageError(f"{key}={repr(given) if is_text else given}: must be {' or '.join(wanted)}") from None
+
+
+def _key(location: tuple[int | str, ...], values: Any) -> str:
+    """The key that pydantic means, without the member of a union that it tried."""
+    names = [str(location[0])]
+    for value, name in zip([values.get(location[0])], location[1:], strict=False):
+        if isinstance(value, dict):
+            names.append(str(name))
+    return ".".join(names)
+
+
+def _wanted(message: str) -> str:
+    """What pydantic wanted, in words for a config file."""
+    message = message.removeprefix("Value error, ").removeprefix("Input should be ")
+    return (
+        message.replace("valid integer", "whole number")
+        .replace("valid number", "number")
+        .replace("valid string", "text")
+        .replace("String should have at least 1 character", "not empty")
+    )

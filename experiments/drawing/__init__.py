@@ -1,0 +1,1 @@
+"""What the figures draw with: style, lines, maps, captions."""

@@ -1,0 +1,1 @@
+"""From runs to image files: which runs share a line, labels, layout, rendering."""

@@ -1,0 +1,1 @@
+"""Everything that lies on the disk: the CSV and JSON files of runs, studies, plans and locks."""

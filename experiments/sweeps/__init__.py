@@ -1,0 +1,1 @@
+"""Many runs: grids, searches and replays, and the workers that make them."""

@@ -1,0 +1,167 @@
+"""A run made again from what it saved, and its files held against those that it wrote, byte for byte."""
+
+import csv
+from collections.abc import Callable
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from experiments.config.composing import from_saved
+from experiments.config.schema import Config
+from experiments.errors import DamagedRun, UsageError
+from experiments.store.integrity import CONFIG, changed_inputs, damage_of
+from experiments.store.locks import read_info
+from experiments.store.status import FINISHED
+from experiments.training.execution import Result
+from experiments.training.probe import probe, probe_folder
+from experiments.training.run import NETWORK, run
+
+INDEX = ("step", "layer", "state", "timestep", "lag", "parameter", "first_timestep", "last_timestep", "gate", "index")
+"""The columns that say what a row is of."""
+
+
+class Rerun(NamedTuple):
+    """A run that is about to be made again.
+
+    Attributes:
+        folder: where its files will be.
+        steps: how many it makes.
+        make: makes it.
+    """
+
+    folder: Path
+    steps: int
+    make: Callable[[], Result]
+
+
+class Difference(NamedTuple):
+    """The first place where two tables differ.
+
+    Attributes:
+        file: its name.
+        row: counted from 1, the header not counted; 0 is the header.
+        where: what the row says that it is of: its step, timestep, lag and so on.
+        column: its name.
+        before: what is written there; None where the file ends before.
+        again: the same of the rerun.
+    """
+
+    file: str
+    row: int
+    where: str
+    column: str
+    before: str | None
+    again: str | None
+
+    def __str__(self) -> str:
+        place = f"row {self.row}" + (f" ({self.where})" if self.where else "")
+        return f"{self.file}, {place}, column {self.column}: {_shown(self.before)} before, {_shown(self.again)} now"
+
+
+def prepare(folder: Path, scratch: Path) -> Rerun:
+    """Make ready to make a run again.
+
+    Args:
+        folder: of a run or probe that has ended.
+        scratch: where the new files go.
+
+    Raises:
+        DamagedRun: Its run.json or config.yaml cannot be read.
+        UsageError: it is no such folder, or cannot be made by this version on this machine.
+    """
+    info = read_info(folder)
+    name = folder.resolve().name
+    if (of_run := info.get("run_id", name)) != name:
+        raise DamagedRun(folder, f"is a copy of the run {of_run}")
+    try:
+        saved = (folder / CONFIG).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        if info:
+            raise DamagedRun(folder, f"{CONFIG} is missing") from None
+        raise UsageError(f"{folder}: is no run's folder; give one that `bptt run` printed") from None
+    if info.get("status") not in FINISHED:
+        raise UsageError(
+            f"{folder}: is {info.get('status', 'not begun')}; what is completed or diverged can be replayed"
+        )
+    try:
+        values = {**yaml.safe_load(saved), "results_dir": str(scratch)}
+    except (TypeError, yaml.YAMLError) as error:
+        raise DamagedRun(folder, f"{CONFIG} cannot be read ({str(error).splitlines()[0]})") from None
+    config = from_saved(values)
+    # What only shows the numbers elsewhere may not be installed here.
+    config = config.model_copy(update={"record": config.record.model_copy(update={"tensorboard": False})})
+    if info.get("kind") != "probe":
+        return Rerun(config.run_folder, config.steps, lambda: run(config))
+    return _prepare_probe(config, info.get("checkpoint"), folder)
+
+
+def _prepare_probe(config: Config, checkpoint: str | None, folder: Path) -> Rerun:
+    trained = None if checkpoint is None else folder.with_name(checkpoint)
+    if trained is not None and not (trained / NETWORK).is_file():
+        raise UsageError(f"{folder}: its network is gone: there is no {trained / NETWORK}")
+    again = probe_folder(config, trained=trained is not None)
+    return Rerun(again, config.probe.batches, lambda: probe(config, checkpoint=trained))
+
+
+def compare(before: Path, again: Path) -> Difference | None:
+    """The first difference between the CSV files of two run folders; None where all are the same, byte for byte."""
+    for name in sorted({path.name for folder in (before, again) for path in folder.glob("*.csv")}):
+        contents = [path.read_bytes() if path.exists() else b"" for path in (before / name, again / name)]
+        if contents[0] != contents[1]:
+            return _first_difference(name, *contents)
+    return None
+
+
+def _first_difference(file: str, before: bytes, again: bytes) -> Difference:
+    lines = [content.decode(errors="replace").split("\n") for content in (before, again)]
+    header: list[str] = []
+    for row, (line, new_line) in enumerate(zip_longest(*lines)):
+        fields, new_fields = ([] if text is None else next(csv.reader([text]), []) for text in (line, new_line))
+        header = header or fields or new_fields
+        index = [f"{key}={value}" for key, value in zip(header, fields or new_fields, strict=False) if key in INDEX]
+        for column, value, new in zip_longest(header, fields, new_fields):
+            if value != new:
+                return Difference(file, row, " ".join(index) if row else "", column or "behind the last", value, new)
+        if line != new_line:  # in blanks, quotes or ends, which no field shows
+            return Difference(file, row, "", "(the row as it is written)", repr(line), repr(new_line))
+    raise AssertionError("called for what is the same")
+
+
+def damage(folder: Path) -> str:
+    """What is wrong with the files of a run, wherever its folder was copied to; empty if nothing is."""
+    return damage_of(folder, {**read_info(folder), "run_id": folder.name})
+
+
+def changed_files(before: Path, again: Path) -> str:
+    """The user's files that a run was made from and that were others when it was made again, such as 'sensor.csv'."""
+    files = {name: Path(used["file"]) for name, used in read_info(again).get("made_from", {}).items()}
+    return changed_inputs(read_info(before), files)
+
+
+def circumstances(before: Path, again: Path) -> list[str]:
+    """What the numbers may depend on and was another when a run was made again: 'torch: 2.6.0 before, 2.13.0 now'."""
+    old, new = (_circumstances(read_info(folder)) for folder in (before, again))
+    return [
+        f"{name}: {_shown(old.get(name))} before, {_shown(new.get(name))} now"
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _circumstances(info: dict[str, Any]) -> dict[str, str]:
+    git = info.get("git") or {}
+    commit = git.get("commit", "")[:10] + (", modified" if git.get("modified") else "")
+    found = {
+        **info.get("versions", {}),
+        "processor": info.get("machine", {}).get("processor"),
+        "threads": info.get("threads"),
+        "commit": commit,
+        "source": info.get("source"),
+    }
+    return {name: str(value) for name, value in found.items() if value}
+
+
+def _shown(value: str | None) -> str:
+    return "nothing" if value is None else value or "an empty field"

@@ -1,0 +1,63 @@
+"""What may stand next in an override."""
+
+import pytest
+
+from experiments.catalogue.completion import complete
+from experiments.config.composing import compose
+
+
+@pytest.mark.parametrize(
+    ("incomplete", "given", "expected"),
+    [
+        ("cell=", [], ["cell=gru", "cell=lstm", "cell=rnn"]),
+        ("cell=l", [], ["cell=lstm"]),
+        ("cell=rnn,l", [], ["cell=rnn,lstm"]),
+        ("cell=rnn,", [], ["cell=rnn,gru", "cell=rnn,lstm"]),
+        ("ce", [], ["cell=", "cell.nonlinearity="]),
+        ("ce", ["cell=lstm"], ["cell.forget_bias="]),
+        ("cell.", ["cell=gru,rnn"], ["cell.forget_bias=", "cell.nonlinearity="]),
+        ("cell.nonlinearity=", [], [f"cell.nonlinearity={name}" for name in ("tanh", "relu", "identity")]),
+        ("clip.", [], []),
+        ("clip.", ["clip=value"], ["clip.threshold="]),
+        ("dt", [], ["dtype="]),
+        ("dtype=", [], ["dtype=float32", "dtype=float64"]),
+        ("record.ev", [], ["record.every=", "record.evaluate_every=", "record.evaluate_samples="]),
+        ("record.wi", ["record=full"], ["record.windows="]),
+        ("record.tensorboard=", [], ["record.tensorboard=true", "record.tensorboard=false"]),
+        ("model.", [], ["model.hidden_size=", "model.num_layers="]),
+        ("st", ["steps=3"], ["study=", "study.name="]),
+        ("study=q", [], ["study=quickstart"]),
+        ("nothing", [], []),
+        ("steps=", [], []),
+    ],
+)
+def test_what_begins_so_is_offered(incomplete, given, expected):
+    assert complete(incomplete, given) == expected
+
+
+def test_every_key_that_is_offered_can_be_set():
+    values = {
+        "study": "mine",
+        "study.name": "mine",
+        "device": "cpu",
+        "results_dir": "here",
+        "optimizer.beta1": "0.5",
+        "optimizer.beta2": "0.5",
+        "task.length": "5",
+        "scale": "small",
+    }
+    for cell in ("rnn", "lstm"):
+        offered = complete("", [f"cell={cell}", "clip=norm", "init=gaussian"])
+        assert len(offered) > 25
+        for key in offered:
+            name = key.removesuffix("=")
+            choice = [override.partition("=")[2] for override in complete(key, [f"cell={cell}", "clip=norm"])]
+            compose([f"cell={cell}", "clip=norm", "init=gaussian", key + (choice or [values.get(name, "1")])[0]])
+
+
+def test_ones_own_choices_are_offered(tmp_path):
+    (tmp_path / "cell").mkdir()
+    (tmp_path / "cell" / "leaky.yaml").write_text("_target_: nowhere.Leaky\n_partial_: true\nleak: 0.9\nfast: true\n")
+    assert "cell=leaky" in complete("cell=", [], tmp_path)
+    assert complete("cell.", ["cell=leaky"], tmp_path) == ["cell.leak=", "cell.fast="]
+    assert complete("cell.fast=", ["cell=leaky"], tmp_path) == ["cell.fast=true", "cell.fast=false"]

@@ -1,0 +1,119 @@
+"""Every claim can fail: it holds where the data are as published, and does not where they are doctored."""
+
+from functools import cache
+
+import matplotlib as mpl
+import pytest
+
+from experiments.catalogue.choices import claims as claims_of_studies
+from experiments.claims.claim import NAMES, describe
+from experiments.claims.verdicts import judge
+from experiments.drawing.style import settings
+from experiments.reports import claims_report as claims_page
+from tests.experiments.claims.world import make_up
+
+STUDIES = claims_of_studies()
+
+DOCTORED = {
+    "contributions_add_up": lambda config, facts: {"sum": 1 + 1e-6},
+    "earlier_steps_contribute": lambda config, facts: {"last_share": 1.0},
+    "size_stays": lambda config, facts: {"parameters": 10 * config.task["length"]},
+    "time_grows_linearly": lambda config, facts: {"power": 0.3},
+    "gradient_shrinks": lambda config, facts: {"gain": 1.02},
+    "length_follows_horizon": lambda config, facts: {"solved_at": 400 if config.task["length"] >= 80 else None},
+    "gradient_grows": lambda config, facts: {"gain": 0.9},
+    "training_jumps": lambda config, facts: {"leap": 2.0},
+    "clipping_prevents": lambda config, facts: {"leap": 1e6},
+    "clipped_learns": lambda config, facts: {"solved_at": 400 if config.clip.get("threshold") == 1 else None},
+    "lstm_learns_longer": lambda config, facts: {"solved_at": 600},
+    "cell_state_carries": lambda config, facts: {"h_over_c": 1.0},
+    "default_lstm_forgets": lambda config, facts: {"gain": 0.99},
+    "forget_bias_helps": lambda config, facts: {"solved_at": 600},
+    "forget_gate_is_gain": lambda config, facts: {"forget": 0.7 * facts["forget"]},
+    "forget_gate_alone": lambda config, facts: {"trained_forget": 0.6},
+    "gates_close": lambda config, facts: {"closing": 0.0},
+    "gru_forgets_at_first": lambda config, facts: {"gain": 0.95},
+    "gru_learns_longer": lambda config, facts: {"solved_at": None},
+    "gru_as_fast_as_lstm": lambda config, facts: {"solved_at": 1200 if config.cell["name"] == "gru" else 300},
+    "gru_explodes_later": lambda config, facts: {"gain": 1.5},
+}
+
+
+EXACT = ("contributions_add_up", "size_stays", "time_grows_linearly")
+"""The claims for which one seed is enough."""
+
+
+def study_of(claim):
+    return next(study for study, claims in STUDIES.items() if claim in claims)
+
+
+def held_against(claim, study, ids):
+    (one,) = judge(study, ids, [describe(claim)])
+    return one
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """The studies as published, each made when it is first asked for."""
+    folder = tmp_path_factory.mktemp("published")
+    return cache(lambda study: make_up(study, folder))
+
+
+def test_every_claim_has_a_study_and_every_study_its_claims():
+    assert set(NAMES) == {claim for claims in STUDIES.values() for claim in claims} == set(DOCTORED)
+    assert len(STUDIES) == 7
+
+
+@pytest.mark.parametrize("claim", DOCTORED)
+def test_a_claim_holds_where_the_data_are_as_published(claim, published):
+    one = held_against(claim, *published(study_of(claim)))
+    assert one.verdict == "holds", one.quantities
+
+
+@pytest.mark.parametrize("claim", DOCTORED)
+def test_a_claim_does_not_hold_where_they_are_doctored(claim, tmp_path):
+    one = held_against(claim, *make_up(study_of(claim), tmp_path, DOCTORED[claim]))
+    assert one.verdict == "does not hold here", one.quantities
+
+
+@pytest.mark.parametrize("claim", [name for name in DOCTORED if name not in EXACT])
+def test_with_few_seeds_nothing_is_decided(claim, published):
+    study, seeds = published(study_of(claim))
+    one = held_against(claim, study, [run for run, seed in seeds.items() if seed < 2])
+    assert one.verdict == "undecided", one.quantities
+
+
+def test_without_runs_nothing_is_decided(published):
+    study, _ = published("gates")
+    one = held_against("gates_close", study, [])
+    assert (one.verdict, one.quantities, one.runs) == ("undecided", [], [])
+
+
+def figure_of(claim, published):
+    with mpl.rc_context(settings()):
+        figure = claims_page._figure(held_against(claim, *published(study_of(claim))))
+    assert figure is not None
+    return figure
+
+
+def labels(ax):
+    return {line.get_label() for line in ax.get_lines() if not line.get_label().startswith("_")}
+
+
+def test_the_figure_of_a_claim_shows_what_it_is_about(published):
+    """Jumps are of the loss; growth rises; size is against length; two cells are compared."""
+    assert figure_of("training_jumps", published).axes[0].get_ylabel() == "training loss"
+
+    (before,) = figure_of("gradient_grows", published).axes
+    for line in before.get_lines():
+        if line.get_label() in map(str, range(5)):
+            assert (line.get_ydata()[1:] > line.get_ydata()[:-1]).all()
+    assert {"0", "1", "2", "3", "4"} <= labels(before)
+
+    (size,) = figure_of("size_stays", published).axes
+    assert (size.get_xlabel(), size.get_ylabel()) == ("task.length", "parameters")
+    (time,) = figure_of("time_grows_linearly", published).axes
+    assert "step" in time.get_ylabel()
+
+    (success,) = figure_of("lstm_learns_longer", published).axes
+    assert labels(success) == {"rnn", "lstm"}

@@ -1,0 +1,176 @@
+"""Studies made up: their planned runs with CSV files as they would be if all claims were true, or doctored."""
+
+import json
+import math
+from functools import cache
+
+import pandas as pd
+import yaml
+
+from experiments.store.files import to_csv
+from experiments.sweeps.sweep import plan
+
+SIZES = {"rnn": 4000, "lstm": 16000, "gru": 12000}
+
+
+def facts_of(config):
+    """What a run of this configuration shows where all is as published."""
+    cell, length, gain = config.cell["name"], config.task["length"], config.init.get("gain")
+    bias = config.cell.get("forget_bias")
+    facts = {
+        "gain": 1 / math.sqrt(3) if gain is None else gain * {"orthogonal": 0.97}.get(config.init["name"], 1),
+        "trained_gain": 0.9, "theory": gain, "h_over_c": 0.05, "forget": None, "trained_forget": None,
+        "closing": 0.3, "solved_at": None, "leap": 0.5, "cut": 1.0, "last_share": 0.4, "sum": 1.0, "finite": True,
+        "parameters": SIZES[cell], "ms_per_timestep": 0.05, "power": 1.0,
+    }  # fmt: skip
+    if cell == "lstm":
+        forget = 1 / (1 + math.exp(-(bias or 0.0)))
+        facts |= {"gain": forget if bias != 3 else 0.99, "forget": forget if bias != 3 else 0.99}
+        facts |= {"trained_gain": 0.99, "trained_forget": 0.99}
+        facts["solved_at"] = 900 if bias is None else 600
+        if config.task["name"] == "temporal_order" and bias is None:
+            facts["solved_at"] = None
+    if cell == "gru":
+        facts |= {"gain": 0.65 if gain is None else 0.8 * gain, "trained_gain": 0.98, "solved_at": 500}
+    if config.study.name == "vanishing":
+        reach = math.log(1000) / -math.log(facts["gain"])
+        facts["solved_at"] = 400 if length <= 1.5 * reach else None
+    if config.study.name == "exploding":
+        threshold = config.clip.get("threshold", math.inf)
+        facts |= {"leap": 1.5 if threshold <= 30 else 1e6, "solved_at": 400 if 0.3 <= threshold <= 30 else None}
+    return facts
+
+
+def make_up(study, folder, doctor=None):
+    """Write the planned runs of a study.
+
+    Args:
+        study: its name.
+        folder: the results folder.
+        doctor: gets the configuration and the facts of each run, and returns what is to be otherwise.
+
+    Returns:
+        The study's folder, and the seed of each planned run by its id.
+    """
+    configs = [config.model_copy(update={"results_dir": str(folder)}) for config in planned(study)]
+    for config in configs:
+        facts = facts_of(config)
+        write_run(config.run_folder, config, facts | (doctor(config, facts) if doctor else {}))
+    return configs[0].study_folder, {config.run_id: config.seed for config in configs}
+
+
+@cache
+def planned(study):
+    return plan([f"study={study}"]).configs
+
+
+def write_run(folder, config, facts):
+    (folder / ".hydra").mkdir(parents=True)
+    (folder / ".hydra" / "config.yaml").write_text(
+        yaml.dump(config.model_dump(), Dumper=yaml.CSafeDumper, sort_keys=False)
+    )
+    length = config.task["length"]
+    info = {
+        "status": "completed" if facts["finite"] else "diverged", "timesteps": length,
+        "readout_steps": 1, "started": "2026-01-01T00:00:00+00:00",
+        "parameters": facts["parameters"], "diverged_at_step": None if facts["finite"] else 2,
+        "seconds": config.steps * facts["ms_per_timestep"] * 1e-3 * length ** facts["power"],
+        "theory": {"state": "h", "gain": facts["theory"], "bound": None} if facts["theory"] else None,
+    }  # fmt: skip
+    (folder / "run.json").write_text(json.dumps(info))
+    steps = sorted({1, config.steps})
+    for name, rows in {
+        "metrics": _metrics(config, facts),
+        "evaluation": _evaluation(config, facts),
+        "gradients": _gradients(config, facts, steps),
+        "contributions": _contributions(length, facts, steps),
+        "gates": _gates(length, facts, steps),
+    }.items():
+        if rows and (name in ("metrics", "evaluation") or getattr(config.record, name)):
+            (folder / f"{name}.csv").write_text(to_csv(pd.DataFrame(rows)))
+
+
+def _metrics(config, facts):
+    threshold = config.clip.get("threshold")
+    clipped = (
+        5.0
+        if threshold is None
+        else min(5.0, threshold * facts["cut"])
+        if facts["cut"] <= 1
+        else facts["cut"] * threshold
+    )
+    losses = {1: 1.0, 2: facts["leap"] if facts["finite"] else math.inf, config.steps: 0.1}
+    return [
+        {
+            "step": step,
+            "loss": loss,
+            "grad_norm": 5.0,
+            "clipped_grad_norm": clipped,
+            "clip_scale": clipped / 5,
+            "lr": 0.01,
+        }
+        for step, loss in losses.items()
+        if step <= config.steps
+    ]
+
+
+def _evaluation(config, facts):
+    solved_at, steps = facts["solved_at"], range(1, config.steps + 1, max(1, config.steps // 15))
+    return [
+        {
+            "step": step,
+            "loss": 1.0,
+            "error": error,
+            "solved": int(error < 0.01),
+            "chance_loss": 1.0,
+            "chance_error": 0.75,
+            "samples": 1000,
+        }
+        for step in steps
+        for error in [0.0 if solved_at and step >= solved_at else 0.7]
+    ]
+
+
+def _gradients(config, facts, steps):
+    states = {"h": 1.0} if config.cell["name"] != "lstm" else {"h": facts["h_over_c"], "c": 1.0}
+    length, rows = config.task["length"], []
+    for step in steps:
+        gain = facts["gain"] if step == 1 else facts["trained_gain"]
+        for state, scale in states.items():
+            for lag in range(0, length, max(1, length // 10)):
+                norm = (scale if lag else 1.0) * gain**lag
+                rows.append(
+                    {"step": step, "layer": 0, "state": state, "timestep": length - lag, "lag": lag, "grad_norm": norm}
+                )
+    return rows
+
+
+def _contributions(length, facts, steps):
+    rest = (facts["sum"] - facts["last_share"]) / (length - 1)
+    return [
+        {
+            "step": step, "parameter": "layers.0.weight_hh", "first_timestep": timestep, "last_timestep": timestep,
+            "grad_norm": 1.0, "share": facts["last_share"] if timestep == length else rest,
+        }
+        for step in steps
+        for timestep in range(1, length + 1)
+    ]  # fmt: skip
+
+
+def _gates(length, facts, steps):
+    if facts["forget"] is None:
+        return []
+    return [
+        {
+            "step": step, "layer": 0, "gate": gate, "timestep": timestep,
+            "mean": {True: before, False: after}[step == 1],
+            "std": 0.1, "saturated_low": 0.0, "saturated_high": 0.05,
+        }
+        for step in steps
+        for gate, before, after in (
+            ("forget", facts["forget"], facts["trained_forget"]),
+            ("input", 0.5, 0.5 - facts["closing"]),
+            ("output", 0.5, 0.5 - facts["closing"]),
+        )
+        for timestep in (length // 2, length)
+    ]  # fmt: skip

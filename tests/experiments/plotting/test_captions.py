@@ -1,0 +1,488 @@
+"""Attempts to make a caption lie: a mark that is not there, a setting that excludes a cause, a mark without a word."""
+
+import re
+from contextlib import suppress
+from functools import cache
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+
+from experiments.config.composing import compose
+from experiments.drawing.blank_panels import Blank, is_blank
+from experiments.drawing.captions import say, sentences
+from experiments.drawing.style import colours, settings
+from experiments.figures import (
+    NAMES,
+    clipping,
+    contribution_map,
+    contributions,
+    gradient_flow,
+    gradient_map,
+    horizon,
+    phase,
+    prediction,
+    success,
+    training,
+)
+from experiments.plotting.figure import Drawing, LeftOut, View
+from experiments.store.studies import read_runs
+from experiments.training.probe import probe
+from experiments.training.run import run
+
+LOOK = colours(["A", "B"])
+
+
+def drawn(draw, ax=None, **tables):
+    """A panel with the made-up tables, and what its marks say."""
+    options = {key: tables.pop(key) for key in ("which", "norm", "x", "y", "column") if key in tables}
+    ax = draw(tables, compare="line", colours=LOOK, ax=ax or Figure().subplots(), **options)
+    return ax, " ".join(sentences(ax.get_figure()))
+
+
+def test_a_sentence_goes_with_its_mark():
+    figure = Figure()
+    ax = figure.subplots()
+    (line,) = ax.plot([0, 1])
+    say(line, "A line.")
+    say(ax.axhline(0), "At 0.")
+    say(ax.axhline(1), "At 0.")
+    assert sentences(figure) == ["A line.", "At 0."]
+    line.remove()
+    assert sentences(figure) == ["At 0."]
+
+
+def gradients(norm, *, steps=(1,), states=("h",), lags=range(6), **columns):
+    """A gradients table in which `norm` gives the norm at each lag."""
+    rows = [
+        {"step": step, "layer": 0, "state": state, "timestep": 6 - lag, "lag": lag, "grad_norm": float(norm(lag))}
+        for step in steps
+        for state in states
+        for lag in lags
+    ]
+    known = {"line": "A", "run_id": "a", "readout_steps": 1, "predicted": np.nan, "bound": np.nan}
+    return pd.DataFrame(rows).assign(**known | columns)
+
+
+class TestGradientFlow:
+    def test_theory_is_explained_where_it_is_drawn(self):
+        def text(which="min", **columns):
+            table = gradients(lambda lag: 0.9**lag, steps=(1, 9), **columns)
+            return drawn(gradient_flow.draw, gradients=table, which=which)[1]
+
+        assert "otted" not in text()
+        assert "Dotted" in text(predicted=0.9)
+        assert "Dash-dotted" not in text(predicted=0.9)
+        assert "Dash-dotted" in text(bound=1.1)
+        assert "Dotted" not in text(bound=1.1)
+        assert "otted" not in text(which="max", predicted=0.9, bound=1.1)
+
+    def test_a_bound_does_not_set_the_axis(self):
+        ax, text = drawn(gradient_flow.draw, gradients=gradients(lambda lag: 0.9**lag, bound=1e12), which="min")
+        assert ax.get_ylim()[1] < 20
+        assert "Dash-dotted" in text
+
+    def test_the_cell_state_is_explained_where_there_is_one(self):
+        assert "cell state" not in drawn(gradient_flow.draw, gradients=gradients(lambda lag: 1), which="min")[1]
+        table = gradients(lambda lag: 1, states=("h", "c"))
+        assert "Dashed, hollow: the cell state c" in drawn(gradient_flow.draw, gradients=table, which="min")[1]
+
+    def test_zeros_and_infinities_are_explained_where_they_are(self):
+        texts = [
+            drawn(gradient_flow.draw, gradients=gradients(norm, lags=range(3)), which="min")[1]
+            for norm in (lambda lag: 1, lambda lag: lag < 2, lambda lag: np.inf if lag > 1 else 1)
+        ]
+        assert ["Triangles at the bottom" in text for text in texts] == [False, True, False]
+        assert ["Triangles at the top" in text for text in texts] == [False, False, True]
+
+    def test_a_loss_at_several_timesteps_shows_no_reach(self):
+        for draw, name, table in (
+            (gradient_flow.draw, "gradients", gradients(lambda lag: 1)),
+            (contributions.draw, "contributions", shares([0.5, 0.5])),
+        ):
+            assert "several timesteps" not in drawn(draw, **{name: table}, which="min")[1]
+            text = drawn(draw, **{name: table.assign(readout_steps=6)}, which="min")[1]
+            assert "With a loss at several timesteps" in text
+            assert "does not show how far back one loss reaches" in text
+
+    def test_a_gradient_of_0_everywhere_is_a_sentence(self):
+        with pytest.raises(Blank, match="the gradient is 0 at every recorded timestep"):
+            drawn(gradient_flow.draw, gradients=gradients(lambda lag: 0), which="min")
+        with pytest.raises(Blank, match="the gradient is 0 at every recorded timestep"):
+            drawn(gradient_map.draw, gradients=gradients(lambda lag: 0))
+
+    def test_the_last_step_is_not_drawn_where_it_is_the_first(self):
+        with pytest.raises(Blank, match="recorded at one step only"):
+            drawn(gradient_flow.draw, gradients=gradients(lambda lag: 1), which="max")
+        both = [gradients(lambda lag: 1), gradients(lambda lag: 1, steps=(1, 5), line="B", run_id="b")]
+        ax, _ = drawn(gradient_flow.draw, gradients=pd.concat(both), which="max")
+        assert [line.get_label() for line in ax.get_lines()] == ["B"]
+
+
+class TestGradientMap:
+    def test_the_darkest_colour_is_the_norm_that_it_is(self):
+        """Where the smallest norm is 1, dark is not next to nothing."""
+        ax, text = drawn(gradient_map.draw, gradients=gradients(lambda lag: 2**lag))
+        assert "The darkest colour is a norm of 1, the brightest one of 32." in text
+        assert "Smaller" not in text
+        assert ax.collections[0].norm.vmin == pytest.approx(0)
+        _, text = drawn(gradient_map.draw, gradients=gradients(lambda lag: 1e-4**lag))
+        assert "The darkest colour is a norm of 1e-12, the brightest one of 1." in text
+        assert "Smaller norms have the darkest colour, too." in text
+
+    def test_nothing_is_said_of_learning(self):
+        assert "learn" not in gradient_map.READING + gradient_map.__doc__
+        assert "count" not in gradient_map.READING
+
+
+def shares(values, steps=(1,), **columns):
+    rows = [
+        {"step": step, "parameter": "layers.0.weight_hh", "first_timestep": i, "last_timestep": i, "share": value}
+        for step in steps
+        for i, value in enumerate(values, 1)
+    ]
+    return pd.DataFrame(rows).assign(**{"line": "A", "run_id": "a", "readout_steps": 1} | columns)
+
+
+class TestContributions:
+    def map_of(self, table):
+        return drawn(contribution_map.draw, contributions=table, norm=contribution_map.norm({"contributions": table}))
+
+    def test_colours_are_explained_where_they_are(self):
+        _, text = self.map_of(shares([0.2, 0.8]))
+        assert "Red: the window adds to the gradient." in text
+        assert "Blue" not in text
+        assert "Blue: the window points against the whole gradient." in self.map_of(shares([-0.2, 1.2]))[1]
+        assert "White: a share of 0." in text
+
+    def test_what_is_missing_is_hatched_and_not_white(self):
+        """After divergence there are no shares: that is not a share of 0."""
+        ax, text = self.map_of(pd.concat([shares([0.5, 0.5]), shares([np.nan, np.nan], steps=(2,))]))
+        assert "Hatched: no shares, as the whole gradient is 0 or not finite." in text
+        assert [patch.get_hatch() for patch in ax.patches] == ["////"]
+        ax, text = self.map_of(shares([0.5, 0.5], steps=(1, 2)))
+        assert "Hatched" not in text
+        assert not ax.patches
+
+    def test_without_shares_there_is_a_sentence(self):
+        for draw in (contribution_map.draw, contributions.draw):
+            options = {"norm": None} if draw is contribution_map.draw else {"which": "min"}
+            with pytest.raises(Blank, match="no shares: the whole gradient of the recurrent weights is 0"):
+                drawn(draw, contributions=shares([np.nan, np.nan]), **options)
+
+    def test_a_negative_share_is_explained_where_there_is_one(self):
+        assert "below 0" not in drawn(contributions.draw, contributions=shares([0.2, 0.8]), which="min")[1]
+        assert "below 0" in drawn(contributions.draw, contributions=shares([-0.2, 1.2]), which="min")[1]
+
+
+def metrics(scales, losses=None, **columns):
+    steps = range(1, len(scales) + 1)
+    table = pd.DataFrame({"step": steps, "loss": losses or 1.0, "grad_norm": 2.0, "clip_scale": scales})
+    table["clipped_grad_norm"] = 2 * table["clip_scale"]
+    known = {"line": "A", "run_id": "a", "clip": "norm", "clip.threshold": 1.0, "plain_sgd": True}
+    return table.assign(**known | columns)
+
+
+class TestClipping:
+    @pytest.mark.parametrize(
+        ("scales", "columns", "said"),
+        [
+            ([0.5, 0.5], {}, True),
+            ([0.5, 0.5], {"plain_sgd": False}, False),  # Adam, or momentum: the threshold is not the step
+            ([0.5, 0.5], {"clip": "value"}, False),
+            ([1.0, 1.0, 1.0], {}, None),
+        ],
+    )
+    def test_the_threshold_is_the_step_only_of_plain_sgd(self, scales, columns, said):
+        if said is None:
+            with pytest.raises(Blank, match="no step was clipped"):
+                drawn(clipping.draw_share, metrics=metrics(scales, **columns))
+            return
+        _, text = drawn(clipping.draw_share, metrics=metrics(scales, **columns))
+        assert ("as long as threshold times learning rate" in text) is said
+
+    def test_not_where_a_stretch_is_clipped_in_part_only(self):
+        table = metrics([0.5, 1.0] * 60)  # 120 steps: stretches of two, of which one is clipped
+        assert "plain SGD" not in drawn(clipping.draw_share, metrics=table)[1]
+
+    def test_dashed_and_dotted_are_explained_where_they_are_drawn(self):
+        texts = [
+            drawn(clipping.draw, metrics=table)[1]
+            for table in (metrics([1, 1]), metrics([1, 0.5]), metrics([1, 0.5], clip="value"))
+        ]
+        assert ["dashed: after it" in text for text in texts] == [False, True, True]
+        assert ["Dotted: the threshold" in text for text in texts] == [True, True, False]
+
+    def test_without_clipping_the_share_is_a_sentence(self):
+        with pytest.raises(Blank, match="no clipping"):
+            drawn(clipping.draw_share, metrics=metrics([1.0, 1.0], clip="none"))
+
+
+def evaluation(**columns):
+    known = {"line": "A", "run_id": "a", "error": 0.5, "chance_loss": 1.0, "chance_error": 0.9}
+    return pd.DataFrame({"step": [1, 4]}).assign(**known | columns)
+
+
+def test_a_jump_is_marked_where_the_median_hides_it():
+    """120 steps are drawn as medians of stretches of two; five runs, of which one jumps."""
+    calm = [metrics([1.0] * 120, losses=[1.0] * 120, run_id=f"{i}") for i in range(4)]
+    jumping = metrics([1.0] * 120, losses=[1.0] * 60 + [1e5] + [1.0] * 59, run_id="jumps")
+    ax, text = drawn(training.draw_loss, metrics=pd.concat([*calm, jumping]), evaluation=evaluation())
+    (mark,) = [line for line in ax.get_lines() if line.get_marker() == "x"]
+    assert mark.get_ydata() == [1e5]
+    assert "Crosses: a run's largest loss near that step" in text
+    ax, text = drawn(training.draw_loss, metrics=pd.concat(calm), evaluation=evaluation())
+    assert "Crosses" not in text
+    assert "the median over stretches of 2 steps" in text
+
+
+def test_chance_is_explained_where_it_is_drawn():
+    for chance, there in ((0.9, True), (np.nan, False)):
+        _, text = drawn(training.draw_error, metrics=metrics([1]), evaluation=evaluation(chance_error=chance))
+        assert ("Dotted: chance" in text) is there
+
+
+def test_a_median_over_fewer_runs_is_said():
+    """After a run has diverged the median is over the others."""
+    table = pd.concat([metrics([1, 1, 1], run_id="long"), metrics([1], run_id="short")])
+    said = "after it has ended, the median is over the others"
+    assert said in drawn(training.draw_loss, metrics=table, evaluation=evaluation())[1]
+    assert said not in drawn(training.draw_loss, metrics=metrics([1, 1]), evaluation=evaluation())[1]
+
+
+def summary(rows, **columns):
+    known = {"line": "A", "kind": "training", "steps": 100, "diverged_at_step": np.nan, "readout_steps": 1}
+    table = pd.DataFrame(rows)
+    known |= {"run_id": [str(i) for i in range(len(table))], "timesteps": table["task.length"], "horizon_resolution": 1}
+    return table.assign(**known | columns)
+
+
+class TestHorizon:
+    rows = ({"task.length": 20, "horizon": 5, "horizon_at_init": 3, "solved": 1},)
+
+    def test_a_run_that_solved_beyond_its_horizon_is_not_denied(self):
+        ax, text = drawn(horizon.draw, summary=summary(self.rows), x="task.length", column="horizon")
+        assert "train the network" not in text + horizon.READING
+        assert "solved" in [line.get_label() for line in ax.get_lines()]
+        assert "not solved" not in [line.get_label() for line in ax.get_lines()]
+
+    def test_a_task_without_a_criterion_is_not_unsolved(self):
+        ax, _ = drawn(horizon.draw, summary=summary(self.rows, solved=np.nan), x="task.length", column="horizon")
+        labels = {line.get_label() for line in ax.get_lines()}
+        assert "no criterion" in labels
+        assert not labels & {"solved", "not solved"}
+
+    @pytest.mark.parametrize("columns", [{"steps": 1}, {"kind": "probe"}, {"diverged_at_step": 1}])
+    def test_untrained_runs_have_no_panel_of_their_last_step(self, columns):
+        table = summary(self.rows, **columns)
+        with pytest.raises(Blank, match="no run was trained for more than one step"):
+            drawn(horizon.draw, summary=table, x="task.length", column="horizon")
+        drawn(horizon.draw, summary=table, x="task.length", column="horizon_at_init")
+
+    def test_the_whole_sequence_is_drawn_where_there_is_one_length(self):
+        rows = [self.rows[0] | {"init.gain": 1.0}, self.rows[0] | {"init.gain": 1.0, "task.length": 40}]
+        assert "Dotted" in drawn(horizon.draw, summary=summary(rows), x="task.length", column="horizon")[1]
+        assert "Dotted" not in drawn(horizon.draw, summary=summary(rows), x="init.gain", column="horizon")[1]
+
+
+def test_success_says_that_no_run_solved_the_task():
+    rows = [{"task.length": length, "solved": 0} for length in (10, 20, 20)]
+    with pytest.raises(Blank, match="none of 3 runs solved the task"):
+        drawn(success.draw, summary=summary(rows), x="task.length")
+
+
+class TestPhase:
+    def grid(self, gains, xs=(0.01, 0.1, 1.0), ys=(10, 20, 80), column="gain_per_timestep", **columns):
+        rows = [
+            {"x": x, "task.length": y, column: gain}
+            for y, row in zip(ys, gains, strict=True)
+            for x, gain in zip(xs, row, strict=True)
+        ]
+        table = summary(rows, **columns)
+        return drawn(phase.draw, summary=table, x="x", y="task.length", column=column)
+
+    def test_colours_and_line_are_explained_where_they_are(self):
+        _, text = self.grid([[0.5, 0.6, 0.7]] * 3)
+        assert "Blue: below 1" in text
+        assert not any(word in text for word in ("Red", "Black", "Hatched"))
+        _, text = self.grid([[1.5, 1.6, 1.7]] * 3)
+        assert "Red: above 1" in text
+        assert not any(word in text for word in ("Blue", "Black"))
+        _, text = self.grid([[0.5, 0.6, 1.7]] * 3)
+        assert all(word in text for word in ("Red", "Blue", "Black line: gain_per_timestep is 1"))
+        _, text = self.grid([[0.5, np.nan, 0.7]] * 3)
+        assert "Hatched: no run there has a value." in text
+
+    def test_another_column_has_no_gains_colours(self):
+        table = [[1.0, 5.0, 9.0]] * 3
+        _, text = self.grid(table, column="max_grad_norm", gain_at_init=0.5)
+        assert not any(word in text for word in ("Red", "Blue", "Black", "gain"))
+
+    def test_the_line_over_another_column_says_of_which_gain_it_is(self):
+        gains = [0.5, 0.6, 1.7] * 3
+        _, text = self.grid([[1.0, 5.0, 9.0]] * 3, column="max_grad_norm", gain_at_init=gains)
+        assert "Black line: gain_at_init is 1" in text
+
+    def test_whose_gain_it_is_follows_the_runs(self):
+        gains = [[0.5, 0.6, 0.7]] * 3
+        assert "of the loss's gradient at the last recorded step" in self.grid(gains)[1]
+        assert "of the Jacobians, in all directions" in self.grid(gains, kind="probe")[1]
+
+    def test_cells_lie_to_scale(self):
+        ax, _ = self.grid([[0.5, 0.6, 0.7]] * 3)
+        corners = ax.collections[0].get_coordinates()
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+        np.testing.assert_allclose(corners[0, :, 0], 10 ** np.array([-2.5, -1.5, -0.5, 0.5]))
+        np.testing.assert_allclose(np.log(corners[1:-1, 0, 1]), np.log([10 * 2**0.5, 40]))
+        assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0.01", "0.1", "1"]
+        ax, _ = self.grid([[0.5, 0.6, 0.7]] * 3, xs=(1, 2, 6), ys=(10, 20, 30))
+        corners = ax.collections[0].get_coordinates()
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "linear")
+        np.testing.assert_allclose(corners[:, 0, 1], [5, 15, 25, 35])
+        ax, _ = self.grid([[0.5, 0.6, 0.7]] * 3, xs=(-1.0, 0.0, 6.0))
+        np.testing.assert_allclose(ax.collections[0].get_coordinates()[0, :, 0], [-1.5, -0.5, 3, 9])
+
+    def test_words_stand_side_by_side(self):
+        ax, text = self.grid([[0.5, 0.6, 0.7]] * 3, xs=("none", "a", "b"), ys=("u", "v", "w"), timesteps=5)
+        np.testing.assert_allclose(ax.collections[0].get_coordinates()[0, :, 0], [-0.5, 0.5, 1.5, 2.5])
+        assert "to scale" not in text
+
+    def test_without_values_there_is_a_sentence(self):
+        with pytest.raises(Blank, match="no run has a value of gain_per_timestep"):
+            self.grid([[np.nan] * 3] * 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_printed_rank_correlation_does_not_hang_on_last_digits(seed):
+    generator = np.random.default_rng(seed)
+
+    def moved():
+        return 1 + generator.uniform(-1, 1) * 1e-6
+
+    gains = [0.5, 0.5, 0.8, 0.8, 1.2, 1.2]
+    jacobian, steps = [], []
+    for i, gain in enumerate(gains):
+        predicted, measured = gain * moved(), gain * moved()
+        steps.append(gradients(lambda lag, gain=measured: gain**lag, run_id=f"{i}"))
+        lags = {"layer": 0, "lag": range(6), "log10_mean_squared_sv": 2 * np.arange(6) * np.log10(predicted)}
+        jacobian.append(pd.DataFrame(lags).assign(run_id=f"probe-{i}", line="A"))
+    ax, _ = drawn(prediction.draw, jacobian=pd.concat(jacobian), gradients=pd.concat(steps))
+    assert ax.get_title() == "6 networks, rank correlation 1.000"
+    ax, _ = drawn(prediction.draw, jacobian=jacobian[0], gradients=steps[0])
+    assert ax.get_title() == "1 network"
+
+
+@pytest.fixture(scope="module")
+def studies(tmp_path_factory):
+    """Small studies of each kind: compared, diverged, of one step, with a loss everywhere, of lengths, probed."""
+    results = tmp_path_factory.mktemp("results")
+    small = ["model.hidden_size=4", "batch_size=2", "task.length=6", "record.evaluate_samples=4", "record.windows=3"]
+
+    def make(study, *overrides, do=run):
+        do(compose([*small, "steps=4", "record.every=2", *overrides, f"study.name={study}", f"results_dir={results}"]))
+
+    for seed in ("seed=0", "seed=1"):
+        for cell in ("cell=rnn", "cell=lstm"):
+            for clip in ("none", "norm"):
+                make("compared", cell, f"clip={clip}", seed, *(["clip.threshold=0.1"] * (clip == "norm")))
+        exploding = ["cell.nonlinearity=relu", "init=identity", "init.gain=1e9", "task.length=12"]
+        make("diverged", *exploding, "optimizer=sgd", "optimizer.lr=1e9", seed)
+        make("copied", "task=copy", "task.length=3", seed)
+    for gain in (0.5, 1.0, 2.0):
+        for length in (4, 6):
+            one = ["init=orthogonal", f"init.gain={gain}", f"task.length={length}", "steps=1", "probe.batches=1"]
+            make("probed", *one, "probe.samples=2")
+            make("probed", *one, "probe.samples=2", do=probe)
+    for cell in ("cell=rnn", "cell=gru"):
+        for length in (4, 6):
+            make("lengths", cell, f"task.length={length}")
+    return results
+
+
+@pytest.fixture(scope="module")
+def drawn_of(studies):
+    """All figures of a study by name, each drawn once."""
+
+    @cache
+    def draw(study):
+        drawing, figures = Drawing(read_runs(studies / study), View()), {}
+        with mpl.rc_context(settings()):
+            for name in NAMES:
+                with suppress(LeftOut):
+                    figures[name] = drawing.figure(name)
+        return figures
+
+    return draw
+
+
+def marks_of(figure):
+    """What there is to explain in a figure: its looks, by the words that a caption has for them."""
+    axes = [ax for ax in figure.axes if ax.get_label() != "<colorbar>" and not is_blank(ax)]
+    lines = [
+        line
+        for ax in axes
+        for line in ax.get_lines()
+        if np.isfinite(np.asarray(line.get_ydata(), float)).any() and len(np.ravel(line.get_xdata()))
+    ]
+    styles = {line.get_linestyle() for line in lines if len(np.ravel(line.get_xdata())) > 1}
+    there = {"(?<!-)[Dd]otted": ":" in styles, "[Dd]ashed": "--" in styles, "Dash-dotted": "-." in styles}
+    there["Triangles"] = any(
+        line.get_marker() in ("v", "^") and line.get_linestyle() == "None" and not line.get_clip_on() for line in lines
+    )
+    there["Crosses"] = any(line.get_marker() == "x" for line in lines)
+    there["Bands"] = any(isinstance(band, PolyCollection) for ax in axes for band in ax.collections)
+    there["Hatched"] = any(patch.get_hatch() for ax in axes for patch in ax.patches)
+    there["Black line"] = any(type(lines).__name__ == "QuadContourSet" for ax in axes for lines in ax.collections)
+    return there
+
+
+@pytest.mark.parametrize("study", ["compared", "diverged", "copied", "probed", "lengths"])
+def test_each_mark_is_explained_and_nothing_else(drawn_of, study):
+    """In the caption, or by an entry of the legend that looks like it."""
+    for name, figure in drawn_of(study).items():
+        caption = figure.get_supxlabel().replace("\n", " ")
+        entries = {line.get_linestyle() for legend in figure.legends for line in legend.get_lines()}
+        looks = {"(?<!-)[Dd]otted": ":", "[Dd]ashed": "--"}
+        for word, there in marks_of(figure).items():
+            explained = re.search(word, caption)
+            if explained:
+                assert there, f"{study}, {name}: there is nothing {word}: {caption}"
+            if there:
+                assert explained or looks.get(word) in entries, f"{study}, {name}: {word} is not explained"
+
+
+def test_panels_that_would_be_identical_are_drawn_once(drawn_of):
+    """Clipping changes nothing before training."""
+    figures = drawn_of("compared")
+    for name in ("gradient_flow", "contributions"):
+        before, same = figures[name].axes[:2]
+        assert not is_blank(before)
+        assert [text.get_text() for text in same.texts] == ["the same as for clip = none"]
+        assert not same.lines
+        assert not any(map(is_blank, figures[name].axes[2:]))
+    probed = drawn_of("probed")["gradient_flow"].axes
+    assert {ax.get_title().rpartition(", ")[2] for ax in probed} == {"before training"}
+
+
+def test_a_panel_of_zeros_is_a_sentence(drawn_of):
+    figure = drawn_of("compared")["clipping"]
+    norms, _, off, shares_ = figure.axes
+    assert [text.get_text() for text in off.texts] == ["no clipping"]
+    assert not is_blank(norms)
+    assert shares_.yaxis.label.get_visible()  # the first of its row that has an axis
+
+
+@pytest.mark.parametrize("name", ["gradient_flow", "contributions", "horizon", "gates"])
+def test_before_and_after_training_have_the_same_limits(drawn_of, name):
+    study = "lengths" if name in ("horizon", "gates") else "compared"
+    figure = drawn_of(study)[name]
+    before, after = (
+        [ax for ax in figure.axes if ax.get_title().endswith(title) and not is_blank(ax)]
+        for title in ("before training", "at the last step")
+    )
+    assert before
+    assert after
+    assert len({ax.get_ylim() for ax in before + after}) == 1

@@ -1,0 +1,255 @@
+"""A run that was cut off goes on, and its CSV files are those of a run that was not."""
+
+import json
+import random
+
+import pytest
+import torch
+from torch import nn
+
+from experiments.config.composing import compose
+from experiments.errors import UsageError
+from experiments.store import files as results
+from experiments.store.integrity import CONFIG
+from experiments.store.locks import lock, read_info
+from experiments.store.run_folders import discard, reopen
+from experiments.store.studies import read_runs
+from experiments.sweeps.replay import prepare
+from experiments.training import checkpoint
+from experiments.training import loop as training
+from experiments.training.checkpoint import CHECKPOINT, load
+from experiments.training.execution import code_of
+from experiments.training.run import run
+from models.rnn import RNN
+
+SMALL = ["task.length=12", "model.hidden_size=6", "batch_size=3", "steps=30", "record.every=4", "record.windows=3"]
+EVERY_STEP = [*SMALL, "record.evaluate_samples=20", "record.evaluate_every=7", "checkpoint_seconds=0"]
+
+
+def small(folder, *overrides):
+    return compose([*EVERY_STEP, f"results_dir={folder}", *overrides])
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.csv"))}
+
+
+def info_of(config):
+    return json.loads((config.run_folder / "run.json").read_text())
+
+
+@pytest.fixture
+def cut_off(monkeypatch):
+    """Make a run that is cut off in the middle of a step."""
+
+    def cut_off_at(config, step, error=KeyboardInterrupt):
+        left = step
+
+        def failing(*arguments, **options):
+            nonlocal left
+            left -= 1
+            if not left:
+                raise error
+            return backpropagate(*arguments, **options)
+
+        backpropagate = training._backpropagate
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "_backpropagate", failing)
+            if error is KeyboardInterrupt:
+                with pytest.raises(KeyboardInterrupt):
+                    run(config)
+            else:
+                assert run(config).status == "failed"
+
+    return cut_off_at
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
+def test_a_run_that_is_cut_off_again_and_again_writes_what_an_unbroken_one_does(tmp_path, cut_off, cell, optimizer):
+    options = [f"cell={cell}", f"optimizer={optimizer}", "model.num_layers=2", "clip=norm", "task=temporal_order"]
+    unbroken, broken = (small(tmp_path / name, *options) for name in ("unbroken", "broken"))
+    run(unbroken)
+    moments = random.Random(f"{cell} {optimizer}")
+    while True:
+        try:
+            cut_off(broken, moments.randint(2, 9))
+        except pytest.fail.Exception:  # it ended before it could be cut off
+            break
+        assert info_of(broken)["status"] == "interrupted"
+    assert contents(broken.run_folder) == contents(unbroken.run_folder)
+    stages = info_of(broken)["continued"]
+    assert len(stages) > 2
+    assert [stage["after_step"] for stage in stages] == sorted({stage["after_step"] for stage in stages})
+    assert info_of(broken)["status"] == "completed"
+    networks = [torch.load(c.run_folder / "network.pt", weights_only=True) for c in (unbroken, broken)]
+    assert all(torch.equal(one, other) for one, other in zip(*(n.values() for n in networks), strict=True))
+    assert not (broken.run_folder / CHECKPOINT).exists()
+    assert (len(read_runs(broken.study_folder)), read_runs(broken.study_folder).damaged) == (1, [])
+    sealed = [{**info_of(config)["files"], CONFIG: None} for config in (unbroken, broken)]
+    assert sealed[0] == sealed[1]
+    assert len(sealed[0]) == 1 + len(contents(broken.run_folder))
+
+
+def test_seconds_are_those_of_all_parts_together(tmp_path, cut_off):
+    config = small(tmp_path)
+    cut_off(config, 20)
+    saved = load(config.run_folder, code_of(config))
+    assert (saved.step, saved.seconds > 0) == (19, True)
+    (config.run_folder / CHECKPOINT).rename(tmp_path / "kept")
+    saved = saved._replace(seconds=1000.0)
+    torch.save(saved._asdict(), config.run_folder / CHECKPOINT)
+    run(config)
+    assert 1000 < info_of(config)["seconds"] < 1100
+
+
+def test_rows_behind_the_checkpoint_are_made_again(tmp_path, cut_off):
+    unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
+    run(unbroken)
+    cut_off(broken, 20)
+    for path in broken.run_folder.glob("*.csv"):
+        with path.open("a") as file:
+            file.write("20,1,2,3,4,5\n21,1,")
+    run(broken)
+    assert contents(broken.run_folder) == contents(unbroken.run_folder)
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "empty", "pickle", "shorter table", "other version"])
+def test_a_checkpoint_that_cannot_be_gone_on_from_is_not(tmp_path, cut_off, damage):
+    unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
+    run(unbroken)
+    cut_off(broken, 20)
+    path = broken.run_folder / CHECKPOINT
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    elif damage == "shorter table":
+        (broken.run_folder / "metrics.csv").write_text("step\n")
+    elif damage == "other version":
+        values = torch.load(path, weights_only=True)
+        torch.save({**values, "code": {**values["code"], "versions": {}}}, path)
+    else:
+        harmful = b"cos\nsystem\n(S'touch /tmp/harmed'\ntR."
+        path.write_bytes({"other": b"?" * 1000, "empty": b"", "pickle": harmful}[damage])
+    assert run(broken).status == "completed"
+    assert "continued" not in info_of(broken)
+    assert contents(broken.run_folder) == contents(unbroken.run_folder)
+
+
+def test_how_often_is_saved_does_not_make_another_run(tmp_path):
+    assert small(tmp_path).run_id == small(tmp_path, "checkpoint_seconds=99").run_id
+    with pytest.raises(UsageError, match="checkpoint_seconds=-1: must be greater than or equal to 0"):
+        small(tmp_path, "checkpoint_seconds=-1")
+
+
+class Noisy(RNN):
+    """A cell that draws from torch's own generator."""
+
+    def forward(self, x, state):
+        return super().forward(nn.functional.dropout(x, 0.3), state)
+
+
+def test_a_cell_that_draws_random_numbers_repeats_itself_and_goes_on(tmp_path, cut_off):
+    configs = [small(tmp_path / name) for name in "abc"]
+    noisy = [c.model_copy(update={"cell": {**c.cell, "_target_": f"{__name__}.Noisy"}}) for c in configs]
+    run(noisy[0])
+    torch.randn(7)
+    run(noisy[1])
+    cut_off(noisy[2], 15)
+    torch.randn(7)
+    run(noisy[2])
+    assert info_of(noisy[2])["continued"][0]["after_step"] == 14
+    first, *others = [contents(config.run_folder) for config in noisy]
+    assert others == [first, first]
+    run(configs[0])
+    assert contents(configs[0].run_folder) != first
+
+
+def test_a_full_disk_is_gone_on_from_an_own_fault_is_not(tmp_path, cut_off):
+    unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
+    run(unbroken)
+    cut_off(broken, 10, OSError(28, "No space left on device"))
+    assert info_of(broken)["error"] == "OSError: [Errno 28] No space left on device"
+    reopen(broken.run_folder)
+    run(broken)
+    assert info_of(broken)["continued"][0]["after_step"] == 9
+    assert contents(broken.run_folder) == contents(unbroken.run_folder)
+
+    faulty = small(tmp_path / "faulty")
+    cut_off(faulty, 10, ValueError("my mistake"))
+    reopen(faulty.run_folder)
+    assert run(faulty).skipped
+    reopen(faulty.run_folder, retry=True)
+    assert run(faulty).status == "completed"
+    assert "continued" not in info_of(faulty)
+
+
+def test_a_folder_that_is_closed_while_a_run_is_made(tmp_path, monkeypatch):
+    """What the open files still take is kept; the rest says why, and the run is finished once it is open again."""
+    unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
+    run(unbroken)
+    written = checkpoint.write_whole
+    closed = []
+
+    def closing(path, content):
+        if closed or load(broken.run_folder, code_of(broken)) is not None:
+            closed.append(path)
+            raise PermissionError(13, "Permission denied", str(path))
+        written(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "write_whole", closing)
+        patch.setattr(results, "write_whole", closing)
+        result = run(broken)
+    assert result.status == "failed"
+    assert result.error.startswith("PermissionError: [Errno 13] Permission denied")
+    assert read_info(broken.run_folder)["status"] == "interrupted"
+    assert run(broken).status == "completed"
+    assert contents(broken.run_folder) == contents(unbroken.run_folder)
+
+
+def test_a_run_is_made_by_one_process_at_a_time(tmp_path):
+    config = small(tmp_path)
+    config.run_folder.mkdir(parents=True)
+    with lock(config.run_folder) as free:
+        assert free
+        result = run(config)
+        assert (result.status, result.skipped) == ("running", True)
+        with pytest.raises(UsageError, match="is being made by another process"):
+            discard(config.run_folder)
+    assert run(config).status == "completed"
+
+
+@pytest.mark.parametrize("content", ["", '{"status": "comp', "[1]"])
+def test_a_damaged_record_is_said_and_kept(tmp_path, content):
+    config = small(tmp_path)
+    run(config)
+    (config.run_folder / "run.json").write_text(content)
+    tables = contents(config.run_folder)
+    reopen(config.run_folder, retry=True)
+    result = run(config)
+    assert (result.status, result.skipped) == ("damaged", True)
+    assert result.error.startswith("run.json cannot be read")
+    with pytest.raises(UsageError, match=f"{config.run_id}: run.json cannot be read .*; make the run again with --fr"):
+        prepare(config.run_folder, tmp_path)
+    assert contents(config.run_folder) == tables
+    reopen(config.run_folder, fresh=True)
+    assert run(config).status == "completed"
+    assert contents(config.run_folder) == tables
+
+
+def test_a_data_file_that_changes_while_a_run_is_cut_off_lets_it_start_over(tmp_path, cut_off):
+    data = tmp_path / "data.csv"
+    data.write_text("1")
+    config = small(tmp_path)
+    config = config.model_copy(update={"cell": {**config.cell, "_target_": f"{__name__}.Reader", "path": str(data)}})
+    cut_off(config, 20)
+    assert load(config.run_folder, code_of(config)).step == 19
+    data.write_text("2")
+    assert load(config.run_folder, code_of(config)) is None
+
+
+class Reader(RNN):
+    """A cell with a data file."""
+
+    def __init__(self, *arguments, path, **options):
+        super().__init__(*arguments, **options)
