@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-    from experiments.store.progress import State
+    from experiments.store.progress import Progress
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -20,7 +20,7 @@ FINISHED = ("completed", "diverged")
 ENDED = ("completed", "diverged", "failed", "interrupted")
 
 
-def display(states: "Sequence[State]", console: "Console") -> "RenderableType":
+def display(states: "Sequence[Progress]", console: "Console") -> "RenderableType":
     """How many runs are where, then the running ones, as many as fit; no line is wider than the console."""
     from rich.console import Group
     from rich.text import Text
@@ -44,7 +44,7 @@ def display(states: "Sequence[State]", console: "Console") -> "RenderableType":
     return Group(*lines)
 
 
-def _together(states: "Sequence[State]", width: int, bar: int) -> "list[Text]":
+def _together(states: "Sequence[Progress]", width: int, bar: int) -> "list[Text]":
     """How far all runs are together; the bar goes first where there is no room."""
     from rich.text import Text
 
@@ -63,7 +63,7 @@ LEFT_OUT_BELOW = (*LEFT_OUT, ("norm", "speed", "bar", "flow"), ("norm", "speed",
 """The same where a run's label has lines of its own."""
 
 
-def _described(running: "Sequence[State]", width: int, bar: int) -> "list[list[Text]]":
+def _described(running: "Sequence[Progress]", width: int, bar: int) -> "list[list[Text]]":
     """The lines of each running run: its label and numbers in one, or the label above where that is too wide."""
     from rich.cells import cell_len
     from rich.text import Text
@@ -126,7 +126,7 @@ def sparkline(flow: "Sequence[float]", width: int) -> str:
     return "".join(map(bar, picked))
 
 
-def counts(states: "Sequence[State]") -> str:
+def counts(states: "Sequence[Progress]") -> str:
     """How many runs there are of each status: '3/18 done, 2 running, 1 diverged, 13 waiting'."""
     by_status = Counter(state.status for state in states)
     done = by_status["completed"] + by_status["diverged"]
@@ -135,7 +135,7 @@ def counts(states: "Sequence[State]") -> str:
     return ", ".join([f"{done}/{len(states)} done", *others])
 
 
-def time_left(states: "Sequence[State]") -> str:
+def time_left(states: "Sequence[Progress]") -> str:
     """How long the rest takes at the speed of all runs together so far; empty where it is not known."""
     timed = [state for state in states if not state.kept and state.status in ("running", "completed", "diverged")]
     made, took = sum(state.step for state in timed), sum(state.seconds for state in timed)

@@ -36,14 +36,14 @@ def probe(
 
     Example: bptt probe init=gaussian init.gain=0.8,1.0,1.2 task.length=100
     """
-    from cli.progress import shown
+    from cli.progress import show_progress
     from cli.sweep import tell_doubtful
     from cli.table import print_probe, print_runs
     from experiments.config.grid import expand
     from experiments.config.hydra_adapter import extend_path
     from experiments.config.hydra_keys import launcher_named
     from experiments.errors import UsageError
-    from experiments.store.progress import Task
+    from experiments.store.progress import FollowedRun
     from experiments.store.run_folders import reopen
     from experiments.sweeps.fork_server import start_early
     from experiments.sweeps.launchers import choose
@@ -60,7 +60,7 @@ def probe(
         if fresh:
             confirm_fresh(folders, yes=yes)
         reopen(folders[0], fresh=fresh, retry=True)
-        with shown([Task(folders[0], folders[0].name, config.probe.batches)], quiet=quiet):
+        with show_progress([FollowedRun(folders[0], folders[0].name, config.probe.batches)], quiet=quiet):
             results = [probe_one(config, checkpoint=checkpoint)]
     else:
         grid = expand(overrides or [], config_dir)
@@ -74,7 +74,7 @@ def probe(
         if fresh:
             confirm_fresh(planned.folders, yes=yes)
         reopen_all(planned, fresh=fresh, retry=True)
-        with shown(planned.tasks(), quiet=quiet):
+        with show_progress(planned.tasks(), quiet=quiet):
             results = sweep(planned, launcher=launcher, jobs=jobs)
         study, folders = planned.study_folder, planned.folders
     print_runs(study, [folder.name for folder in folders], quiet=quiet)

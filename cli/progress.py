@@ -11,7 +11,7 @@ from cli.display import ENDED, counts, display, duration, time_left
 from cli.terminal import say
 
 if TYPE_CHECKING:
-    from experiments.store.progress import Follower, State, Task
+    from experiments.store.progress import FollowedRun, Follower, Progress
 
 SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_BETWEEN_LINES = 10.0
@@ -19,7 +19,9 @@ MOST_RUNS_NAMED = 40
 
 
 @contextmanager
-def shown(tasks: "Sequence[Task]", *, quiet: bool = False, may_be_fresh: bool = True) -> "Iterator[None]":
+def show_progress(
+    tasks: "Sequence[FollowedRun]", *, quiet: bool = False, may_be_fresh: bool = True
+) -> "Iterator[None]":
     """Show how far the runs are until the context is left.
 
     Args:
@@ -67,7 +69,7 @@ def _live(follower: "Follower") -> "Iterator[None]":
                 thread.join()
 
 
-def _tell_kept(states: "Sequence[State]") -> None:
+def _tell_kept(states: "Sequence[Progress]") -> None:
     """Say what was finished before, if anything was."""
     kept = sum(state.kept for state in states)
     if kept and len(states) == 1:
@@ -111,7 +113,7 @@ def _plain(follower: "Follower") -> "Iterator[None]":
         tell()
 
 
-def _line(states: "Sequence[State]") -> str:
+def _line(states: "Sequence[Progress]") -> str:
     """Where one run is, or how many are where."""
     if len(states) > 1:
         return f"{counts(states)}, {time_left(states)}".removesuffix(", ")

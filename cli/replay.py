@@ -37,12 +37,12 @@ def replay(
 
     Example: bptt replay results/quickstart/runs/*
     """
-    from cli.progress import shown
+    from cli.progress import show_progress
     from experiments.config.hydra_adapter import extend_path
     from experiments.errors import DamagedRun
     from experiments.store.locks import read_info
     from experiments.store.plans import commands
-    from experiments.store.progress import Task
+    from experiments.store.progress import FollowedRun
     from experiments.sweeps.replay import changed_files, circumstances, compare, damage, prepare
 
     extend_path(config_dir)
@@ -55,7 +55,7 @@ def replay(
                 unreadable.append(error)
         differ = damaged = 0
         for run, rerun in reruns:
-            with shown([Task(rerun.folder, run.name, rerun.steps)], quiet=quiet):
+            with show_progress([FollowedRun(rerun.folder, run.name, rerun.steps)], quiet=quiet):
                 result = rerun.make()
             difference = f"fails: {result.error}" if result.status == "failed" else compare(run, rerun.folder)
             differ += difference is not None

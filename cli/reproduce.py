@@ -60,7 +60,7 @@ def reproduce(
     from cli.sweep import launcher_asked, make_all, tell_doubtful, tell_unfinished
     from experiments.analysis.summary import summarize
     from experiments.catalogue.choices import claims as claims_of_studies
-    from experiments.claims.claim import describe
+    from experiments.claims.claim import read_claim
     from experiments.claims.verdicts import check_place, judge, markdown, put_into
     from experiments.config.hydra_adapter import extend_path
     from experiments.errors import UsageError
@@ -80,7 +80,7 @@ def reproduce(
         raise UsageError(f"reproduce: say which: --all, or some of {', '.join(known)}")
     if unknown := [name for name in names if name not in known]:
         raise UsageError(f"{unknown[0]}: no study of this name claims anything; choose from {', '.join(known)}")
-    claims = {name: [describe(claim) for claim in known[name]] for name in names}
+    claims = {name: [read_claim(claim) for claim in known[name]] for name in names}
     planned = {name: plan([f"study={name}", *overrides], config_dir) for name in names}
     if into is not None:
         check_place(into)

@@ -16,20 +16,20 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
 
     Example: bptt run cell=lstm task.length=200 clip=norm clip.threshold=0.5
     """
-    from cli.progress import shown
+    from cli.progress import show_progress
     from cli.sweep import tell_doubtful
     from cli.table import print_runs
     from experiments.config.composing import compose
     from experiments.config.hydra_adapter import extend_path
     from experiments.errors import UsageError
-    from experiments.store.progress import Task
+    from experiments.store.progress import FollowedRun
     from experiments.store.run_folders import reopen
     from experiments.training.run import run as run_one
 
     extend_path(config_dir)
     config = compose(overrides or [], config_dir)
     reopen(config.run_folder, fresh=fresh, retry=True)
-    with shown([Task(config.run_folder, config.run_id, config.steps)], quiet=quiet):
+    with show_progress([FollowedRun(config.run_folder, config.run_id, config.steps)], quiet=quiet):
         result = run_one(config)
     if result.status == "running":
         raise UsageError(f"{result.folder}: is being made by another process; `bptt status` shows it")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-    from experiments.store.progress import State
+    from experiments.store.progress import Progress
 
 MOST_FAILED = 20
 
@@ -67,15 +67,15 @@ def status(
     console.print(_picture(folder, states, console), crop=False)
 
 
-def _look(folder: Path) -> "tuple[Sequence[State], float]":
+def _look(folder: Path) -> "tuple[Sequence[Progress], float]":
     """How far the runs are, and how many seconds it took to find out."""
-    from experiments.store.progress import states_of
+    from experiments.store.progress import progress_of_study
 
     began = time.monotonic()
-    return states_of(folder), time.monotonic() - began
+    return progress_of_study(folder), time.monotonic() - began
 
 
-def _picture(folder: Path, states: "Sequence[State]", console: "Console") -> "RenderableType":
+def _picture(folder: Path, states: "Sequence[Progress]", console: "Console") -> "RenderableType":
     """What `bptt sweep` shows of them, then what failed, then what to do."""
     from rich.console import Group
     from rich.text import Text
@@ -121,7 +121,7 @@ def _command(what: str, command: str, width: int) -> list[str]:
     return [line] if len(line) <= width else [f"{what}:", *wrap_command(command, width)]
 
 
-def _command_of_one(study: Path, state: "State") -> tuple[str, str] | None:
+def _command_of_one(study: Path, state: "Progress") -> tuple[str, str] | None:
     """What to do about a study's only run, where no sweep planned it, and the command for it."""
     from experiments.errors import DamagedRun
     from experiments.store.files import read_json

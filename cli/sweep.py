@@ -167,7 +167,7 @@ def make_all(
         command: Earlier command that is resumed.
         searching: Whether a search picks the runs, which cannot start over.
     """
-    from cli.progress import shown
+    from cli.progress import show_progress
     from experiments.config.hydra_keys import launcher_named
     from experiments.store.run_folders import discard
     from experiments.sweeps.launchers import choose
@@ -182,7 +182,7 @@ def make_all(
         for result in again:
             discard(result.folder)
     reopen_all(planned, fresh=fresh, retry=retry)
-    with shown(planned.tasks(), quiet=quiet, may_be_fresh=not searching):
+    with show_progress(planned.tasks(), quiet=quiet, may_be_fresh=not searching):
         return sweep(planned, launcher=named, jobs=number, command=command)
 
 

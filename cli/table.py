@@ -130,9 +130,9 @@ def _print_table(
     """Print keys and numbers of some runs, a row a run."""
     import pandas as pd
 
-    from experiments.store.config_keys import shown
+    from experiments.store.config_keys import format_value
 
-    columns = {key: ["none" if pd.isna(value) else shown(value) for value in rows[key]] for key in keys}
+    columns = {key: ["none" if pd.isna(value) else format_value(value) for value in rows[key]] for key in keys}
     for name, (heading, show) in numbers.items():
         columns[heading] = ["" if pd.isna(value) else show(value) for value in rows[name]]
     print_columns(console, columns, keys)

@@ -22,7 +22,7 @@ from experiments.analysis.findings import (
     too_small,
 )
 from experiments.analysis.summary import FLOW, NORMS, outcomes
-from experiments.store.config_keys import compared_keys, rank, shown
+from experiments.store.config_keys import compared_keys, format_value, rank
 from experiments.store.studies import Run
 
 OF_C = "_of_c"
@@ -47,7 +47,7 @@ def by_configuration(runs: Sequence[Run], summary: pd.DataFrame, states: pd.Data
         groups.setdefault((*(rank(run.config.get(key)) for key in keys), _kind(run)), []).append(i)
     found = {}
     for (*_, kind), rows in sorted(groups.items()):
-        name = ", ".join(f"{key} = {shown(runs[rows[0]].config.get(key))}" for key in keys)
+        name = ", ".join(f"{key} = {format_value(runs[rows[0]].config.get(key))}" for key in keys)
         found[f"{name} ({kind})" if kind else name] = _describe([runs[i] for i in rows], summary.iloc[rows])
     return found
 

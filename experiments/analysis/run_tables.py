@@ -15,7 +15,7 @@ RECORDED = ("gradients", "contributions", "gates")
 """The tables in which a recorded step has many rows."""
 
 
-class Tables:
+class RunTables:
     """The CSV files of some runs, one table each.
 
     Args:

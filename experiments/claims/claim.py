@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.catalogue.described_modules import read_constants
 from experiments.claims import published
 from experiments.claims.quantity import Quantity
@@ -44,14 +44,14 @@ class Claim:
     statement: str
     source: str
     prediction: str
-    measure: Callable[[Tables], Iterable[Quantity]]
+    measure: Callable[[RunTables], Iterable[Quantity]]
     remark: str = ""
     figure: str | None = None
     view: Mapping[str, Any] = field(default_factory=dict)
     shows: Callable[[Run], bool] = _every_run
 
 
-def describe(name: str) -> Claim:
+def read_claim(name: str) -> Claim:
     """Read a claim's module: one of ours, or else one of this name on the path.
 
     Raises:

@@ -159,7 +159,7 @@ def everywhere(
     return Quantity(what, float(known.min()), middle, float(known.max()), over, at_least, at_most, exact=True)
 
 
-def together(quantities: Iterable[Quantity]) -> Verdict:
+def combined_verdict(quantities: Iterable[Quantity]) -> Verdict:
     """Of a claim: all that was predicted has to hold; one that does not is enough that it does not."""
     verdicts = {quantity.verdict for quantity in quantities}
     if "does not hold here" in verdicts:

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.claim import Claim
-from experiments.claims.quantity import Quantity, Verdict, together
+from experiments.claims.quantity import Quantity, Verdict, combined_verdict
 from experiments.errors import UsageError
 from experiments.store.files import write_whole
 from experiments.store.studies import Run, left_out, read_runs
@@ -40,7 +40,7 @@ class Judged(NamedTuple):
 
     @property
     def verdict(self) -> Verdict:
-        return together(self.quantities)
+        return combined_verdict(self.quantities)
 
 
 def judge(study: Path, run_ids: Collection[str], claims: Sequence[Claim]) -> list[Judged]:
@@ -55,7 +55,7 @@ def judge(study: Path, run_ids: Collection[str], claims: Sequence[Claim]) -> lis
     of_study = read_runs(study)
     runs = [run for run in of_study if run.id in wanted and run.info["status"] in ("completed", "diverged")]
     lines = left_out([damaged for damaged in of_study.damaged if damaged.folder.name in wanted], len(wanted))
-    tables = Tables(runs)
+    tables = RunTables(runs)
     return [Judged(study, claim, list(claim.measure(tables)) if runs else [], runs, lines) for claim in claims]
 
 

@@ -17,9 +17,6 @@ from typing import Any, Literal
 
 from experiments.catalogue.described_modules import read_constants
 
-Tables = dict[str, Any]
-"""Tables by name."""
-
 ORDER = (
     *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "gates"),
     *("gate_means", "success", "horizon", "phase", "spectrum", "prediction", "cost", "size"),
@@ -34,7 +31,7 @@ NAMES = tuple(
 )
 
 
-def _all_rows(data: Tables) -> Tables:
+def _all_rows(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
@@ -60,7 +57,7 @@ class Description:
     panels: Sequence[Callable[..., Any]]
     reading: str
     runs: Literal["trainings", "probes", "all"] = "trainings"
-    select: Callable[[Tables], Tables] = _all_rows
+    select: Callable[[dict[str, Any]], dict[str, Any]] = _all_rows
     nothing: str = "the study's runs recorded nothing for it; see `record`"
     ends: bool = False
     each: bool = False
@@ -70,7 +67,7 @@ class Description:
     spread: str = "median over {seeds} seeds"
 
 
-def describe(name: str) -> Description:
+def read_figure(name: str) -> Description:
     """Read a figure's module."""
     module = importlib.import_module(f"{__name__}.{name}")
     return Description(**read_constants(module, Description))

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from experiments.drawing.blank_panels import Blank
 from experiments.drawing.captions import say
-from experiments.drawing.marks import bin_width, binned, draw_line, explain, lines_of, mark_extremes
+from experiments.drawing.lines_and_maps import bin_width, binned, draw_line, explain, lines_of, mark_extremes
 from experiments.drawing.style import Colours
 
 TABLES = ("metrics",)

@@ -7,7 +7,7 @@ from matplotlib.colors import Normalize, SymLogNorm
 
 from experiments.drawing.blank_panels import Blank
 from experiments.drawing.captions import say, say_if_losses_mix
-from experiments.drawing.marks import draw_map, step_edges
+from experiments.drawing.lines_and_maps import draw_map, step_edges
 from experiments.drawing.style import Colours
 
 TABLES = ("contributions",)

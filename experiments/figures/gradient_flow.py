@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from experiments.analysis.gradient_law import with_law
 from experiments.drawing.blank_panels import Blank
 from experiments.drawing.captions import say, say_if_losses_mix
-from experiments.drawing.marks import at_recorded_step, draw_line, explain, lines_of, mark_extremes
+from experiments.drawing.lines_and_maps import at_recorded_step, draw_line, explain, lines_of, mark_extremes
 from experiments.drawing.style import Colours, is_crowded
 
 TABLES = ("gradients",)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from experiments.drawing.blank_panels import Blank
 from experiments.drawing.captions import say, say_if_losses_mix
-from experiments.drawing.marks import draw_line, explain, lines_of, spread_axis
+from experiments.drawing.lines_and_maps import draw_line, explain, lines_of, spread_axis
 from experiments.drawing.style import Colours
 
 TABLES = ("summary",)

@@ -13,9 +13,9 @@ from matplotlib.ticker import NullLocator
 
 from experiments.drawing.blank_panels import Blank
 from experiments.drawing.captions import say, say_if_losses_mix
-from experiments.drawing.marks import draw_map, edges, explain
+from experiments.drawing.lines_and_maps import draw_map, edges, explain
 from experiments.drawing.style import Colours
-from experiments.store.config_keys import rank, shown
+from experiments.store.config_keys import format_value, rank
 from experiments.store.files import Value
 
 TABLES = ("summary",)
@@ -140,7 +140,7 @@ def _label(axis: Axis, placed: Scale, values: Sequence[Value]) -> list[str]:
     for i, centre in enumerate(centres):
         if centre - centres[chosen[-1]] >= CLOSEST * (ends[1] - ends[0]):
             chosen.append(i)
-    texts = [shown(values[i]) for i in chosen]
+    texts = [format_value(values[i]) for i in chosen]
     axis.set_ticks(placed.centres[chosen], texts)
     axis.set_minor_locator(NullLocator())
     return texts

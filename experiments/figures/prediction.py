@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from experiments.analysis.gradient_profile import gain_per_timestep, gradient_profiles, jacobian_profile
 from experiments.analysis.rank_correlation import rank_correlation
 from experiments.drawing.captions import say
-from experiments.drawing.marks import lines_of
+from experiments.drawing.lines_and_maps import lines_of
 from experiments.drawing.style import Colours
 from experiments.wording import counted
 

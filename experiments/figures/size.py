@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.drawing.marks import draw_line, lines_of
+from experiments.drawing.lines_and_maps import draw_line, lines_of
 from experiments.drawing.style import Colours
 
 TABLES = ("summary",)

@@ -4,7 +4,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.drawing.captions import say
-from experiments.drawing.marks import draw_line, explain, lines_of, mark_extremes
+from experiments.drawing.lines_and_maps import draw_line, explain, lines_of, mark_extremes
 from experiments.drawing.style import Colours
 
 TABLES = ("jacobian", "lyapunov")

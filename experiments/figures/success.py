@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from experiments.analysis.intervals import wilson
 from experiments.drawing.blank_panels import Blank
 from experiments.drawing.captions import say
-from experiments.drawing.marks import lines_of, spread_axis
+from experiments.drawing.lines_and_maps import lines_of, spread_axis
 from experiments.drawing.style import Colours, is_crowded
 
 TABLES = ("summary",)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from experiments.drawing.captions import say
-from experiments.drawing.marks import bin_width, binned, draw_line, lines_of, mark_extremes
+from experiments.drawing.lines_and_maps import bin_width, binned, draw_line, lines_of, mark_extremes
 from experiments.drawing.style import Colours
 
 TABLES = ("metrics", "evaluation")

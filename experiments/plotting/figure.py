@@ -10,15 +10,15 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.drawing.blank_panels import Blank, is_blank, write_instead, write_once
 from experiments.drawing.style import Colours, colours, crowded
 from experiments.errors import UsageError
-from experiments.figures import Description, describe
+from experiments.figures import Description, read_figure
 from experiments.plotting.grouping import MOST_LINES, Arrangement, Which, arrange, numeric_keys
 from experiments.plotting.labels import caption_of, legend_entries
 from experiments.plotting.layout import Panels, Sheet, TooSmall, lay_out
-from experiments.store.config_keys import is_number, rank, select, shown
+from experiments.store.config_keys import format_value, is_number, rank, select
 from experiments.store.reading import repeated
 from experiments.store.studies import Run
 
@@ -67,7 +67,7 @@ class Drawing:
     """
 
     def __init__(self, runs: Sequence[Run], view: View) -> None:
-        self.tables, self._view = Tables(select(runs, view.where)), view
+        self.tables, self._view = RunTables(select(runs, view.where)), view
         self._arrangements: dict[tuple[Which, tuple[str, ...]], Arrangement] = {}
         self._arrange("trainings", ())
         for option, key in (("--x", view.x), ("--y", view.y)):
@@ -93,7 +93,7 @@ class Drawing:
         Raises:
             LeftOut: there is nothing to show in it.
         """
-        kind = describe(name)
+        kind = read_figure(name)
         options, axes = self._options(kind)
         arrangement = self._arrange(kind.runs, tuple(axes))
         if not arrangement.runs:
@@ -162,7 +162,7 @@ class Drawing:
 
     def file_name(self, name: str) -> str:
         """What a figure's file is called, without its suffix: the figure, and the choices that change what it shows."""
-        kind, view = describe(name), self._view
+        kind, view = read_figure(name), self._view
         chosen = {"compare": view.compare, "facet": view.facet}
         chosen |= {axis: getattr(view, axis) for axis in kind.axes or ()}
         if kind.coloured and view.colour != View.colour:
@@ -216,7 +216,7 @@ class Drawing:
             if key == self._view.facet:
                 raise LeftOut(f"has {key} on its {axis} axis, which cannot name the panels as well")
             if not kind.coloured and not all(map(is_number, values)):
-                there = ", ".join(map(shown, sorted(values, key=rank)))
+                there = ", ".join(map(format_value, sorted(values, key=rank)))
                 raise LeftOut(f"needs numbers on its {axis} axis, and {key} is {there}")
             chosen[axis] = key
         keys = list(chosen.values())

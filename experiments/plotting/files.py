@@ -64,7 +64,7 @@ def plot_studies(
     formats = [_known(name, FORMATS, "format") for name in formats]
     runs = read_studies(studies)
     drawing = Drawing(runs, view)
-    folder = together(studies) / "figures" if folder is None else folder
+    folder = folder_of_studies(studies) / "figures" if folder is None else folder
     plots = Plots([], {}, [])
     images, numbers = [], {}
     style = settings(view.sheet.points, view.sheet.dpi)
@@ -107,7 +107,7 @@ def _known(name: str, known: Sequence[str], what: str) -> str:
     return plain
 
 
-def together(studies: Sequence[Path]) -> Path:
+def folder_of_studies(studies: Sequence[Path]) -> Path:
     """The folder for what is made of these studies: the study itself, or A+B beside the studies A and B."""
     return studies[0] if len(studies) == 1 else studies[0].parent / "+".join(study.name for study in studies)[:200]
 

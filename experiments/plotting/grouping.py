@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Literal
 
 from experiments.errors import UsageError
-from experiments.store.config_keys import compared_keys, is_number, is_seed, rank, shown, titled
+from experiments.store.config_keys import compared_keys, format_value, is_number, is_seed, rank, titled
 from experiments.store.studies import Run
 
 MOST_FACETS = 6
@@ -40,7 +40,9 @@ class Arrangement:
         return {run.id: self._name(run) for run in self.runs}
 
     def _name(self, run: Run) -> str:
-        words = [shown(run.config.get(key)) for key in self.lines] + ["trained"] * bool(run.info.get("checkpoint"))
+        words = [format_value(run.config.get(key)) for key in self.lines] + ["trained"] * bool(
+            run.info.get("checkpoint")
+        )
         name = ", ".join(words)
         return f"\u200b{name}" if name.startswith("_") else name  # an underscore hides a label from the legend
 
@@ -57,7 +59,7 @@ class Arrangement:
     def facet_of(self) -> dict[str, str]:
         """What each run's panel is called, by the run's id; empty where there is one for all."""
         key = self.facet
-        return {run.id: "" if key is None else f"{key} = {shown(run.config.get(key))}" for run in self.runs}
+        return {run.id: "" if key is None else f"{key} = {format_value(run.config.get(key))}" for run in self.runs}
 
     @cached_property
     def line_names(self) -> list[str]:

@@ -22,10 +22,10 @@ from experiments.catalogue.choices import catalogue
 from experiments.errors import UsageError
 from experiments.figures import NAMES
 from experiments.plotting.figure import AS_IT_COMES, Drawing, LeftOut, View
-from experiments.plotting.files import drawn_numbers, together
+from experiments.plotting.files import drawn_numbers, folder_of_studies
 from experiments.plotting.rendering import Renderer
 from experiments.reports.html import inline, render_page
-from experiments.store.config_keys import compared_keys, differing_keys, rank, shown
+from experiments.store.config_keys import compared_keys, differing_keys, format_value, rank
 from experiments.store.files import to_csv, write_whole
 from experiments.store.studies import Run, read_studies
 
@@ -44,7 +44,7 @@ MOST_UPRIGHT = 125
 """Characters of the table of runs that can be read across a page in upright format."""
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """A cell of the table of runs: what is shown, and what it is sorted by."""
 
     text: str
@@ -74,7 +74,7 @@ def write_report(
     drawing = Drawing(of_studies, view)
     runs = drawing.tables.runs
     summary = drawing.tables.outcomes
-    path = together(studies) / "report.html" if path is None else path
+    path = folder_of_studies(studies) / "report.html" if path is None else path
     keys, common = _keys(runs), _common(runs)
     columns = [column for column in COLUMNS if summary[column].notna().any()]
     headings = ["run", *keys, "status", *columns]
@@ -111,7 +111,7 @@ def _axes(runs: Sequence[Run]) -> dict[str, str]:
     """What was varied, key by key, with its values; the task where it was not."""
     keys = dict.fromkeys([*compared_keys(runs), "task", "task.length", "cell", "steps", "seed"])
     values = {key: sorted({run.config.get(key) for run in runs}, key=rank) for key in keys}
-    return {key: ", ".join(map(shown, those)) for key, those in values.items() if those != [None]}
+    return {key: ", ".join(map(format_value, those)) for key, those in values.items() if those != [None]}
 
 
 class Drawn(NamedTuple):
@@ -157,15 +157,18 @@ def _keys(runs: Sequence[Run]) -> list[str]:
 
 def _table(
     runs: Sequence[Run], summary: pd.DataFrame, keys: Sequence[str], columns: Sequence[str], beside: Path
-) -> list[tuple[str, list[Cell], str]]:
+) -> list[tuple[str, list[TableCell], str]]:
     """For each run the link to its folder, its cells and its finding."""
     rows = []
     for run, outcome in zip(runs, _records(summary), strict=True):
         values = [run.config.get(key) for key in keys]
-        cells = [Cell(shown(value), value if isinstance(value, int | float) else shown(value)) for value in values]
-        cells.append(Cell(outcome["status"], outcome["status"]))
+        cells = [
+            TableCell(format_value(value), value if isinstance(value, int | float) else format_value(value))
+            for value in values
+        ]
+        cells.append(TableCell(outcome["status"], outcome["status"]))
         cells += [_number(outcome[column]) for column in columns]
-        rows.append((_link(run.folder, beside), [Cell(run.id, run.id), *cells], finding(run, outcome)))
+        rows.append((_link(run.folder, beside), [TableCell(run.id, run.id), *cells], finding(run, outcome)))
     return rows
 
 
@@ -178,14 +181,14 @@ def _link(folder: Path, beside: Path) -> str:
     return quote(Path(relpath(folder.resolve(), beside.resolve())).as_posix()) + "/"
 
 
-def _number(value: Any) -> Cell:
+def _number(value: Any) -> TableCell:
     """A whole number as it is, another in four digits; what is missing, or no number, is sorted to the end."""
     if value is None:
-        return Cell("", "")
-    return Cell(f"{value:.4g}" if isinstance(value, float) else str(value), "" if pd.isna(value) else float(value))
+        return TableCell("", "")
+    return TableCell(f"{value:.4g}" if isinstance(value, float) else str(value), "" if pd.isna(value) else float(value))
 
 
-def _characters(headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> int:
+def _characters(headings: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> int:
     """How wide the table of runs is on paper: of each column its longest cell or word of its heading, and the gap.
 
     A run's id takes two lines.
@@ -215,7 +218,7 @@ def _provenance(runs: Sequence[Run]) -> list[tuple[int, dict[str, str]]]:
             **{package: str(version) for package, version in run.info.get("versions", {}).items()},
             **{what: str(value) for what, value in run.info.get("machine", {}).items()},
             "threads": str(run.info.get("threads", "")),
-            "device": shown(run.config.get("device")),
+            "device": format_value(run.config.get("device")),
         }
         counts[tuple(known.items())] = counts.get(tuple(known.items()), 0) + 1
     return [(count, dict(items)) for items, count in counts.items()]
@@ -229,7 +232,7 @@ def _common(runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _own(run: Run, common: Mapping[str, Any]) -> str:
-    return " ".join(f"{key}={shown(value)}" for key, value in run.config.items() if key not in common)
+    return " ".join(f"{key}={format_value(value)}" for key, value in run.config.items() if key not in common)
 
 
 def print_to_pdf(page: Path) -> Path:

@@ -58,7 +58,7 @@ def select(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
         for alternative in alternatives:
             meant = {value for value in values if is_spelled(value, alternative.strip())}
             if not meant:
-                known = ", ".join(map(shown, sorted(values, key=_in_order)))
+                known = ", ".join(map(format_value, sorted(values, key=_in_order)))
                 raise UsageError(f"--where {condition}: no run has {key}={alternative.strip()}; {key} is {known}")
             wanted |= meant
         chosen = [run for run in chosen if run.config.get(key) in wanted]
@@ -68,7 +68,7 @@ def select(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
 def is_spelled(value: Value, text: str) -> bool:
     """Whether a text is one way to write a value: 1e-3 and 0.001 for 0.001, false and False for False."""
     text = text.strip("'\"")
-    if text == shown(value):
+    if text == format_value(value):
         return True
     if isinstance(value, bool):
         return text.lower() == str(value).lower()
@@ -80,10 +80,10 @@ def is_spelled(value: Value, text: str) -> bool:
 
 def _in_order(value: Value) -> tuple[bool, float, str]:
     """Numbers by size, before words."""
-    return (False, value, "") if isinstance(value, int | float) else (True, 0, shown(value))
+    return (False, value, "") if isinstance(value, int | float) else (True, 0, format_value(value))
 
 
-def shown(value: Value) -> str:
+def format_value(value: Value) -> str:
     """A configuration's value as it is written in figures and tables."""
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -97,7 +97,7 @@ NAMING_THEMSELVES = ("cell", "task", "study")
 
 def titled(key: str, value: Value) -> str:
     """A key with its value, for a title; the name of a cell, a task or a study says what it is."""
-    return shown(value) if key in NAMING_THEMSELVES else f"{key} = {shown(value)}"
+    return format_value(value) if key in NAMING_THEMSELVES else f"{key} = {format_value(value)}"
 
 
 def is_number(value: Value) -> bool:

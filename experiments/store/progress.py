@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from experiments.errors import DamagedRun
-from experiments.store.config_keys import compared_keys, differing_keys, shown
+from experiments.store.config_keys import compared_keys, differing_keys, format_value
 from experiments.store.integrity import changed_inputs, damage_of
 from experiments.store.locks import read_info
 from experiments.store.plans import read_plans
@@ -21,7 +21,7 @@ from experiments.store.studies import Run, read_runs
 
 
 @dataclass(frozen=True)
-class Task:
+class FollowedRun:
     """A run that is to be followed.
 
     Attributes:
@@ -35,16 +35,16 @@ class Task:
     steps: int
 
 
-def tasks_of(runs: Sequence[Run], steps: Sequence[int]) -> list[Task]:
+def followed_runs(runs: Sequence[Run], steps: Sequence[int]) -> list[FollowedRun]:
     """Runs to follow, called by what tells them apart."""
     differing = set(differing_keys(runs))
     keys = [*compared_keys(runs), *(["seed"] if "seed" in differing else [])]
-    labels = [" ".join(f"{key}={shown(run.config.get(key))}" for key in keys) or run.id for run in runs]
-    return [Task(run.folder, label, number) for run, label, number in zip(runs, labels, steps, strict=True)]
+    labels = [" ".join(f"{key}={format_value(run.config.get(key))}" for key in keys) or run.id for run in runs]
+    return [FollowedRun(run.folder, label, number) for run, label, number in zip(runs, labels, steps, strict=True)]
 
 
 @dataclass(frozen=True)
-class State:
+class Progress:
     """How far a run is.
 
     Attributes:
@@ -61,7 +61,7 @@ class State:
         changed: The files that it was made from and that have changed since.
     """
 
-    task: Task
+    task: FollowedRun
     status: str = "waiting"
     step: int = 0
     loss: float = math.nan
@@ -79,7 +79,7 @@ class State:
         return (self.task.steps - self.step) / self.speed if self.speed else math.inf
 
 
-def states_of(study: Path) -> list[State]:
+def progress_of_study(study: Path) -> list[Progress]:
     """The state of each run in a study, and of those that a sweep set out to make and has not come to.
 
     Of the runs that have ended no table is read: there may be thousands.
@@ -88,12 +88,12 @@ def states_of(study: Path) -> list[State]:
     steps = [int(run.config["probe.batches" if run.is_probe else "steps"] or 0) for run in runs]
     waiting = {name: planned for sweep in read_plans(study) for name, planned in sweep.runs.items()}
     states = []
-    for run, task in zip(runs, tasks_of(runs, steps), strict=True):
+    for run, task in zip(runs, followed_runs(runs, steps), strict=True):
         if planned := waiting.pop(run.folder.name, None):
             task = replace(task, label=planned.label)
         status = run.info["status"]
         made = {"completed": task.steps, "diverged": run.info.get("diverged_at_step") or 0}.get(status, 0)
-        ended = State(
+        ended = Progress(
             task,
             status,
             made,
@@ -101,12 +101,12 @@ def states_of(study: Path) -> list[State]:
             error=run.info.get("error", ""),
             changed=changed_inputs(run.info) if status in SETTLED else "",
         )
-        states.append(state_of(task) if status == "running" else ended)
+        states.append(progress_of(task) if status == "running" else ended)
     for folder, what in runs.damaged:
         planned = waiting.pop(folder.name, None)
         label = f"{planned.label} ({folder.name})" if planned else folder.name
-        states.append(State(Task(folder, label, planned.steps if planned else 0), "damaged", error=what))
-    return states + [State(Task(study / "runs" / name, *planned)) for name, planned in waiting.items()]
+        states.append(Progress(FollowedRun(folder, label, planned.steps if planned else 0), "damaged", error=what))
+    return states + [Progress(FollowedRun(study / "runs" / name, *planned)) for name, planned in waiting.items()]
 
 
 class Follower:
@@ -118,9 +118,9 @@ class Follower:
         tasks: the runs.
     """
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
+    def __init__(self, tasks: Sequence[FollowedRun]) -> None:
         self._stale: dict[Path, int] = {}
-        self._ended: dict[Path, State] = {}
+        self._ended: dict[Path, Progress] = {}
         self._tasks = tasks
         for task in tasks:
             try:
@@ -128,25 +128,25 @@ class Follower:
                 if info.get("status") in SETTLED and (what := damage_of(task.folder, info)):
                     raise DamagedRun(task.folder, what)
             except DamagedRun as error:
-                self._ended[task.folder] = State(task, "damaged", error=error.what)
+                self._ended[task.folder] = Progress(task, "damaged", error=error.what)
                 continue
             if info.get("status") in SETTLED:
-                self._ended[task.folder] = State(
+                self._ended[task.folder] = Progress(
                     task, info["status"], task.steps, error=info.get("error", ""), kept=True
                 )
             elif info.get("status") == "interrupted":
                 self._stale[task.folder] = stamp(task.folder)
 
-    def look(self) -> list[State]:
+    def look(self) -> list[Progress]:
         """The state of each run, now."""
         return [self._look_at(task) for task in self._tasks]
 
-    def _look_at(self, task: Task) -> State:
+    def _look_at(self, task: FollowedRun) -> Progress:
         if task.folder in self._ended:
             return self._ended[task.folder]
         if stamp(task.folder) == self._stale.get(task.folder, 0):
-            return State(task)
-        state = state_of(task)
+            return Progress(task)
+        state = progress_of(task)
         if state.status in ENDED:
             self._ended[task.folder] = state
         return state
@@ -160,14 +160,14 @@ def stamp(folder: Path) -> int:
         return 0
 
 
-def state_of(task: Task) -> State:
+def progress_of(task: FollowedRun) -> Progress:
     """How far a run is, from run.json and the last rows of metrics.csv and gradients.csv."""
     try:
         info = read_info(task.folder)
     except DamagedRun:
         info = {}
     if not info:
-        return State(task)
+        return Progress(task)
     rows = _last_rows(task.folder / "metrics.csv", 2_000)
     last: dict[str, Any] = {str(key): value for key, value in rows.iloc[-1].items()} if len(rows) else {}
     step = int(last.get("step", 0))
@@ -182,7 +182,7 @@ def state_of(task: Task) -> State:
             recorded = gradients[gradients["step"] == gradients["step"].iloc[-1]]
             recorded = recorded[(recorded["layer"] == 0) & (recorded["state"] == "h")]
             flow = recorded.sort_values("lag")["grad_norm"].tolist()
-    return State(
+    return Progress(
         task,
         info["status"],
         step,

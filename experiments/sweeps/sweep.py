@@ -31,7 +31,7 @@ from experiments.errors import UsageError
 from experiments.store.files import read_json
 from experiments.store.locks import is_locked
 from experiments.store.plans import PlannedRun, record_plan
-from experiments.store.progress import Task, stamp, tasks_of
+from experiments.store.progress import FollowedRun, followed_runs, stamp
 from experiments.store.run_folders import check_writable, reopen, settle
 from experiments.store.status import UNSETTLED, of_status
 from experiments.store.studies import Run, flatten
@@ -81,13 +81,15 @@ class Plan(NamedTuple):
         place = {"results_dir": self.configs[0].results_dir, "study.name": self.configs[0].study.name}
         return [f"{key}='" + value.replace("'", r"\'") + "'" for key, value in place.items()]
 
-    def tasks(self) -> list[Task]:
+    def tasks(self) -> list[FollowedRun]:
         """What is to be followed while the runs are made."""
         runs = [
             Run(folder, flatten(config.model_dump(exclude={"study"})), {})
             for folder, config in zip(self.folders, self.configs, strict=True)
         ]
-        return tasks_of(runs, [config.steps if self.make is run else config.probe.batches for config in self.configs])
+        return followed_runs(
+            runs, [config.steps if self.make is run else config.probe.batches for config in self.configs]
+        )
 
 
 def plan(overrides: Sequence[str], config_dir: Path | None = None, make: Make = run) -> Plan:

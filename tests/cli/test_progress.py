@@ -10,11 +10,11 @@ from rich.console import Console
 
 from cli.display import counts, display, sparkline
 from cli.frame import ERASE_BELOW, FIRST_SCREEN, HIDE_CURSOR, OTHER_SCREEN, SHOW_CURSOR, Frame
-from experiments.store.progress import State, Task
+from experiments.store.progress import FollowedRun, Progress
 
 
 def state(status, step=0, label="cell=lstm", **more):
-    return State(Task(Path("x"), label, 1000), status, step, **more)
+    return Progress(FollowedRun(Path("x"), label, 1000), status, step, **more)
 
 
 RUNNING = {"loss": 0.123456, "grad_norm": 1234.5, "seconds": 10.0, "speed": 37.0, "flow": [1, 0.1, 0.01, 1e-9, 0.0]}

@@ -4,7 +4,7 @@ import math
 
 import pandas as pd
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "The cell state carries the gradient through time, the hidden state does not"
@@ -16,7 +16,7 @@ FIGURE = "gradient_flow"
 VIEW = {"compare": "cell", "facet": "task.length", "where": ("task=adding", "cell.forget_bias=1")}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """Of the longest adding problem, at the last recorded step."""
     summary = tables.summary
     runs = summary[(summary["task"] == "adding") & (summary["cell"] == "lstm") & (summary["cell.forget_bias"] == 1)]

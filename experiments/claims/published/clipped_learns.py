@@ -1,6 +1,6 @@
 """Exploding: over how wide a range of thresholds the clipped network also learns the task."""
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.published.clipping_prevents import ranges
 from experiments.claims.quantity import Quantity, over_seeds, share
 
@@ -18,7 +18,7 @@ FIGURE = "success"
 VIEW = {"x": "clip.threshold", "where": ("clip=norm",)}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """The share without clipping that learned, and over how wide a range of thresholds it is learned."""
     runs = tables.summary[tables.summary["steps"] > 1].set_index("run_id")
     last = tables["evaluation"].groupby("run_id", observed=True)[["error", "chance_error"]].last().reindex(runs.index)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.published.training_jumps import JUMP, leap
 from experiments.claims.quantity import Quantity, everywhere, over_seeds, share
 
@@ -19,7 +19,7 @@ FIGURE = "training"
 VIEW = {"compare": "clip.threshold", "where": ("clip=norm",)}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """The norms after clipping, the jumps at threshold 1, and over how wide a range of thresholds there are none."""
     runs = tables.summary[tables.summary["clip"] == "norm"].set_index("run_id")
     metrics = tables["metrics"]

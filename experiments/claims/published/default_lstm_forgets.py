@@ -1,6 +1,6 @@
 """Memory: as torch initialises it, an LSTM forgets as fast as an RNN; a forget bias opens the gate."""
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "torch's default LSTM, whose forget bias is near 0, does not carry the gradient at first; one of 3 does"
@@ -13,7 +13,7 @@ FIGURE = "horizon"
 VIEW = {"compare": "cell.forget_bias", "where": ("task=adding", "cell=lstm")}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """Gain and horizon before training, of the longest adding problem, by forget bias."""
     summary = tables.summary
     runs = summary[(summary["task"] == "adding") & (summary["cell"] == "lstm")]

@@ -1,6 +1,6 @@
 """Over time: the gradient depends on the earlier timesteps, not on the last one only."""
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "With shared weights the gradient depends on the earlier timesteps, not only on the one with the loss"
@@ -9,7 +9,7 @@ PREDICTION = "the recurrent matrix gets at least a twentieth of its gradient fro
 FIGURE = "contribution_map"
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """The share of all timesteps but the last in the gradient of the recurrent matrix, the mean over the steps."""
     shares = tables["contributions"].merge(tables.summary[["run_id", "cell", "timesteps"]], on="run_id")
     earlier = shares[(shares["parameter"] == "layers.0.weight_hh") & (shares["last_timestep"] < shares["timesteps"])]

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds, share
 
 STATEMENT = "A forget bias makes an LSTM learn what the default one does not, or later"
@@ -17,7 +17,7 @@ FIGURE = "success"
 VIEW = {"compare": "cell.forget_bias", "facet": "task", "where": ("cell=lstm",)}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """Solved shares in temporal order; in adding the step at which the default solved it over that with a bias of 1."""
     runs = tables.summary[tables.summary["cell"] == "lstm"].copy()
     runs["bias"] = runs["cell.forget_bias"].fillna(0)

@@ -1,6 +1,6 @@
 """Gates: whether the mean forget gate is the gain also with torch's own weights, and after learning."""
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.published.forget_gate_is_gain import gain_over_gate
 from experiments.claims.quantity import Quantity, over_seeds
 
@@ -15,7 +15,7 @@ FIGURE = "gates"
 VIEW = {"compare": "init", "where": ("init=default",)}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """Gain of c over mean forget gate, of the trained networks, before and after; and how many gates are near 1."""
     runs = tables.summary[tables.summary["init"] == "default"]["run_id"]
     ratios = [

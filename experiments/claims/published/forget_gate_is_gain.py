@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "The forget gate sets how much of the past is kept: the gain of the cell state is the mean forget gate"
@@ -12,7 +12,7 @@ FIGURE = "gates"
 VIEW = {"compare": "cell.forget_bias", "where": ("init=gaussian",)}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """Gain of c over mean forget gate, of the untrained networks with small recurrent weights."""
     runs = tables.summary[tables.summary["init"] == "gaussian"]
     ratios = gain_over_gate(tables, "gain_at_init", "first").reindex(runs["run_id"])
@@ -23,7 +23,7 @@ def measure(tables: Tables) -> list[Quantity]:
     ]
 
 
-def gain_over_gate(tables: Tables, gain: str, step: str) -> "pd.Series[float]":
+def gain_over_gate(tables: RunTables, gain: str, step: str) -> "pd.Series[float]":
     """The gain of c, a column of states.csv, over the mean of the forget gate at the first or last recorded step."""
     gates, states = tables["gates"], tables["states"]
     forget = gates[(gates["gate"] == "forget") & (gates["layer"] == 0)]

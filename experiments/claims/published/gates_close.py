@@ -1,6 +1,6 @@
 """Gates: input and output gate learn to close against what the task does not need."""
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = (
@@ -12,7 +12,7 @@ FIGURE = "gate_means"
 VIEW = {"where": ("init=default",)}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """The change of each gate's mean over timesteps, units and sequences, from the first to the last recorded step."""
     runs = tables.summary[tables.summary["init"] == "default"]["run_id"]
     gates = tables["gates"]

@@ -1,6 +1,6 @@
 """Exploding: with a gain above 1 the gradient grows backwards in time, as the mean field says."""
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.published.gradient_shrinks import straightness_at_init
 from experiments.claims.quantity import Quantity, over_seeds
 
@@ -11,7 +11,7 @@ FIGURE = "gradient_flow"
 VIEW = {"compare": "seed", "where": ("init=gaussian", "steps=1")}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """Of the untrained tanh networks: the gain, beside theory's, and how straight the line is."""
     runs = tables.summary[(tables.summary["init"] == "gaussian") & (tables.summary["steps"] == 1)]
     gradients = tables["gradients"]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 from experiments.analysis.gradient_profile import gradient_profiles, straightness
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "Towards the input the gradient of a plain RNN shrinks exponentially"
@@ -17,7 +17,7 @@ FIGURE = "gradient_flow"
 VIEW = {"compare": "init.gain", "where": ("task.length=120",)}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """Of the longest task, with torch's own initialisation, before training: the gain, and how straight the line is."""
     summary = tables.summary
     runs = summary[(summary["init"] == "default") & (summary["timesteps"] == summary["timesteps"].max())]
@@ -28,7 +28,7 @@ def measure(tables: Tables) -> list[Quantity]:
     ]
 
 
-def straightness_at_init(tables: Tables, runs: Iterable[str]) -> list[float]:
+def straightness_at_init(tables: RunTables, runs: Iterable[str]) -> list[float]:
     """R² of ln grad_norm against lag before training, of each run."""
     gradients = tables["gradients"]
     return [straightness(gradient_profiles(gradients[gradients["run_id"] == run])[0]) for run in runs]

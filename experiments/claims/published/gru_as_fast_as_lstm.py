@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, everywhere, over_seeds
 
 STATEMENT = "With fewer parameters than the LSTM the GRU learns in no more steps"
@@ -12,7 +12,7 @@ FIGURE = "training"
 VIEW = {"compare": "cell", "where": ("init=default", "task.length=80")}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """Parameters over parameters, and, for each seed, steps over steps: the geometric mean over the lengths."""
     runs = tables.summary[tables.summary["init"] == "default"]
     size = runs.groupby("cell")["parameters"].first().reindex(["gru", "lstm"])

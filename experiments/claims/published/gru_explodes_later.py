@@ -1,6 +1,6 @@
 """GRU: it takes larger recurrent weights to make its gradient explode."""
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "Its gates damp the explosion: at the same gain of initialisation a GRU's gradient grows less than an RNN's"
@@ -10,7 +10,7 @@ FIGURE = "gradient_flow"
 VIEW = {"compare": "cell", "facet": "init.gain", "where": ("init=orthogonal",)}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """The GRU's over the RNN's gain before training, by gain of initialisation; of the largest also the GRU's own."""
     runs = tables.summary[tables.summary["init"] == "orthogonal"]
     gains = runs.pivot_table(index=["init.gain", "seed"], columns="cell", values="gain_at_init", observed=True)

@@ -1,6 +1,6 @@
 """GRU: before training it keeps half of its state a timestep, and its gradient vanishes like an RNN's."""
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "Before training the gradient of a GRU vanishes too, a little later than an RNN's; after it, it does not"
@@ -10,7 +10,7 @@ FIGURE = "gradient_flow"
 VIEW = {"compare": "cell", "where": ("init=default", "task.length=80")}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """Of the longest task: gains before and after, and what the GRU's is over the RNN's."""
     runs = tables.summary[tables.summary["init"] == "default"]
     runs = runs[runs["timesteps"] == runs["timesteps"].max()]

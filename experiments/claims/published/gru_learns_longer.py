@@ -1,6 +1,6 @@
 """GRU: it learns lengths at which the RNN does not, as the LSTM does."""
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, share
 
 STATEMENT = "Like the LSTM, the GRU learns over lengths at which the plain RNN does not"
@@ -10,7 +10,7 @@ FIGURE = "success"
 VIEW = {"compare": "cell", "where": ("init=default",)}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """The solved shares at the longest length."""
     runs = tables.summary[tables.summary["init"] == "default"]
     length = runs["timesteps"].max()

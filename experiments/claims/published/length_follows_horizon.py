@@ -3,7 +3,7 @@
 import math
 
 from experiments.analysis.rank_correlation import rank_correlation
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds, share
 
 STATEMENT = "Inputs that the gradient does not reach do not train the network: the solved length follows the horizon"
@@ -16,7 +16,7 @@ FIGURE = "success"
 VIEW = {"compare": "init.gain"}
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """The rank correlation of reach and solved length over the initialisations; solved shares in and out of reach."""
     runs = tables.summary.assign(init_gain=tables.summary["init.gain"].fillna(0))
     gains = runs.sort_values("timesteps").groupby(["init", "init_gain", "seed"])["gain_at_init"].last()

@@ -1,6 +1,6 @@
 """Memory: the LSTM learns tasks of a length at which the RNN does not."""
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, share
 from experiments.store.studies import Run
 
@@ -16,7 +16,7 @@ def shows(run: Run) -> bool:
     return run.config["cell"] == "rnn" or run.config.get("cell.forget_bias") == 1
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """The solved shares at the two longest lengths."""
     runs = tables.summary[tables.summary["task"] == "adding"]
     lengths = sorted(runs["timesteps"].unique())[-2:]

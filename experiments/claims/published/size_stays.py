@@ -1,6 +1,6 @@
 """Any length: every length runs, with the same parameters."""
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, everywhere
 
 STATEMENT = "An input of any length can be processed, and the model does not grow with it"
@@ -9,7 +9,7 @@ PREDICTION = "every length ends with a finite loss, and each cell has one number
 FIGURE = "size"
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """Whether the losses are finite, and how many different sizes a cell has over all lengths."""
     summary = tables.summary
     finite = (summary["status"] == "completed") & summary["final_loss"].notna()

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, everywhere
 
 STATEMENT = "The recurrence is slow: one timestep waits for the other"
@@ -13,7 +13,7 @@ REMARK = "Of the fastest run at each length, on small batches; with large ones t
 FIGURE = "cost"
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """The slope of ln time against ln length, to the nearest half: times never repeat."""
     summary = tables.summary
     return [

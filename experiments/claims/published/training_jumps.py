@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, share
 
 STATEMENT = "Where the gradient explodes, training jumps or diverges"
@@ -15,7 +15,7 @@ VIEW = {"compare": "seed", "where": ("clip=none", "steps=1500")}
 JUMP = 100.0
 
 
-def measure(tables: Tables) -> list[Quantity]:
+def measure(tables: RunTables) -> list[Quantity]:
     """The share of trainings without clipping that jumped or diverged."""
     runs = tables.summary[(tables.summary["clip"] == "none") & (tables.summary["steps"] > 1)]
     leaps = leap(tables["metrics"]).reindex(runs["run_id"])

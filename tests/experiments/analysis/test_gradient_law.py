@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from experiments.analysis.gradient_law import bounds, with_law
-from experiments.analysis.run_tables import Tables
+from experiments.analysis.run_tables import RunTables
 from experiments.config.composing import compose
 from experiments.drawing.style import settings
 from experiments.plotting.figure import AS_IT_COMES, Drawing
@@ -25,7 +25,7 @@ def made(folder, *options):
     sweep(plan([*SMALL, *options, f"results_dir={folder}"]))
     runs = read_runs(folder / "default")
     assert {found.info["status"] for found in runs} == {"completed"}
-    return runs, with_law(Tables(runs)["gradients"])
+    return runs, with_law(RunTables(runs)["gradients"])
 
 
 def test_no_measured_gradient_is_above_its_bound(tmp_path):
@@ -113,7 +113,7 @@ def test_a_trained_network_keeps_its_own_bound_and_has_no_law(tmp_path):
     assert after["bound"] == pytest.approx(sigma, rel=1e-12)
     assert after["bound"] != pytest.approx(before["bound"], rel=1e-3)
     (found,) = (found for found in read_runs(tmp_path / "default") if found.is_probe)
-    law = with_law(Tables([found])["gradients"])
+    law = with_law(RunTables([found])["gradients"])
     assert law["predicted"].isna().all()
     assert (law["grad_norm"] <= law["bound"] * (1 + 1e-12)).all()
 
@@ -124,7 +124,7 @@ def test_runs_of_before_have_a_bound_where_one_layer_has_it(tmp_path):
         runs, _ = made(tmp_path / str(layers), f"model.num_layers={layers}", "init=gaussian", "task.length=6")
         for found in runs:
             found.info["theory"] = {key: found.info["theory"][key] for key in ("gain", "state", "law", "bound")}
-        assert with_law(Tables(runs)["gradients"])["bound"].notna().all() == bounded
+        assert with_law(RunTables(runs)["gradients"])["bound"].notna().all() == bounded
 
 
 def test_theory_ends_no_sweep(tmp_path):

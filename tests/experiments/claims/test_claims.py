@@ -6,7 +6,7 @@ import matplotlib as mpl
 import pytest
 
 from experiments.catalogue.choices import claims as claims_of_studies
-from experiments.claims.claim import NAMES, describe
+from experiments.claims.claim import NAMES, read_claim
 from experiments.claims.verdicts import judge
 from experiments.drawing.style import settings
 from experiments.reports import claims_report as claims_page
@@ -48,7 +48,7 @@ def study_of(claim):
 
 
 def held_against(claim, study, ids):
-    (one,) = judge(study, ids, [describe(claim)])
+    (one,) = judge(study, ids, [read_claim(claim)])
     return one
 
 

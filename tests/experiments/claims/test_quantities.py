@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from experiments.claims.quantity import COVERAGE, everywhere, over_seeds, share, together
+from experiments.claims.quantity import COVERAGE, combined_verdict, everywhere, over_seeds, share
 
 
 @pytest.mark.parametrize(
@@ -51,10 +51,10 @@ def test_what_has_to_be_so_everywhere_fails_in_a_single_place():
 
 def test_a_claim_needs_all_of_its_quantities():
     good, bad, open_ = (over_seeds("x", values, at_most=0) for values in ([0] * 5, [1] * 5, range(5)))
-    assert together([good, good]) == "holds"
-    assert together([good, open_]) == "undecided"
-    assert together([good, open_, bad]) == "does not hold here"
-    assert together([]) == "undecided"
+    assert combined_verdict([good, good]) == "holds"
+    assert combined_verdict([good, open_]) == "undecided"
+    assert combined_verdict([good, open_, bad]) == "does not hold here"
+    assert combined_verdict([]) == "undecided"
 
 
 @pytest.mark.parametrize("last_digits", [1 - 1e-12, 1, 1 + 1e-12])

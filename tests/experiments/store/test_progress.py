@@ -9,7 +9,7 @@ import pytest
 
 from experiments.config.composing import compose
 from experiments.store.locks import lock
-from experiments.store.progress import Follower, Task, state_of
+from experiments.store.progress import FollowedRun, Follower, progress_of
 from experiments.sweeps.sweep import plan
 from experiments.training.probe import probe
 from experiments.training.run import run
@@ -27,7 +27,7 @@ def set_status(folder, **changes):
 
 
 def test_a_run_that_has_not_begun_is_waiting(tmp_path):
-    state = state_of(Task(tmp_path / "none", "x", 5))
+    state = progress_of(FollowedRun(tmp_path / "none", "x", 5))
     assert (state.status, state.step, state.left) == ("waiting", 0, math.inf)
 
 
@@ -35,7 +35,7 @@ def test_a_state_is_what_the_last_rows_say(tmp_path):
     folder = made(tmp_path, "cell=lstm", "model.num_layers=2", "record.every=2")
     set_status(folder, status="running", seconds=2.0)
     with lock(folder):
-        state = state_of(Task(folder, "x", 9))
+        state = progress_of(FollowedRun(folder, "x", 9))
     metrics, gradients = (pd.read_csv(folder / f"{name}.csv") for name in ("metrics", "gradients"))
     assert (state.status, state.step) == ("running", 6)
     assert (state.loss, state.grad_norm) == (metrics["loss"].iloc[-1], metrics["grad_norm"].iloc[-1])
@@ -53,9 +53,9 @@ def test_rows_that_are_being_written_do_not_disturb(tmp_path):
             file.write("7,0.1")
     set_status(folder, status="running")
     with lock(folder):
-        assert state_of(Task(folder, "x", 9)).step == 6
+        assert progress_of(FollowedRun(folder, "x", 9)).step == 6
     (folder / "run.json").write_text('{"status": "runn')
-    assert state_of(Task(folder, "x", 9)).status == "waiting"
+    assert progress_of(FollowedRun(folder, "x", 9)).status == "waiting"
 
 
 def test_long_tables_are_read_from_their_end(tmp_path):
@@ -63,14 +63,14 @@ def test_long_tables_are_read_from_their_end(tmp_path):
     assert (folder / "gradients.csv").stat().st_size > 30_000
     set_status(folder, status="running")
     with lock(folder):
-        state = state_of(Task(folder, "x", 300))
+        state = progress_of(FollowedRun(folder, "x", 300))
     assert state.step == 300
     assert len(state.flow) == 5
 
 
 def test_an_earlier_attempt_is_waiting_until_it_begins_again(tmp_path):
     folder = made(tmp_path)
-    task = Task(folder, "x", 6)
+    task = FollowedRun(folder, "x", 6)
     set_status(folder, status="interrupted")
     follower = Follower([task])
     assert follower.look()[0].status == "waiting"
@@ -80,7 +80,7 @@ def test_an_earlier_attempt_is_waiting_until_it_begins_again(tmp_path):
 
 @pytest.mark.parametrize("status", ["completed", "diverged", "failed"])
 def test_what_is_settled_is_kept(tmp_path, status):
-    task = Task(made(tmp_path), "x", 6)
+    task = FollowedRun(made(tmp_path), "x", 6)
     set_status(task.folder, status=status, error="it broke")
     kept = Follower([task]).look()[0]
     assert (kept.status, kept.kept, kept.step, kept.error) == (status, True, 6, "it broke")
@@ -89,9 +89,9 @@ def test_what_is_settled_is_kept(tmp_path, status):
 def test_a_run_that_nobody_makes_any_more_was_interrupted(tmp_path):
     folder = made(tmp_path)
     set_status(folder, status="running")
-    assert state_of(Task(folder, "x", 9)).status == "interrupted"
+    assert progress_of(FollowedRun(folder, "x", 9)).status == "interrupted"
     with lock(folder):
-        assert state_of(Task(folder, "x", 9)).status == "running"
+        assert progress_of(FollowedRun(folder, "x", 9)).status == "running"
 
 
 def test_the_speed_of_a_run_that_goes_on_is_that_since_it_does(tmp_path):
@@ -99,7 +99,7 @@ def test_the_speed_of_a_run_that_goes_on_is_that_since_it_does(tmp_path):
     at = (datetime.now(UTC) - timedelta(seconds=4)).isoformat(timespec="seconds")
     set_status(folder, status="running", seconds=None, continued=[{"after_step": 2, "at": at, "host": "x"}])
     with lock(folder):
-        assert state_of(Task(folder, "x", 9)).speed == pytest.approx(1, rel=0.5)
+        assert progress_of(FollowedRun(folder, "x", 9)).speed == pytest.approx(1, rel=0.5)
 
 
 def test_tasks_are_called_by_what_tells_them_apart(tmp_path):
