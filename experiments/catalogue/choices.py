@@ -1,6 +1,8 @@
 """What there is to choose from, read from the files' first lines without importing any of them."""
 
 import ast
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,21 @@ def title(path: Path) -> str:
     return next(
         (line for line in lines if line and not line.startswith("@package") and not line.endswith(path.name)), ""
     )
+
+
+@cache
+def cell_order() -> dict[str, int]:
+    """Our cells by the order in which figures and tables show them: by the year of their paper, then by name.
+
+    The year is the first one in the first comment of the cell's YAML file.
+    """
+
+    def year(path: Path) -> int:
+        found = re.search(r"\b(1[89]|20)\d\d\b", title(path))
+        return int(found[0]) if found else 9999
+
+    cells = choices("cell")
+    return {name: i for i, name in enumerate(sorted(cells, key=lambda name: (year(cells[name]), name)))}
 
 
 def _docstring(path: Path) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain
 
+from experiments.catalogue.choices import cell_order
 from experiments.errors import UsageError
 from experiments.store.files import Value
 from experiments.store.studies import Run
@@ -88,10 +89,6 @@ def format_value(value: Value) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-HISTORY = ("rnn", "lstm", "gru")
-"""The cells in the order in which they were found."""
-
-
 NAMING_THEMSELVES = ("cell", "task", "study")
 
 
@@ -116,4 +113,4 @@ def rank(value: Value) -> tuple[int, float, str]:
         return 0, 0, ""
     if isinstance(value, int | float):
         return 1, value, ""
-    return 2, HISTORY.index(value) if value in HISTORY else len(HISTORY), str(value)
+    return 2, cell_order().get(str(value), len(cell_order())), str(value)
