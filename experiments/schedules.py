@@ -41,7 +41,7 @@ def plateau(
     optimizer: Optimizer, patience: PositiveInt, factor: Factor = 0.1, min_lr: Floor = 0.0
 ) -> ReduceLROnPlateau:
     """Multiply the learning rate by `factor` when the training loss has had no new minimum for `patience` updates."""
-    return ReduceLROnPlateau(optimizer, factor=factor, patience=patience, threshold=0.0, min_lr=min_lr)
+    return ReduceLROnPlateau(optimizer, factor=factor, patience=patience, threshold=0.0, min_lr=min_lr, eps=0.0)
 
 
 def advance(schedule: LRScheduler | ReduceLROnPlateau, loss: float) -> None:

@@ -59,8 +59,8 @@ class RecordConfig(Section):
 class ProbeConfig(Section):
     """`probe`: how much is looked at before training."""
 
-    samples: PositiveInt
-    batches: PositiveInt
+    samples: PositiveInt = 16
+    batches: PositiveInt = 20
 
 
 class StudyConfig(Section):
@@ -137,9 +137,9 @@ class Config(Section):
 
     @property
     def probe_id(self) -> str:
-        """The same for a probe, whose results depend on `probe` as well."""
-        digest = digest_of({**self.identity(), "probe": self.probe.model_dump()})
-        return f"{self.cell['name']}-{self.task['name']}-{self.clip['name']}-seed{self.seed}-{digest}"
+        """The id of the run, behind a digest of those settings in `probe` that differ from their defaults."""
+        settings = self.probe.model_dump(exclude_defaults=True)
+        return "-".join([*([digest_of(settings)] if settings else []), self.run_id])
 
     def identity(self) -> dict[str, Any]:
         """The settings that tell this run from others; see `experiments.config.identity`."""

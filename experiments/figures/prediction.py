@@ -1,5 +1,7 @@
 """The gain that a probe predicts against the gain of the gradient at the first step of training."""
 
+import re
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -43,7 +45,7 @@ def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 
 def _training_of(probe: str) -> str:
-    return probe.replace("probe-", "", 1)
+    return re.sub("^probe-([0-9a-f]{10}-)?", "", probe)
 
 
 def matched_gains(jacobian: pd.DataFrame, gradients: pd.DataFrame, compare: str) -> pd.DataFrame:

@@ -100,7 +100,7 @@ def _probe_gradients(
             overflow = overflow or found
             _, _, trace = _backpropagate(config, parts, batch)
             norm, trace = math.inf, mark_overflow(network.parameters(), trace)
-        metrics.append([(number, loss, norm, None, None, None)])
+        metrics.append([(number, loss, norm, *[None] * (len(metrics.columns) - 3))])
         if first is None:
             first = batch.inputs
             for measure, table in open_tables(parts.measures, files).items():

@@ -28,7 +28,7 @@ from experiments.config.parts import build
 from experiments.store.files import RunFolder
 from experiments.tasks.task import Task
 from experiments.training.loop import train
-from experiments.training.run import MEASURES
+from experiments.training.run import open_tables
 
 CELLS = {"rnn": (nn.RNN, nn.RNNCell), "lstm": (nn.LSTM, nn.LSTMCell), "gru": (nn.GRU, nn.GRUCell)}
 BATCH, HIDDEN = 32, 64
@@ -96,7 +96,8 @@ def bptt_steps(overrides: list[str], folder: Path):
     folder.mkdir()
     files = RunFolder(folder)
     metrics = files.table("metrics")
-    measures = {MEASURES[name](): files.table(name) for name in MEASURES}
+    schedule = parts.make_schedule(optimizer)
+    measures = open_tables(parts.measures, files)
 
     def steps(count: int) -> None:
         def after_step(step):
@@ -109,6 +110,8 @@ def bptt_steps(overrides: list[str], folder: Path):
                 parts.task,
                 optimizer,
                 parts.clip,
+                schedule,
+                parts.remedy,
                 steps=10**9,
                 batch_size=BATCH,
                 generator=generator,

@@ -8,7 +8,7 @@ import torch
 
 from experiments.analysis.gradient_profile import Profile, gain_per_timestep, gradient_profiles
 from experiments.analysis.summary import summarize
-from experiments.clipping import ClipNorm, ClipValue, total_norm
+from experiments.clipping import ClipNorm, ClipValue, apply_clipping, total_norm
 from experiments.measures.gradients import Gradients
 from models.initialization import default
 from models.lstm import LSTM
@@ -100,18 +100,22 @@ def test_clipping_by_norm_keeps_the_direction_and_obeys_the_threshold():
     norm = total_norm(before)
     for threshold in (0.1 * norm, norm, 2 * norm):
         after = [gradient.clone() for gradient in before]
-        clipped = ClipNorm(threshold)(after, norm)
-        assert clipped == pytest.approx(min(norm, threshold), rel=1e-14)
-        assert clipped == total_norm(after)
+        clipped = apply_clipping(ClipNorm(threshold), after, norm)
+        assert clipped.norm == pytest.approx(min(norm, threshold), rel=1e-14)
+        assert clipped.norm == pytest.approx(total_norm(after), rel=1e-15)
+        assert (clipped.threshold, clipped.cosine) == (threshold, pytest.approx(1, abs=1e-15))
         for b, a in zip(before, after, strict=True):
             torch.testing.assert_close(a, b * min(1, threshold / norm), rtol=1e-14, atol=0)
 
 
 def test_clipping_by_value_cuts_each_entry():
     gradient = torch.tensor([-3.0, -0.2, 0.0, 0.1, 5.0])
-    after = ClipValue(0.5)([gradient], total_norm([gradient]))
+    clipped = apply_clipping(ClipValue(0.5), [gradient], total_norm([gradient]))
     assert gradient.tolist() == pytest.approx([-0.5, -0.2, 0.0, 0.1, 0.5])
-    assert after == pytest.approx(gradient.norm().item())
+    assert clipped.norm == pytest.approx(gradient.norm().item())
+    before, after = np.array([-3, -0.2, 0, 0.1, 5]), np.array([-0.5, -0.2, 0, 0.1, 0.5])
+    cosine = before @ after / np.linalg.norm(before) / np.linalg.norm(after)
+    assert (clipped.threshold, clipped.cosine) == (0.5, pytest.approx(cosine, rel=1e-6))
 
 
 def test_norms_hold_where_float32_squares_underflow_or_overflow():

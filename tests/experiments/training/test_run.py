@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from experiments.analysis.summary import summarize
+from experiments.catalogue.measures import measures
 from experiments.config.composing import compose
 from experiments.store.run_folders import reopen
 from experiments.store.studies import read_runs
 from experiments.sweeps.sweep import plan, sweep
 from experiments.training.loop import Evaluation
-from experiments.training.run import MEASURES, run
+from experiments.training.run import run
 from experiments.training.seeding import generator_of
 
 SMALL = ["task.length=20", "model.hidden_size=8", "batch_size=4", "steps=12", "record.every=5", "record.windows=4"]
@@ -67,7 +68,7 @@ def test_steps_and_columns_are_those_of_the_contract(tmp_path):
     tables = {name: pd.read_csv(result.folder / f"{name}.csv") for name in (*TABLES, "gates")}
     assert tables["metrics"]["step"].tolist() == list(range(1, 13))
     assert tables["evaluation"]["step"].tolist() == [1, 5, 9, 12]
-    for name in MEASURES:
+    for name in measures():
         assert tables[name]["step"].unique().tolist() == [1, 6, 11, 12]
     gradients = tables["gradients"].query("step == 6")
     assert gradients["state"].tolist() == ["h"] * 4 + ["c"] * 4

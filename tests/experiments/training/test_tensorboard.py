@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from experiments.catalogue.measures import measures
 from experiments.config.composing import compose
 from experiments.errors import UsageError
 from experiments.store.run_folders import reopen
-from experiments.training.run import MEASURES, run
+from experiments.training.run import run
 from experiments.training.tensorboard import NAMED_BY
 
 SMALL = [
@@ -39,7 +40,7 @@ def test_every_number_of_the_csv_files_is_a_scalar(tmp_path, cell):
     folder = run(compose([*SMALL, f"cell={cell}", "record.tensorboard=true", f"results_dir={tmp_path}"])).folder
     found = scalars(folder)
     tables = {path.stem: pd.read_csv(path) for path in folder.glob("*.csv")}
-    assert set(tables) == {"metrics", "evaluation", *MEASURES} - ({"gates"} if cell == "rnn" else set())
+    assert set(tables) == {"metrics", "evaluation", *measures()} - ({"gates"} if cell == "rnn" else set())
     expected = 0
     for name, table in tables.items():
         for row in table.to_dict("records"):

@@ -1,0 +1,354 @@
+"""Rules, remedies, schedules and measures of the user's own: each a toy, used as the documentation says."""
+
+import json
+import math
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from experiments.clipping import scale_to
+from experiments.config.composing import compose
+from experiments.config.hydra_adapter import extend_path
+from experiments.config.parts import build
+from experiments.errors import UsageError
+from experiments.remedies import Remedy
+from experiments.store.studies import read_runs
+from experiments.training import loop
+from experiments.training.execution import own_files
+from experiments.training.run import run
+
+SMALL = [
+    *("task.length=12", "model.hidden_size=6", "batch_size=3", "steps=24", "record.every=4", "record.windows=3"),
+    *("record.evaluate_samples=20", "record.evaluate_every=7", "checkpoint_seconds=0"),
+]
+
+
+class Forgetful:
+    """Clip to the norm that a share of all steps so far did not exceed (AutoClip, Seetharaman et al. 2020)."""
+
+    def __init__(self, share: float = 0.5) -> None:
+        self.share = share
+        self.norms: list[float] = []
+
+    def __call__(self, gradients, norm):
+        self.norms.append(norm)
+        threshold = float(np.quantile(self.norms, self.share))
+        scale_to(gradients, norm, threshold)
+        return threshold
+
+
+class Percentile(Forgetful):
+    """The same, resumed with its memory."""
+
+    def state_dict(self):
+        return {"norms": self.norms}
+
+    def load_state_dict(self, state):
+        self.norms = state["norms"]
+
+
+class NormStabilizer(Remedy):
+    """The squared change of ||h_t|| from timestep to timestep (Krueger, Memisevic 2016)."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        self.weight = weight
+
+    def penalty(self, network, outputs, trace):
+        hidden = torch.cat([window.hidden for window in trace if window.layer == 0])
+        return self.weight * (hidden.norm(dim=-1).diff(dim=0) ** 2).mean()
+
+
+class Noise(Remedy):
+    """Weight noise that fades: what it adds depends on random numbers and on how often it was called."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def after_update(self, network):
+        self.calls += 1
+        for parameter in network.parameters():
+            parameter += torch.randn_like(parameter) * 0.01 / self.calls
+
+    def state_dict(self):
+        return {"calls": self.calls}
+
+    def load_state_dict(self, state):
+        self.calls = state["calls"]
+
+
+class Orthogonal(Remedy):
+    """Put the recurrent matrix back to the nearest orthogonal one."""
+
+    def after_update(self, network):
+        for cell in network.cells:
+            for block in cell.recurrent_blocks():
+                left, _, right = torch.linalg.svd(block.weight)
+                block.weight.copy_(left @ right)
+
+
+@pytest.fixture
+def choose(tmp_path):
+    """Compose a small run with toys of this module as choices."""
+
+    def compose_with(folder, *overrides, **toys):
+        config = compose([*SMALL, f"results_dir={tmp_path / folder}", *overrides])
+        chosen = {
+            group: {"name": "toy", "_target_": f"{__name__}.{name}", **more} for group, (name, more) in toys.items()
+        }
+        return config.model_copy(update=chosen)
+
+    return compose_with
+
+
+@pytest.fixture
+def cut_off(monkeypatch):
+    """Run until a given backpropagation of this process, then interrupt."""
+
+    def cut_off_at(config, step):
+        left = step
+
+        def failing(*arguments, **options):
+            nonlocal left
+            left -= 1
+            if not left:
+                raise KeyboardInterrupt
+            return backpropagate(*arguments, **options)
+
+        backpropagate = loop._backpropagate
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "_backpropagate", failing)
+            with pytest.raises(KeyboardInterrupt):
+                run(config)
+
+    return cut_off_at
+
+
+def contents(config):
+    return {path.name: path.read_bytes() for path in sorted(config.run_folder.glob("*.csv"))}
+
+
+def metrics(config):
+    return pd.read_csv(config.run_folder / "metrics.csv")
+
+
+RESUMED = {
+    "percentile clipping": ([], {"clip": ("Percentile", {"share": 0.3})}),
+    "weight noise": ([], {"remedy": ("Noise", {})}),
+    "penalty": (["cell=gru"], {"remedy": ("NormStabilizer", {"weight": 2.0})}),
+    "warm-up": (["schedule=warmup", "schedule.updates=15"], {}),
+    "cosine": (["schedule=cosine", "optimizer=sgd"], {}),
+    "step": (["schedule=step", "schedule.every=5"], {}),
+    "plateau": (["schedule=plateau", "schedule.patience=2", "schedule.factor=0.5"], {}),
+}
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_what_has_a_memory_resumes_byte_for_byte(choose, cut_off, name):
+    overrides, toys = RESUMED[name]
+    unbroken, broken = (choose(folder, *overrides, **toys) for folder in ("unbroken", "broken"))
+    assert run(unbroken).status == "completed"
+    cut_off(broken, 9)
+    cut_off(broken, 8)
+    assert run(broken).status == "completed"
+    stages = json.loads((broken.run_folder / "run.json").read_text())["continued"]
+    assert [stage["after_step"] for stage in stages] == [8, 15]
+    assert contents(broken) == contents(unbroken)
+    networks = [torch.load(config.run_folder / "network.pt", weights_only=True) for config in (unbroken, broken)]
+    assert all(torch.equal(one, other) for one, other in zip(*(n.values() for n in networks), strict=True))
+
+
+def test_a_rule_that_does_not_save_its_memory_does_not_resume_so(choose, cut_off):
+    toys = {"clip": ("Forgetful", {"share": 0.3})}
+    unbroken, broken = (choose(folder, **toys) for folder in ("unbroken", "broken"))
+    run(unbroken)
+    cut_off(broken, 9)
+    run(broken)
+    assert contents(broken) != contents(unbroken)
+
+
+def test_metrics_say_the_threshold_of_each_step(choose):
+    config = choose("x", clip=("Percentile", {"share": 0.5}))
+    run(config)
+    rows = metrics(config)
+    expected = [np.quantile(rows["grad_norm"][: i + 1], 0.5) for i in range(len(rows))]
+    np.testing.assert_allclose(rows["clip_threshold"], expected, rtol=1e-12)
+    np.testing.assert_allclose(rows["clipped_grad_norm"], np.minimum(rows["grad_norm"], expected), rtol=1e-6)
+    np.testing.assert_allclose(rows["clip_cosine"], 1, atol=1e-6)
+    assert read_runs(config.study_folder)[0].table("metrics")["clip_threshold"].notna().all()
+
+
+def test_metrics_say_how_far_clipping_turns_the_gradient(choose):
+    for options, turned in (["clip=value", "clip.threshold=0.01"], True), (["clip=norm"], False), ([], False):
+        config = choose("x", *options)
+        run(config)
+        rows = metrics(config)
+        assert (rows["clip_cosine"] < 0.999).any() == turned
+        assert rows["clip_cosine"].between(0, 1).all()
+        assert rows["clip_threshold"].isna().all() == (not options)
+
+
+def test_a_penalty_is_part_of_the_gradient_and_not_of_the_loss(choose):
+    config = choose("x", "dtype=float64", "steps=1", remedy=("NormStabilizer", {"weight": 3.0}))
+    run(config)
+    plain = choose("plain", "dtype=float64", "steps=1")
+    run(plain)
+    row, without = metrics(config).iloc[0], metrics(plain).iloc[0]
+    assert row["loss"] == pytest.approx(without["loss"], rel=1e-12)
+    assert math.isnan(without["penalty"])
+    parts = build(config)
+    from experiments.training.seeding import generator_of
+
+    batch = parts.task.draw(config.batch_size, generator_of(config.seed, "training")).to(
+        torch.device("cpu"), torch.float64
+    )
+    h, hidden = parts.network.cells[0].initial_state(3), []
+    for x in batch.inputs:
+        h = parts.network.cells[0].step(x, h)
+        hidden.append(h[0])
+    penalty = 3.0 * (torch.stack(hidden).norm(dim=-1).diff(dim=0) ** 2).mean()
+    loss = ((parts.network.readout(hidden[-1]) - batch.targets[0]) ** 2).mean()
+    gradients = torch.autograd.grad(loss + penalty, list(parts.network.parameters()))
+    assert row["penalty"] == pytest.approx(penalty.item(), rel=1e-12)
+    assert row["grad_norm"] == pytest.approx(math.sqrt(sum(float((g**2).sum()) for g in gradients)), rel=1e-10)
+
+
+def test_a_penalty_does_not_depend_on_what_is_recorded(choose):
+    runs = [choose(name, "dtype=float64", f"record={name}", remedy=("NormStabilizer", {})) for name in ("full", "none")]
+    for config in runs:
+        run(config)
+    np.testing.assert_allclose(*(metrics(config)["penalty"] for config in runs), rtol=1e-9)
+
+
+def test_what_follows_the_update_is_what_is_trained(choose):
+    config = choose("x", "dtype=float64", "optimizer.lr=0.1", remedy=("Orthogonal", {}))
+    run(config)
+    weight = torch.load(config.run_folder / "network.pt", weights_only=True)["layers.0.weight_hh"]
+    torch.testing.assert_close(weight.T @ weight, torch.eye(6, dtype=torch.float64), rtol=0, atol=1e-12)
+    moved = pd.read_csv(config.run_folder / "parameters.csv").query("parameter == 'layers.0.weight_hh'")
+    assert (moved["update_norm"] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["schedule=constant"], lambda n: 0.1),
+        (["schedule=warmup", "schedule.updates=10", "schedule.start=0.1"], lambda n: min(0.1, 0.01 + 0.009 * (n - 1))),
+        (["schedule=cosine"], lambda n: 0.05 * (1 + math.cos(math.pi * (n - 1) / 24))),
+        (["schedule=cosine", "schedule.updates=48"], lambda n: 0.05 * (1 + math.cos(math.pi * (n - 1) / 48))),
+        (["schedule=step", "schedule.every=10", "schedule.factor=0.5"], lambda n: 0.1 * 0.5 ** ((n - 1) // 10)),
+    ],
+)
+def test_the_learning_rate_follows_its_schedule(choose, overrides, expected):
+    config = choose("x", "optimizer=sgd", "optimizer.lr=0.1", *overrides)
+    run(config)
+    rows = metrics(config)
+    np.testing.assert_allclose(rows["lr"], [expected(n) for n in rows["step"]], rtol=1e-9)
+
+
+def test_a_plateau_lowers_the_rate_when_the_loss_does_not_fall(choose):
+    config = choose("x", "optimizer=sgd", "optimizer.lr=1e-6", "schedule=plateau", "schedule.patience=3")
+    run(config)
+    rows = metrics(config)
+    lr, best, since = 1e-6, math.inf, 0
+    for loss, recorded in zip(rows["loss"], rows["lr"], strict=True):
+        assert recorded == pytest.approx(lr, rel=1e-9)
+        since = 0 if loss < best else since + 1
+        best = min(best, loss)
+        if since > 3:
+            lr, since = lr * 0.1, 0
+    assert lr < 1e-6
+
+
+def test_a_scheduler_of_torchs_own_is_a_choice(tmp_path):
+    (tmp_path / "mine/schedule").mkdir(parents=True)
+    target = "torch.optim.lr_scheduler.ExponentialLR"
+    (tmp_path / "mine/schedule/fading.yaml").write_text(f"_target_: {target}\n_partial_: true\ngamma: 0.9\n")
+    config = compose([*SMALL, "schedule=fading", f"results_dir={tmp_path}"], tmp_path / "mine")
+    run(config)
+    np.testing.assert_allclose(metrics(config)["lr"], 0.01 * 0.9 ** np.arange(24), rtol=1e-9)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+def test_weight_decay_shrinks_the_weights(choose, optimizer):
+    sizes = []
+    for decay in (0.0, 0.5):
+        config = choose(f"{decay}", f"optimizer={optimizer}", "optimizer.lr=0.05", f"optimizer.weight_decay={decay}")
+        run(config)
+        state = torch.load(config.run_folder / "network.pt", weights_only=True)
+        sizes.append(sum(float(tensor.norm()) for tensor in state.values()))
+    assert sizes[1] < 0.9 * sizes[0]
+
+
+MEASURE = '''
+"""spread.csv: how far apart the units of h are."""
+
+from experiments.measures.measure import Measure
+
+
+class Spread(Measure):
+    """The standard deviation of h over its units at each recorded timestep, and how many steps were seen."""
+
+    columns = ("step", "state", "timestep", "spread", "seen")
+    words = ("state",)
+
+    def __init__(self):
+        self.seen = 0
+
+    def before_update(self, step, network, trace):
+        self.seen += 1
+        for window in trace:
+            yield step, "h", window.last, float(window.states["h"].detach().std()), self.seen
+
+    def state_dict(self):
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state):
+        self.seen = state["seen"]
+'''
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A config folder with a measure of the user's own."""
+    import sys
+
+    folder = tmp_path / "mine"
+    (folder / "measure").mkdir(parents=True)
+    (folder / "measure/spread.py").write_text(MEASURE)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    extend_path(folder)
+    yield folder
+    for name in ("measure", "measure.spread"):
+        sys.modules.pop(name, None)
+
+
+def test_a_measure_of_the_users_own_is_one_file(tmp_path, mine, cut_off):
+    assert "spread" not in compose(SMALL, mine).record.measures  # off unless it is switched on
+    unbroken, broken = (
+        compose([*SMALL, "record.spread=true", f"results_dir={tmp_path / name}"], mine) for name in ("one", "two")
+    )
+    assert run(unbroken).status == "completed"
+    rows = pd.read_csv(unbroken.run_folder / "spread.csv")
+    assert rows.columns.tolist() == ["step", "state", "timestep", "spread", "seen"]
+    assert rows["timestep"].tolist() == [4, 8, 12] * 7
+    assert rows["seen"].tolist() == sorted([*range(1, 8)] * 3)
+    cut_off(broken, 10)
+    run(broken)
+    assert contents(broken) == contents(unbroken)
+    assert own_files(unbroken)["measure.spread"] == mine / "measure/spread.py"
+
+
+def test_the_id_does_not_change_with_a_measure_that_is_off(mine):
+    assert compose(SMALL, mine).run_id == compose(SMALL).run_id
+    assert compose([*SMALL, "record.spread=true"], mine).run_id != compose(SMALL).run_id
+
+
+def test_a_measure_that_is_not_there_is_one_line(mine):
+    with pytest.raises(UsageError, match=r"^record\.spraed=true: there is no such key"):
+        compose([*SMALL, "record.spraed=true"], mine)
+    (mine / "measure/two.py").write_text(textwrap.dedent(MEASURE) + "\n\nclass Another(Measure):\n    pass\n")
+    with pytest.raises(UsageError, match=r"^record\.two: .*two\.py holds 2 measures; it must hold one$"):
+        build(compose([*SMALL, "record.two=true"], mine))
