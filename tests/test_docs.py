@@ -83,6 +83,14 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors_of(leads_to), target
 
 
+@pytest.mark.parametrize("folder", ["experiments", "models", "results/reference", "tests"])
+def test_the_map_of_a_folder_names_all_of_it(folder):
+    text = (ROOT / folder / "README.md").read_text()
+    for child in (ROOT / folder).iterdir():
+        if not child.name.startswith(("_", ".")) and child.name not in ("README.md", "conftest.py"):
+            assert child.name in text, child.name
+
+
 def test_the_checks_of_links_see_a_wrong_one(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("# One, two: `three`\n\n## What it costs\n\n## What it costs\n")
