@@ -1,4 +1,5 @@
-# make demo: install, run the quickstart study, draw its figures, write its report.   make test: install, check everything.
+# make demo: install, run the quickstart study, draw its figures, write its report.
+# make test: install, run all checks and tests.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -24,7 +25,7 @@ bench: .venv/installed
 	$(BIN)/python -m tests.bench.sweeping
 	$(BIN)/python -m tests.bench.many_runs
 
-# Makes results/reference/ again: what the README shows.
+# Makes the figures and summaries in results/reference/ again.
 reference: .venv/installed
 	$(BIN)/bptt sweep study=quickstart --fresh --yes
 	$(BIN)/bptt plot quickstart --output results/reference/quickstart
@@ -37,9 +38,9 @@ reference: .venv/installed
 	$(BIN)/bptt plot forget --figure phase --output results/reference/forget
 	for study in quickstart prediction lengths forget; do cp results/$$study/summary.csv results/reference/$$study/; done
 
-# Holds all claims against experiments again, about 20 minutes on two cores: the README's table of claims.
+# Tests all claims again and writes their table; about 20 minutes on two cores.
 reproduce: .venv/installed
-	$(BIN)/bptt reproduce --all --output results/reference/claims --markdown README.md
+	$(BIN)/bptt reproduce --all --output results/reference/claims --markdown results/reference/claims/README.md
 	for study in bptt_terms any_length vanishing exploding lstm_memory gates gru; do \
 	  mkdir -p results/reference/$$study && cp results/$$study/summary.csv results/$$study/states.csv results/reference/$$study/; done
 	$(BIN)/bptt plot any_length --figure cost --figure size --output results/reference/any_length

@@ -1,12 +1,25 @@
-"""What the documents name is there: links, commands, keys."""
+"""The Markdown files: links lead somewhere, commands are accepted, shown output is what bptt prints."""
 
+import os
+import pty
 import re
 import shlex
+import struct
+import subprocess
+import sys
+import termios
+from collections import Counter
+from fcntl import ioctl
 from itertools import chain
 from pathlib import Path
+from threading import Thread
+from typing import NamedTuple
 
+import pandas as pd
 import pytest
 
+from experiments.claims.claim import read_claim
+from experiments.claims.quantity import Quantity
 from experiments.config.composing import compose
 from experiments.config.grid import expand
 from experiments.figures import NAMES as FIGURES
@@ -15,12 +28,77 @@ from experiments.sweeps.search import search
 from experiments.sweeps.sweep import plan
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "results/README.md")]
-COMMANDS = [
-    line.strip()
-    for page in PAGES
-    for line in re.findall(r"^ {4}((?:bptt|make) .*)$", page.read_text(), flags=re.MULTILINE)
-]
+NOT_OURS = re.compile(r"\.|results/(?!README|reference)|.*/claims\.md")
+"""What git ignores: hidden folders, studies, and the copy of the table of claims."""
+
+PAGES = sorted(path for path in ROOT.rglob("*.md") if not NOT_OURS.match(str(path.relative_to(ROOT))))
+COMMAND = re.compile(r"^(?: {4}|\$ )((?:bptt|make) .*)$", re.MULTILINE)
+COMMANDS = [found.strip() for page in PAGES for found in COMMAND.findall(page.read_text())]
+CLAIMS = pd.read_csv(ROOT / "results/reference/claims/claims.csv")
+
+TERMINAL_COLUMNS = 110
+"""The width of the terminal that the README shows."""
+
+
+def name_of(page):
+    return str(page.relative_to(ROOT))
+
+
+def files_of(page):
+    """The files that a page shows as indented blocks, each headed by a comment with its path: contents by path."""
+    text = (ROOT / page).read_text()
+    block = r"^    # ([\w/]+\.(?:py|yaml))\b.*\n((?:(?!    # [\w/]+\.(?:py|yaml)\b)    .*\n|\n)+)"
+    return {
+        path: "".join(line[4:] or "\n" for line in content.splitlines(keepends=True))
+        for path, content in re.findall(block, text, flags=re.MULTILINE)
+    }
+
+
+# --- links ---
+
+
+def without_code(text):
+    return re.sub(r"^```.*?^```$|^ {4}[^\n]*$|`[^`\n]*`", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors_of(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    slugs = [
+        re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    ]
+    return {f"{slug}-{before}" if (before := slugs[:i].count(slug)) else slug for i, slug in enumerate(slugs)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text())):
+        if re.match(r"https?:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        leads_to = page.parent / path if path else page
+        assert leads_to.exists(), target
+        if anchor:
+            assert anchor in anchors_of(leads_to), target
+
+
+@pytest.mark.parametrize("folder", ["experiments", "models", "results/reference", "tests"])
+def test_the_map_of_a_folder_names_all_of_it(folder):
+    text = (ROOT / folder / "README.md").read_text()
+    for child in (ROOT / folder).iterdir():
+        if not child.name.startswith(("_", ".")) and child.name not in ("README.md", "conftest.py"):
+            assert child.name in text, child.name
+
+
+def test_the_checks_of_links_see_a_wrong_one(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# One, two: `three`\n\n## What it costs\n\n## What it costs\n")
+    assert anchors_of(page) == {"one-two-three", "what-it-costs", "what-it-costs-1"}
+    assert without_code("`[a](gone)`\n\n    [b](gone)\n```console\n[c](gone)\n```\n[d](here)").strip() == "[d](here)"
+
+
+# --- commands ---
 
 
 class Planned(Exception):
@@ -29,12 +107,6 @@ class Planned(Exception):
 
 def stop(*_):
     raise Planned
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        assert (page.parent / target).exists(), target
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -47,14 +119,127 @@ def test_commands_are_accepted(command, tmp_path, monkeypatch):
     elif name == "sweep" and expand(overrides).is_search:
         with pytest.raises(Planned):
             search(overrides, None, objective="best_error", jobs=1, sweep=stop)
-    elif name == "sweep":
+    elif name in ("sweep", "probe"):
         plan(overrides)
     elif name in ("run", "show"):
         compose(overrides)
-    elif name == "probe":
-        plan(overrides)
     else:
         assert name in ("plot", "report", "status", "reproduce", "replay", "clean", "list", "--install-completion")
+
+
+# --- shown output ---
+
+
+class Example(NamedTuple):
+    """A command of the README and the output that the README shows below it."""
+
+    command: str
+    shown: str
+
+    @property
+    def is_reproduction(self):
+        return self.command.startswith("bptt reproduce")
+
+
+def examples(text):
+    blocks = re.findall(r"^```console\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+    return [
+        Example(*example.partition("\n")[::2])
+        for block in blocks
+        for example in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
+    ]
+
+
+EXAMPLES = examples((ROOT / "README.md").read_text())
+
+
+def words_of(text):
+    """The text with each number as '#', since other processors round differently, and its spaces and lines evened out.
+
+    A number within a name, such as that of a run's folder, is kept.
+    """
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    text = re.sub(r"(?<![\w.-])-?(?:\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?|inf|nan)(?![\w-])", "#", text)
+    return " ".join(re.sub("─+", "─", text).split())
+
+
+def parts_shown(shown):
+    """What stands between lines that consist of dots, where the README leaves something out."""
+    return [words for part in re.split(r"^\s*\.\.\.$", shown, flags=re.MULTILINE) if (words := words_of(part))]
+
+
+def printed_by(command, folder):
+    """What a command prints in a terminal, and after it what a pipe gets as stderr."""
+    terminal, end = pty.openpty()
+    ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 50, TERMINAL_COLUMNS, 0, 0))
+    unset = {"COLUMNS", "LINES", "FORCE_COLOR", "CI"}
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment |= {"PATH": f"{Path(sys.executable).parent}:{environment['PATH']}", "TERM": "xterm"}
+    output = []
+
+    def read():
+        try:
+            while some := os.read(terminal, 65536):
+                output.append(some)
+        except OSError:  # Linux says so at the end
+            pass
+
+    reader = Thread(target=read)
+    reader.start()
+    streams = {"stdin": subprocess.DEVNULL, "stdout": end, "stderr": subprocess.PIPE}
+    with subprocess.Popen(["bash", "-c", command], cwd=folder, env=environment, **streams) as process:
+        os.close(end)
+        said = process.stderr.read()
+        reader.join()
+    os.close(terminal)
+    assert process.returncode == 0, said.decode()
+    return b"".join(output).decode() + said.decode()
+
+
+def test_the_readme_shows_what_the_commands_print(tmp_path):
+    for example in EXAMPLES:
+        if not example.is_reproduction:
+            printed = printed_by(example.command, tmp_path)
+            for part in parts_shown(example.shown):
+                assert part in words_of(printed), f"{example.command} printed\n{printed}"
+
+
+def quantity_of(row):
+    return Quantity(
+        row["quantity"],
+        *row[["low", "measured", "high"]],
+        "" if pd.isna(row["over"]) else row["over"],
+        *row[["at_least", "at_most"]],
+    )
+
+
+def test_the_readme_shows_verdicts_of_the_reference():
+    shown = [example for example in EXAMPLES if example.is_reproduction]
+    assert shown
+    for example in shown:
+        lines = []
+        for claim, rows in CLAIMS[CLAIMS["study"] == example.command.split()[2]].groupby("claim", sort=False):
+            lines.append(f"{rows['verdict'].iloc[0]}: {read_claim(claim).statement}")
+            for quantity in map(quantity_of, (row for _, row in rows.iterrows())):
+                lines.append(f"{quantity.what}: {quantity.measured}; predicted {quantity.predicted}")
+        for line in " ".join(example.shown.split("...")).splitlines():
+            assert not line.strip() or line.strip() in lines, "\n".join(lines)
+
+
+def test_the_readme_counts_the_verdicts_of_the_reference():
+    table = re.findall(r"^\| `(\w+)` \|.*\| ([^|]+) \|$", (ROOT / "README.md").read_text(), flags=re.MULTILINE)
+    verdicts = CLAIMS.groupby("claim", sort=False)[["study", "verdict"]].first()
+    expected = {
+        study: ", ".join(
+            f"{number} {'hold' if verdict == 'holds' and number > 1 else verdict}"
+            for verdict, number in Counter(rows["verdict"]).most_common()
+        )
+        for study, rows in verdicts.groupby("study", sort=False)
+    }
+    assert dict(table) == expected
+
+
+# --- columns and figures ---
 
 
 def test_every_column_is_explained():
@@ -66,3 +251,7 @@ def test_every_column_is_explained():
 def test_every_figure_is_in_the_reference():
     for name in FIGURES:
         assert list((ROOT / "results" / "reference").glob(f"*/{name}.png")), name
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150

@@ -1,29 +1,23 @@
-"""bptt reproduce, with the README's own example of a study and a claim."""
+"""bptt reproduce, with the examples of a cell, a study and a claim in experiments/README.md."""
 
 import re
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+from tests.test_docs import ROOT, files_of, quantity_of
+
+EXAMPLES = files_of("experiments/README.md")
 
 PAGE = "# Mine\n\n<!-- claims: made by `bptt reproduce --markdown` -->\nstale\n<!-- /claims -->\n\nmore\n"
 
 
-def from_readme(name):
-    """The indented block that begins with the file's name."""
-    block = re.search(rf"^    # {re.escape(name)}\b.*\n((?:    .*\n|\n)+)", README, flags=re.MULTILINE)[1]
-    block = re.split(r"^    # \S+\.(?:py|yaml)\b.*\n", block, flags=re.MULTILINE)[0]
-    return "".join(line[4:] or "\n" for line in block.splitlines(keepends=True))
-
-
 @pytest.fixture
 def mine(tmp_path):
-    """The README's folder of a user's own."""
-    for name in ("mine/cell/leaky.yaml", "leaky.py", "mine/study/leak.yaml", "leak_claims.py"):
+    """The examples of experiments/README.md."""
+    for name, content in EXAMPLES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(from_readme(name))
+        (tmp_path / name).write_text(content)
     (tmp_path / "page.md").write_text(PAGE)
     return tmp_path
 
@@ -79,7 +73,7 @@ def test_what_is_wrong_is_told_in_one_line(mine, bptt, arguments, says):
 
 
 def test_a_run_that_fails_is_told_and_leaves_its_claim_undecided(mine, bptt):
-    cell = from_readme("leaky.py").replace("return (self", "assert self.leak < 0.8\n        return (self")
+    cell = EXAMPLES["leaky.py"].replace("return (self", "assert self.leak < 0.8\n        return (self")
     (mine / "leaky.py").write_text(cell)
     done = bptt("reproduce", "leak", "--config-dir", "mine", "task.length=20")
     assert done.returncode == 1
@@ -87,11 +81,15 @@ def test_a_run_that_fails_is_told_and_leaves_its_claim_undecided(mine, bptt):
     assert "leak 0.5: 1 (" in done.stdout
 
 
-def test_the_table_in_the_readme_is_that_of_the_reference():
-    table = re.search(r"<!-- claims:.*?-->\n(.*?)<!-- /claims -->", README, flags=re.DOTALL)[1].strip()
-    committed = (Path(__file__).parents[2] / "results/reference/claims/claims.md").read_text().strip()
-    assert table == committed.replace("](figures/", "](results/reference/claims/figures/")
-    assert committed.count("\n") == 1 + len({*pd.read_csv(README_CLAIMS)["claim"]})
-
-
-README_CLAIMS = Path(__file__).parents[2] / "results/reference/claims/claims.csv"
+def test_the_committed_table_is_that_of_the_csv_file():
+    folder = ROOT / "results/reference/claims"
+    table = re.search(r"<!-- claims:.*?-->\n(.*?)<!-- /claims -->", (folder / "README.md").read_text(), re.DOTALL)[1]
+    rows = table.strip().splitlines()[2:]
+    claims = pd.read_csv(folder / "claims.csv").groupby("claim", sort=False)
+    assert len(rows) == len(claims)
+    for row, (name, quantities) in zip(rows, claims, strict=True):
+        assert row.startswith(f"| **{quantities['study'].iloc[0]}**: ")
+        assert row.endswith(f"| [{quantities['verdict'].iloc[0]}](figures/{name}.png) |")
+        assert (folder / f"figures/{name}.png").exists()
+        for _, quantity in quantities.iterrows():
+            assert f"{quantity['quantity']}: {quantity_of(quantity).measured}" in row
