@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from experiments.analysis.gradient_law import LAWS
@@ -38,7 +39,8 @@ class RunTables:
             return self._outcomes[1]
         ends = ends and name in RECORDED
         if (name, ends) not in self._read:
-            self._read[name, ends] = read_tables(self.runs, name, self._beside(name), ends=ends)
+            table = read_tables(self.runs, name, self._beside(name), ends=ends)
+            self._read[name, ends] = with_kept(table, self.runs) if name == "gates" else table
         return self._read[name, ends]
 
     def _beside(self, name: str) -> dict[str, list[Any]]:
@@ -74,3 +76,32 @@ class RunTables:
         }
         places = {key: [run.info[key] for run in self.runs] for key in ("timesteps", "readout_steps")}
         return summary.assign(**further, **places)
+
+
+def with_kept(gates: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
+    """Add to each row of gates.csv the state that its gate keeps, and the share of it that is kept.
+
+    `keeps` is the name of that state, empty if the gate keeps none. `kept` is the mean share that the state keeps from
+    one timestep to the next: `mean`, or 1 - `mean` in a cell that keeps the state by one minus the gate; nan if the
+    gate keeps no state. A gate that keeps several states stands for the first of them.
+
+    Args:
+        gates: Rows of gates.csv of some runs, with `run_id`.
+        runs: Those runs.
+    """
+    if gates.empty:
+        return gates
+    run_ids, names = (gates[column].astype("category").cat for column in ("run_id", "gate"))
+    states = ["", *dict.fromkeys(state for run in runs for state in run.kept_by)]
+    state_codes = np.zeros((len(run_ids.categories), len(names.categories)), int)
+    is_reversed = np.zeros(state_codes.shape, bool)
+    for run in runs:
+        for state, rule in reversed(run.kept_by.items()):
+            gate = rule.removeprefix("1 - ")
+            if run.id in run_ids.categories and gate in names.categories:
+                at = run_ids.categories.get_loc(run.id), names.categories.get_loc(gate)
+                state_codes[at], is_reversed[at] = states.index(state), rule != gate
+    rows = run_ids.codes.to_numpy(), names.codes.to_numpy()
+    codes, mean = state_codes[rows], gates["mean"].to_numpy(float)
+    kept = np.where(codes > 0, np.where(is_reversed[rows], 1 - mean, mean), np.nan)
+    return gates.assign(keeps=pd.Categorical.from_codes(codes, dtype=pd.CategoricalDtype(states)), kept=kept)

@@ -46,6 +46,20 @@ class Run:
         """Whether nothing was trained."""
         return self.info.get("kind") == "probe"
 
+    @property
+    def states(self) -> list[str]:
+        """Names of the cell's states, the output h first; only h for runs that do not record them."""
+        return list(self.info.get("cell", {}).get("states", ["h"]))
+
+    @property
+    def kept_by(self) -> dict[str, str]:
+        """The gate that keeps each state from one timestep to the next, such as {"c": "forget"}.
+
+        A cell that keeps a state by one minus a gate has "1 - " before the gate's name. Empty if no gate keeps a state,
+        and for runs that do not record it.
+        """
+        return dict(self.info.get("cell", {}).get("kept_by", {}))
+
     def table(self, name: str) -> pd.DataFrame:
         """NAME.csv; empty where the run has none.
 
