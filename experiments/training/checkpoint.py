@@ -9,7 +9,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.optim import Optimizer
 
-from experiments.store.files import RunFolder, write_whole
+from experiments.store.csv_writer import RunWriter
+from experiments.store.files import write_whole
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -71,7 +72,7 @@ class Saver:
 
     def __init__(
         self,
-        files: RunFolder,
+        files: RunWriter,
         code: dict[str, Any],
         network: nn.Module,
         optimizer: Optimizer,

@@ -15,11 +15,12 @@ from torch import Tensor
 from experiments.config.parts import Parts, build, draft
 from experiments.config.schema import CHOICES, Config
 from experiments.errors import DamagedRun, in_a_line
-from experiments.store.files import RunFolder, read_json, write_json, write_whole
+from experiments.store.csv_writer import RunWriter
+from experiments.store.files import read_json, write_json, write_whole
 from experiments.store.integrity import changed_inputs, damage_of, inputs_of, seal
-from experiments.store.locks import lock
-from experiments.store.run_folders import check_writable, empty
-from experiments.store.status import SETTLED, Status
+from experiments.store.locks import lock_run
+from experiments.store.run_folders import check_writable, delete_contents
+from experiments.store.status import SKIPPED, Status
 from experiments.training.checkpoint import CHECKPOINT, Checkpoint, load
 from experiments.training.denormals import denormals
 from experiments.training.memory import check_memory
@@ -55,7 +56,7 @@ class Result(NamedTuple):
         return self.status == "damaged" or bool(self.changed)
 
 
-Work = Callable[[Parts, RunFolder, Checkpoint | None], dict[str, Any]]
+Work = Callable[[Parts, RunWriter, Checkpoint | None], dict[str, Any]]
 """What is done with the built parts, from the start or from a checkpoint.
 
 It returns what run.json is to hold besides, `diverged_at_step` above all.
@@ -93,7 +94,7 @@ def carry_out(
         drafted = draft(config)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with lock(folder) as free:
+            with lock_run(folder) as free:
                 if not free:
                     return Result(folder, "running", None, 0.0, skipped=True)
                 return settled_result(config, folder) or _make(config, folder, drafted, work, trained)
@@ -128,7 +129,7 @@ def _make(config: Config, folder: Path, drafted: Parts, work: Work, trained: Map
         stage = {"after_step": saved.step, "at": _now(), "host": record["machine"]["host"]}
         record |= {"started": before["started"], "continued": [*before.get("continued", []), stage]}
     else:
-        empty(folder)
+        delete_contents(folder)
         (folder / ".hydra").mkdir()
         write_whole(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config.model_dump())))
     write_json(folder / "run.json", record)
@@ -145,7 +146,7 @@ def _make(config: Config, folder: Path, drafted: Parts, work: Work, trained: Map
         write_json(folder / "run.json", record)
         mirror = EventFile(folder, saved.step if saved else 0) if config.record.tensorboard else None
         devices = [torch.device(config.device)] if config.device.startswith("cuda") else []
-        with RunFolder(folder, mirror, saved.sizes if saved else {}) as files, torch.random.fork_rng(devices):
+        with RunWriter(folder, mirror, saved.sizes if saved else {}) as files, torch.random.fork_rng(devices):
             torch.manual_seed(config.seed)
             record |= work(parts, files, saved)
         status = "completed" if record.get("diverged_at_step") is None else "diverged"
@@ -156,7 +157,7 @@ def _make(config: Config, folder: Path, drafted: Parts, work: Work, trained: Map
     finally:
         seconds = time.monotonic() - began
         try:
-            ended = status in SETTLED and not record.get("retry")
+            ended = status in SKIPPED and not record.get("retry")
             if ended:
                 record["files"] = seal(folder)
             write_json(
@@ -183,7 +184,7 @@ def settled_result(config: Config, folder: Path) -> Result | None:
         info = read_json(folder / "run.json")
     except DamagedRun as error:
         return Result(folder, "damaged", error.what, 0.0, skipped=True)
-    if info.get("status") not in SETTLED:
+    if info.get("status") not in SKIPPED:
         return None
     if damage := damage_of(folder, info):
         return Result(folder, "damaged", damage, 0.0, skipped=True)

@@ -13,7 +13,8 @@ from experiments.measures.gates import Gates
 from experiments.measures.gradients import Gradients
 from experiments.measures.measure import Measure
 from experiments.measures.parameters import Parameters
-from experiments.store.files import RunFolder, Table, write_whole
+from experiments.store.csv_writer import CsvWriter, RunWriter
+from experiments.store.files import write_whole
 from experiments.tasks.task import Task
 from experiments.training.checkpoint import Checkpoint, Saver
 from experiments.training.execution import Result, carry_out, code_of
@@ -35,7 +36,7 @@ NETWORK = "network.pt"
 def run(config: Config) -> Result:
     """Train one network; see `carry_out`."""
 
-    def work(parts: Parts, files: RunFolder, saved: Checkpoint | None) -> dict[str, Any]:
+    def work(parts: Parts, files: RunWriter, saved: Checkpoint | None) -> dict[str, Any]:
         diverged = _train(config, parts, files, saved)
         save_network(parts.network, files.path / NETWORK)
         if diverged is None:
@@ -45,7 +46,7 @@ def run(config: Config) -> Result:
     return carry_out(config, config.run_folder, work, flush_denormals=config.flushes_denormals)
 
 
-def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | None) -> Divergence | None:
+def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | None) -> Divergence | None:
     network, task = parts.network, parts.task
     optimizer = parts.make_optimizer(network.parameters())
     generator = generator_of(config.seed, "training")
@@ -81,7 +82,7 @@ def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | N
     )
 
 
-def measures_of(config: Config, files: RunFolder) -> dict[Measure, Table]:
+def measures_of(config: Config, files: RunWriter) -> dict[Measure, CsvWriter]:
     """The measures that `record` has switched on, each with its table."""
     switched_on = [name for name in MEASURES if getattr(config.record, name)]
     return {MEASURES[name](): files.table(name) for name in switched_on}

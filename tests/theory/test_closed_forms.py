@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.analysis.gradient_profile import Profile, gain_per_timestep, gradient_profiles
-from experiments.analysis.summary import summarize
+from experiments.analysis.gain_and_horizon import Profile, gain_per_timestep, gradient_profiles
+from experiments.analysis.summary import write_summary
 from experiments.clipping import ClipNorm, ClipValue, total_norm
 from experiments.measures.gradients import Gradients
 from models.initialization import default
@@ -28,7 +28,7 @@ def test_a_linear_orthogonal_recurrence_loses_its_gain_a_timestep(make_run, gain
     assert gradients["lag"].tolist() == list(range(length - 1, -1, -1))
     last = gradients.set_index("lag")["grad_norm"]
     np.testing.assert_allclose(last / last[0], gain ** last.index.to_numpy(float), rtol=1e-9)
-    assert summarize(run.folder.parent.parent)[0]["gain_per_timestep"].item() == pytest.approx(gain, abs=1e-12)
+    assert write_summary(run.folder.parent.parent)[0]["gain_per_timestep"].item() == pytest.approx(gain, abs=1e-12)
 
 
 def test_float64_carries_a_gradient_to_where_float32_has_none(make_run):

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from experiments.analysis.gradient_profile import gradient_profiles, straightness
+from experiments.analysis.gain_and_horizon import gradient_profiles, straightness
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 

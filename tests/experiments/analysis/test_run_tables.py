@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from experiments.analysis.run_tables import RunTables
-from experiments.store.columns import COLUMNS
+from experiments.store.csv_columns import COLUMNS
 from experiments.store.studies import Run
 
 CELLS = {

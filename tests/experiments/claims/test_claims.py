@@ -7,7 +7,7 @@ import pytest
 
 from experiments.catalogue.choices import claims as claims_of_studies
 from experiments.claims.claim import NAMES, read_claim
-from experiments.claims.verdicts import judge
+from experiments.claims.evaluation import evaluate_claims
 from experiments.drawing.style import settings
 from experiments.reports import claims_report as claims_page
 from tests.experiments.claims.world import make_up
@@ -48,7 +48,7 @@ def study_of(claim):
 
 
 def held_against(claim, study, ids):
-    (one,) = judge(study, ids, [read_claim(claim)])
+    (one,) = evaluate_claims(study, ids, [read_claim(claim)])
     return one
 
 

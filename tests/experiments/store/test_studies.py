@@ -45,7 +45,7 @@ def test_a_run_that_lacks_something_is_left_out_and_named(folder, file, of, to, 
     assert [run.id for run in runs] == ["whole"]
     ((damaged, what),) = runs.damaged
     assert (damaged, what.startswith(said)) == (folder, True)
-    assert runs.left_out() == ["1 of 2 runs is left out:", f"  {folder}: {what}"]
+    assert runs.damage_report() == ["1 of 2 runs is left out:", f"  {folder}: {what}"]
 
 
 def test_what_is_no_run_is_not_damaged(folder):

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from experiments.errors import UsageError
-from experiments.store.columns import COLUMNS
-from experiments.store.reading import read_tables
+from experiments.store.combined_tables import read_combined_table
+from experiments.store.csv_columns import COLUMNS
 from experiments.store.studies import Run
 
 
@@ -35,7 +35,7 @@ def text_of(name, **columns):
 def test_tables_stand_one_below_the_other_with_what_is_known_of_each_run(runs):
     first = text_of("gradients", step=[1, 2], state=["h", "h"], grad_norm=[0.5, float("nan")])
     third = text_of("gradients", step=[1], state=["c"], grad_norm=[2]) + "7,0,c"
-    table = read_tables(runs(first, None, third), "gradients", {"gain": [0.5, 1.0, 1.5]})
+    table = read_combined_table(runs(first, None, third), "gradients", {"gain": [0.5, 1.0, 1.5]})
     expected = {"step": [1, 2, 1], "state": ["h", "h", "c"], "grad_norm": [0.5, float("nan"), 2.0]}
     expected |= {"run_id": ["run0", "run0", "run2"], "gain": [0.5, 0.5, 1.5]}
     pd.testing.assert_frame_equal(
@@ -56,27 +56,27 @@ def test_tables_stand_one_below_the_other_with_what_is_known_of_each_run(runs):
 )
 def test_the_ends_are_the_rows_of_the_first_and_the_last_step(runs, steps, kept):
     text = text_of("gradients", step=steps, lag=range(len(steps)))
-    table = read_tables(runs(text, text), "gradients", ends=True)
+    table = read_combined_table(runs(text, text), "gradients", ends=True)
     assert list(table["step"]) == kept * 2
     assert list(table["lag"]) == [i for i, step in enumerate(steps) if step in (kept[0], kept[-1])] * 2
 
 
 def test_a_table_without_steps_has_no_ends(runs):
     text = text_of("jacobian", layer=[0, 0, 0], lag=[1, 2, 3])
-    assert len(read_tables(runs(text, name="jacobian"), "jacobian", ends=True)) == 3
+    assert len(read_combined_table(runs(text, name="jacobian"), "jacobian", ends=True)) == 3
 
 
 @pytest.mark.parametrize("rest", ["", "1,0,h", "1,0,h,5,0,99999999999999999999\n"])
 def test_a_table_that_has_only_begun_is_none_and_a_number_may_be_large(runs, rest):
     found = runs(text_of("gradients") + rest)
     rows = rest.count("\n")
-    assert len(read_tables(found, "gradients")) == len(found[0].table("gradients")) == rows
+    assert len(read_combined_table(found, "gradients")) == len(found[0].table("gradients")) == rows
 
 
 def test_a_column_that_was_added_later_may_be_missing(runs):
     text = text_of("evaluation", step=[1], error=[0.5]).replace(",samples", "").replace(",\n", "\n")
     found = runs(text, text_of("evaluation", step=[1], samples=[7]), name="evaluation")
-    assert read_tables(found, "evaluation")["samples"].tolist() == pytest.approx([np.nan, 7], nan_ok=True)
+    assert read_combined_table(found, "evaluation")["samples"].tolist() == pytest.approx([np.nan, 7], nan_ok=True)
     assert found[0].table("evaluation")["samples"].isna().all()
 
 
@@ -92,6 +92,6 @@ def test_a_column_that_was_added_later_may_be_missing(runs):
 def test_a_damaged_file_is_named(runs, damage, said):
     text = text_of("gradients", step=[1, 1], state=["h", "h"], lag=[0, 1], grad_norm=[float("inf"), 0.5])
     found = runs(text, damage(text), text)
-    for read in (lambda: read_tables(found, "gradients"), lambda: found[1].table("gradients")):
+    for read in (lambda: read_combined_table(found, "gradients"), lambda: found[1].table("gradients")):
         with pytest.raises(UsageError, match=rf"run1/gradients\.csv: is not a CSV file of a run: .*{said}"):
             read()
