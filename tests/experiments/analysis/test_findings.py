@@ -156,6 +156,14 @@ def test_an_lstm_is_judged_by_the_state_that_carries_its_gradient(write):
     assert "vanish" not in said(run) + said_together(run)
 
 
+def test_the_state_that_carries_is_named_whatever_it_is_called(write):
+    """A cell of the user's own may have any states; of those that reach as far as h, h is named."""
+    run = write("mine", states={"h": (FLAT, falling(1)), "memory": (FLAT, FLAT), "trace": (FLAT, falling(0.5))})
+    for sentence in (said(run), said_together(run)):
+        assert "at step 51, the gradient of the state memory arrives" in sentence
+    assert "before training, the gradient arrives" in said_together(run)
+
+
 def test_a_seed_that_failed_does_not_hide_the_cell_state(write):
     runs = [write("lstm", 0, states={"h": (FLAT, falling(1)), "c": (FLAT, FLAT)}), write("lstm", 1)]
     assert "at step 51, the gradient of the state c in 1 of them arrives" in said_together(*runs)
@@ -421,3 +429,21 @@ def test_a_probe_of_a_task_with_a_loss_everywhere_has_jacobians_and_no_gain_of_t
     assert read(run)["gain per timestep"].value == "0.794"
     assert read(run)["gain of the gradient"].value == ""
     assert "loss at 100 timesteps" in read(run)["gain of the gradient"].meaning
+
+
+@pytest.mark.parametrize(("rule", "kept"), [("forget", "0.75"), ("1 - forget", "0.25")])
+def test_a_probe_says_what_share_of_a_state_its_gate_keeps(write, rule, kept):
+    gates = {
+        "step": 1,
+        "layer": [0, 0, 1],
+        "gate": ["forget", "input", "forget"],
+        "timestep": 1,
+        "mean": [0.75, 0.5, 0],
+    }
+    gates |= dict.fromkeys(("std", "saturated_low", "saturated_high"), 0.0)
+    cell = {"states": ["h", "c"], "gates": ["forget", "input"], "kept_by": {"c": rule}}
+    known = {"kind": "probe", "checkpoint": None}
+    tables = {"gates": gates, "metrics": metrics([1.0])}
+    reading = read(write("mine", tables=tables, info={**known, "cell": cell}))["share of c kept"]
+    assert (reading.value, reading.meaning[:25]) == (kept, "by the forget gate in lay")
+    assert not any("kept" in name for name in read(write("lstm", tables=tables, info=known)))

@@ -54,3 +54,8 @@ def test_the_gates_table_says_which_state_each_gate_keeps_and_what_share_of_it(r
 def test_there_is_no_gates_table_where_no_run_has_gates(runs):
     (runs[0].folder / "gates.csv").unlink()
     assert RunTables(runs[:1])["gates"].empty
+
+
+def test_a_table_of_the_users_own_measure_is_one_of_the_tables(runs):
+    (runs[1].folder / "ranks.csv").write_text("step,name,rank\n1,W,3\n")
+    assert RunTables(runs)["ranks"].to_dict("records") == [{"step": 1, "name": "W", "rank": 3, "run_id": "mgu"}]

@@ -95,3 +95,26 @@ def test_a_damaged_file_is_named(runs, damage, said):
     for read in (lambda: read_combined_table(found, "gradients"), lambda: found[1].table("gradients")):
         with pytest.raises(UsageError, match=rf"run1/gradients\.csv: is not a CSV file of a run: .*{said}"):
             read()
+
+
+def test_a_table_of_the_users_own_measure_has_the_columns_that_its_header_says(runs):
+    """Measured and written by code of the user's: read like any other."""
+    found = runs(
+        "step,layer,name,rank,note\n1,0,W,3.5,\n2,0,U,4,\n",
+        None,
+        "step,layer,name,rank,note\n1,1,V,,odd\n9,1,un",
+        "step,other\n1,2\n",
+        name="ranks",
+    )
+    table = read_combined_table(found, "ranks", {"gain": [1.0, 2.0, 3.0, 4.0]})
+    assert list(table) == ["step", "layer", "name", "rank", "note", "other", "run_id", "gain"]
+    assert table["run_id"].tolist() == ["run0", "run0", "run2", "run3"]
+    assert table["gain"].tolist() == [1.0, 1.0, 3.0, 4.0]
+    for words in ("name", "note", "run_id"):
+        assert isinstance(table[words].dtype, pd.CategoricalDtype)
+    assert table["name"].tolist()[:3] == ["W", "U", "V"]
+    assert table["note"].tolist()[2] == "odd"
+    np.testing.assert_array_equal(table["rank"], [3.5, 4, np.nan, np.nan])
+    assert found[0].table("ranks")["rank"].tolist() == [3.5, 4.0]
+    assert found[1].table("ranks").empty
+    assert read_combined_table(found, "ranks")["step"].tolist() == [1, 2, 1, 1]
