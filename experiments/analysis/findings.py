@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.analysis.gain_and_horizon import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
-from experiments.analysis.run_tables import with_kept
+from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.summary import NORMS, smallest_normal
 from experiments.store.studies import Run
 from experiments.wording import counted
@@ -301,7 +301,7 @@ def _bounds(run: Run) -> list[Reading]:
     gates, parameters = run.table("gates"), run.table("parameters")
     readings = []
     if len(gates):
-        gates = with_kept(gates.assign(run_id=run.id), [run])
+        gates = add_kept_states(gates.assign(run_id=run.id), [run])
         keeping = gates[(gates["layer"] == 0) & (gates["keeps"] != "")]
         for gate, rows in keeping.groupby("gate", observed=True):
             meaning = f"by the {gate} gate in layer 0: mean over units and recorded timesteps"

@@ -44,11 +44,11 @@ class RunTables:
             return self._summary_and_states[1]
         ends = ends and name in RECORDED
         if (name, ends) not in self._read:
-            table = read_combined_table(self.runs, name, self._beside(name), ends=ends)
-            self._read[name, ends] = with_kept(table, self.runs) if name == "gates" else table
+            table = read_combined_table(self.runs, name, self._added_columns(name), ends=ends)
+            self._read[name, ends] = add_kept_states(table, self.runs) if name == "gates" else table
         return self._read[name, ends]
 
-    def _beside(self, name: str) -> dict[str, list[Any]]:
+    def _added_columns(self, name: str) -> dict[str, list[Any]]:
         """Columns that are added to a table: the loss's timesteps and the predicted gradient, or the clipping."""
         losses = {"readout_steps": [run.info["readout_steps"] for run in self.runs]}
         if name == "gradients":
@@ -83,7 +83,7 @@ class RunTables:
         return summary.assign(**further, **places)
 
 
-def with_kept(gates: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
+def add_kept_states(gates: pd.DataFrame, runs: Sequence[Run]) -> pd.DataFrame:
     """Add to each row of gates.csv the state that its gate keeps, and the share of it that is kept.
 
     `keeps` is the name of that state, empty if the gate keeps none. `kept` is the mean share that the state keeps from

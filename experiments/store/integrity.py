@@ -45,7 +45,7 @@ def content_of(path: Path | str, *, sync: bool = False) -> Content:
     return Content(max(0, lines - 1), size, digest.hexdigest()[:16])
 
 
-def seal(folder: Path) -> dict[str, dict[str, Any]]:
+def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
     """Describe the files of a run that has ended, for run.json: its configuration, and every CSV file in its folder."""
     sealed = {}
     for name in (CONFIG, *sorted(path.name for path in folder.glob("*.csv"))):
@@ -106,7 +106,7 @@ def _is_still(folder: Path, info: Mapping[str, Any]) -> bool:
     return bool(read_json(folder / "run.json").get("files") == info["files"])
 
 
-def inputs_of(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+def describe_inputs(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
     """Describe the files that a run is made from, for run.json.
 
     Args:
@@ -132,7 +132,7 @@ def changed_inputs(info: Mapping[str, Any], files: Mapping[str, Path] | None = N
 
     Args:
         info: Content of its run.json.
-        files: Files that the run would be made from now, as for `inputs_of`; None for those that it was made from.
+        files: Files that the run would be made from now, as for `describe_inputs`; None for those in run.json.
     """
     changed = []
     for name, used in info.get("made_from", {}).items():

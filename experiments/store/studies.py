@@ -97,10 +97,10 @@ def find_study(study: str, results_dir: str) -> Path:
         if folder.exists():
             raise UsageError(f"{folder}: is not the folder of a study: it has no folder runs")
     if not results.is_dir():
-        raise UsageError(f"{study}: no such folder, nor is there a folder {results_dir}; run `bptt sweep` first")
+        raise UsageError(f"{study}: neither this folder nor the folder {results_dir} exists; run `bptt sweep` first")
     known = sorted(folder.parent.name for folder in results.glob("*/runs"))
-    there = f"there is {', '.join(known)}" if known else "run `bptt run` or `bptt sweep` first"
-    raise UsageError(f"{study}: no study of this name in {results_dir}, and no such folder; {there}")
+    advice = f"choose from {', '.join(known)}" if known else "run `bptt run` or `bptt sweep` first"
+    raise UsageError(f"{study}: no study of this name in {results_dir}, and no such folder; {advice}")
 
 
 class Damaged(NamedTuple):

@@ -17,7 +17,7 @@ from experiments.config.schema import CHOICES, Config
 from experiments.errors import DamagedRun, in_a_line
 from experiments.store.csv_writer import RunWriter
 from experiments.store.files import read_json, write_json, write_whole
-from experiments.store.integrity import changed_inputs, damage_of, inputs_of, seal
+from experiments.store.integrity import changed_inputs, damage_of, describe_files, describe_inputs
 from experiments.store.locks import lock_run
 from experiments.store.run_folders import check_writable, delete_contents
 from experiments.store.status import SKIPPED, Status
@@ -121,7 +121,7 @@ def _make(config: Config, folder: Path, drafted: Parts, work: Work, trained: Map
         "pid": os.getpid(),
         "started": _now(),
         "source": code["source"],
-        "made_from": inputs_of(own_files(config)),
+        "made_from": describe_inputs(own_files(config)),
         **provenance(),
     }
     if saved is not None:
@@ -159,7 +159,7 @@ def _make(config: Config, folder: Path, drafted: Parts, work: Work, trained: Map
         try:
             ended = status in SKIPPED and not record.get("retry")
             if ended:
-                record["files"] = seal(folder)
+                record["files"] = describe_files(folder)
             write_json(
                 folder / "run.json", {**record, "status": status, "finished": _now(), "seconds": round(seconds, 3)}
             )
@@ -194,7 +194,7 @@ def settled_result(config: Config, folder: Path) -> Result | None:
 
 def code_of(config: Config) -> dict[str, Any]:
     """What must be the same for a run to go on as it began: versions of packages, source code and the user's files."""
-    files = inputs_of(own_files(config))
+    files = describe_inputs(own_files(config))
     return {
         "versions": provenance()["versions"],
         "source": digest_of_source(_targets(config)),

@@ -1,4 +1,4 @@
-"""What the probe says before training is what the first training step shows."""
+"""A probe before training predicts the gain of the first training step."""
 
 import pandas as pd
 

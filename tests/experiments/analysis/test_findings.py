@@ -1,4 +1,4 @@
-"""What is said of runs, held against tables made up so that the sentence would be false."""
+"""The findings of runs, on made-up tables for which a careless sentence would be false."""
 
 import math
 import re
@@ -13,12 +13,12 @@ from experiments.analysis.summary import summarize_runs
 from experiments.store.studies import Run
 
 LENGTH = 100
-"""Of every run. Ten recorded timesteps are lags 0, 10, ..., 90."""
+"""Timesteps of every run; ten recorded timesteps are the lags 0, 10, ..., 90."""
 
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a run's folder: its gradients by state at steps 1 and 51, and whatever other tables are given."""
+    """Write a run's folder: its gradients by state at steps 1 and 51, and any other tables."""
 
     def make(cell="lstm", seed=0, *, states=None, tables=None, info=None, **config):
         folder = tmp_path / f"{cell}{seed}"

@@ -1,4 +1,4 @@
-"""What the tables of runs say beside what was recorded."""
+"""The columns that the tables of runs have besides the recorded ones."""
 
 import numpy as np
 import pandas as pd

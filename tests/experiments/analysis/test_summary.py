@@ -121,7 +121,7 @@ def test_a_study_is_found_by_name_or_path(tmp_path):
     (tmp_path / "mine" / "runs").mkdir(parents=True)
     assert find_study("mine", str(tmp_path)) == tmp_path / "mine"
     assert find_study(str(tmp_path / "mine"), "elsewhere") == tmp_path / "mine"
-    with pytest.raises(UsageError, match="there is mine"):
+    with pytest.raises(UsageError, match="choose from mine"):
         find_study("other", str(tmp_path))
     with pytest.raises(UsageError, match="run `bptt sweep`"):
         find_study("other", str(tmp_path / "nowhere"))

@@ -1,4 +1,4 @@
-"""Every claim can fail: it holds where the data are as published, and does not where they are doctored."""
+"""Every claim can fail: it holds on data as published, and does not hold on doctored data."""
 
 from functools import cache
 
@@ -40,7 +40,7 @@ DOCTORED = {
 
 
 EXACT = ("contributions_add_up", "size_stays", "time_grows_linearly")
-"""The claims for which one seed is enough."""
+"""Claims that need only one seed."""
 
 
 def study_of(claim):
@@ -54,7 +54,7 @@ def held_against(claim, study, ids):
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """The studies as published, each made when it is first asked for."""
+    """The studies as published, each written when it is first asked for."""
     folder = tmp_path_factory.mktemp("published")
     return cache(lambda study: make_up(study, folder))
 

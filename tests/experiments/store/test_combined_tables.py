@@ -1,4 +1,4 @@
-"""Many runs' CSV files as one table."""
+"""Reading the CSV files of many runs as one table."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from experiments.store.studies import Run
 
 @pytest.fixture
 def runs(tmp_path):
-    """Runs with a table of these texts."""
+    """Write runs whose CSV files have these texts."""
 
     def write(*texts, name="gradients"):
         found = []
@@ -28,7 +28,7 @@ def runs(tmp_path):
 
 
 def text_of(name, **columns):
-    """A table in which the other columns are empty."""
+    """The text of a table in which all other columns are empty."""
     return pd.DataFrame(columns).reindex(columns=COLUMNS[name]).to_csv(index=False)
 
 
@@ -98,7 +98,7 @@ def test_a_damaged_file_is_named(runs, damage, said):
 
 
 def test_a_table_of_the_users_own_measure_has_the_columns_that_its_header_says(runs):
-    """Measured and written by code of the user's: read like any other."""
+    """Written by a measure of the user's own, and read like any other table."""
     found = runs(
         "step,layer,name,rank,note\n1,0,W,3.5,\n2,0,U,4,\n",
         None,

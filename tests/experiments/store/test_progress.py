@@ -1,4 +1,4 @@
-"""How far runs are, read from their files."""
+"""Reading how far runs are from their files."""
 
 import json
 import math
