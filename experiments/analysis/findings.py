@@ -64,9 +64,8 @@ def _flow(run: Run) -> str:
         return f"the gradient of {state} leaves the range of {run.config.get('dtype')} {where}"
     if run.info["readout_steps"] > 1:
         return losses_add_up(run)
-    states = dict.fromkeys(
-        ["h", *gradients["state"].unique()]
-    )  # h first: it is named unless another state reaches further
+    # h is first, so it is named unless the horizon of another state is larger.
+    states = list(dict.fromkeys(["h", *gradients["state"].unique()]))
     profiles = {state: gradient_profiles(gradients, state=state)[1] for state in states}
     smallest = smallest_normal(run)
     reaches = {state: horizon(profile, length, smallest) for state, profile in profiles.items()}

@@ -3,7 +3,7 @@
 import json
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,11 +37,13 @@ class PlannedSweep(NamedTuple):
         command: Command that resumes the sweep; empty in a copy of a study, whose runs it would not resume.
         started: Start time in ISO format.
         runs: Planned runs by their ids.
+        study: Name of the study's folder when the sweep was planned.
     """
 
     command: str
     started: str
     runs: dict[str, PlannedRun]
+    study: str
 
     @property
     def retry_command(self) -> str:
@@ -71,7 +73,8 @@ def record_plan(study: Path, runs: Mapping[str, PlannedRun], command: str | None
     same = [sweep for sweep in sweeps if sweep.command == command]  # a search plans its runs one after the other
     whole = {id: run for sweep in same for id, run in sweep.runs.items()} | dict(runs)
     sweeps = [sweep for sweep in sweeps if sweep not in same]
-    sweeps.append(PlannedSweep(command, datetime.now(UTC).isoformat(timespec="seconds"), whole))
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    sweeps.append(PlannedSweep(command, started, whole, study.resolve().name))
     write_json(study / FILE, {"sweeps": [sweep._asdict() for sweep in sweeps]})
 
 
@@ -89,7 +92,7 @@ def commands_of_run(study: Path, info: Mapping[str, Any], run_id: str) -> tuple[
     for sweep in read_plans(study):
         if run_id in sweep.runs:
             return (sweep.command, sweep.repair_command) if sweep.command else None
-    if _is_copy(study, [run_id]):
+    if _is_of_another_study(study / "runs" / run_id, study.resolve().name):
         return None
     command = shlex.join(word for word in info.get("command", []) if word not in ONCE)
     return (command, f"{command} --fresh") if command.startswith(("bptt run ", "bptt probe ")) else None
@@ -97,13 +100,15 @@ def commands_of_run(study: Path, info: Mapping[str, Any], run_id: str) -> tuple[
 
 def read_plans(study: Path) -> list[PlannedSweep]:
     """Read the sweeps that were started in a study, the latest last; empty if there is no readable plan."""
+    name = study.resolve().name
     try:
         content: dict[str, Any] = json.loads((study / FILE).read_text(encoding="utf-8"))
         return [
             PlannedSweep(
-                "" if _is_copy(study, sweep["runs"]) else sweep["command"],
+                sweep["command"] if sweep.get("study", name) == name else "",
                 sweep["started"],
                 {id: PlannedRun(*run) for id, run in sweep["runs"].items()},
+                sweep.get("study", name),
             )
             for sweep in content["sweeps"]
         ]
@@ -111,12 +116,10 @@ def read_plans(study: Path) -> list[PlannedSweep]:
         return []
 
 
-def _is_copy(study: Path, run_ids: Iterable[str]) -> bool:
-    """Whether the folder was copied or renamed: the first readable configuration of these runs names another study."""
-    for run_id in run_ids:
-        try:
-            config = yaml.load((study / "runs" / run_id / CONFIG).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-            return Path(config["study"]["name"]).name != study.resolve().name
-        except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
-            continue
-    return False
+def _is_of_another_study(folder: Path, study: str) -> bool:
+    """Whether the configuration of a run names another study, as it does in a copy of that study."""
+    try:
+        config = yaml.load((folder / CONFIG).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+        return Path(config["study"]["name"]).name != study
+    except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
+        return False
