@@ -1,6 +1,6 @@
 """Confidence intervals of shares and medians.
 
-scipy.stats is imported where it is used: the import takes longer than most commands need to start.
+scipy.stats is imported only where it is used: importing it takes longer than importing numpy and pandas.
 """
 
 from functools import cache
