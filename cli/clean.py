@@ -37,8 +37,7 @@ def clean(
 
     Example: bptt clean quickstart --failed
     """
-    from experiments.analysis.cleaning import clean as delete
-    from experiments.analysis.cleaning import unwanted
+    from experiments.analysis.cleaning import delete_runs, find_runs_to_delete
     from experiments.errors import UsageError
     from experiments.store.studies import find_study, read_runs
     from experiments.wording import counted
@@ -54,12 +53,12 @@ def clean(
         raise UsageError("clean: say which runs to delete: --failed, --interrupted, --damaged")
     folder = find_study(study, results_dir)
     if not damaged:
-        for line in read_runs(folder).left_out():
+        for line in read_runs(folder).damage_report():
             typer.echo(line, err=True)
-    folders = unwanted(folder, statuses)
+    folders = find_runs_to_delete(folder, statuses)
     if folders:
         for one, what in folders.items():
             typer.echo(f"{one}: {what}" if what else one, err=True)
         confirm(f"clean deletes {counted(len(folders), 'run')} of {folder}", yes=yes)
-        delete(folder, folders)
+        delete_runs(folder, folders)
     say(f"{folder}: {counted(len(folders), 'run')} deleted")

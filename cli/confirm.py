@@ -34,8 +34,9 @@ def confirm_fresh(folders: Sequence[Path], *, yes: bool) -> None:
         folders: Folders of the runs that are about to be made again.
         yes: the answer was given on the command line.
     """
-    from experiments.store.status import of_status
+    from experiments.store.run_folders import folders_with_status
+    from experiments.store.status import FINISHED
 
-    if finished := of_status(folders, "completed", "diverged", "damaged"):
+    if finished := folders_with_status(folders, *FINISHED, "damaged"):
         runs = "1 finished run" if len(finished) == 1 else f"{len(finished)} finished runs"
         confirm(f"--fresh deletes {runs} in {finished[0].parent.parent}", yes=yes)

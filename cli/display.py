@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from cli.terminal import wrap
+from experiments.store.status import FINISHED
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from experiments.store.progress import Progress
 
 BARS = "▁▂▃▄▅▆▇█"
-
-FINISHED = ("completed", "diverged")
-ENDED = ("completed", "diverged", "failed", "interrupted")
 
 
 def display(states: "Sequence[Progress]", console: "Console") -> "RenderableType":
@@ -49,7 +47,7 @@ def _together(states: "Sequence[Progress]", width: int, bar: int) -> "list[Text]
     from rich.text import Text
 
     done = sum(
-        state.step / state.task.steps if state.status == "running" else state.status in FINISHED for state in states
+        state.step / state.run.steps if state.status == "running" else state.status in FINISHED for state in states
     )
     counted, left = counts(states), time_left(states)
     line = Text(" ").join([Text(counted), _bar(done / len(states), bar), Text(left)])
@@ -69,8 +67,8 @@ def _described(running: "Sequence[Progress]", width: int, bar: int) -> "list[lis
     from rich.text import Text
 
     columns = {
-        "bar": [_bar(state.step / state.task.steps if state.task.steps else 0.0, bar) for state in running],
-        "step": [Text(f"{state.step}/{state.task.steps}") for state in running],
+        "bar": [_bar(state.step / state.run.steps if state.run.steps else 0.0, bar) for state in running],
+        "step": [Text(f"{state.step}/{state.run.steps}") for state in running],
         "speed": [Text(f"{state.speed:.0f}/s" if state.step else "") for state in running],
         "norm": [Text(f"norm {state.grad_norm:.2g}" if state.step else "") for state in running],
         "loss": [Text(f"loss {state.loss:.3g}" if state.step else "starting") for state in running],
@@ -86,7 +84,7 @@ def _described(running: "Sequence[Progress]", width: int, bar: int) -> "list[lis
         chosen = [cells for name, cells in columns.items() if name not in less]
         return [Text(" ").join(cell for cell in cells if cell.cell_len) for cells in zip(*chosen, strict=True)]
 
-    labels = [state.task.label for state in running]
+    labels = [state.run.label for state in running]
     longest = max(map(cell_len, labels), default=0)
     beside = _first_that_fits(map(numbers, LEFT_OUT), width - longest - 1)
     if beside:
@@ -129,18 +127,18 @@ def sparkline(flow: "Sequence[float]", width: int) -> str:
 def counts(states: "Sequence[Progress]") -> str:
     """How many runs there are of each status: '3/18 done, 2 running, 1 diverged, 13 waiting'."""
     by_status = Counter(state.status for state in states)
-    done = by_status["completed"] + by_status["diverged"]
-    further = ("running", *ENDED[1:], "damaged", "waiting")
+    done = sum(by_status[status] for status in FINISHED)
+    further = ("running", "diverged", "failed", "interrupted", "damaged", "waiting")
     others = [f"{by_status[status]} {status}" for status in further if by_status[status]]
     return ", ".join([f"{done}/{len(states)} done", *others])
 
 
 def time_left(states: "Sequence[Progress]") -> str:
     """How long the rest takes at the speed of all runs together so far; empty where it is not known."""
-    timed = [state for state in states if not state.kept and state.status in ("running", "completed", "diverged")]
+    timed = [state for state in states if not state.kept and state.status in ("running", *FINISHED)]
     made, took = sum(state.step for state in timed), sum(state.seconds for state in timed)
     side_by_side = sum(state.status == "running" for state in states)
-    left = sum(state.task.steps - state.step for state in states if state.status in ("running", "waiting"))
+    left = sum(state.run.steps - state.step for state in states if state.status in ("running", "waiting"))
     return duration(left * took / made / side_by_side) if made and side_by_side else ""
 
 

@@ -44,7 +44,7 @@ def probe(
     from experiments.config.hydra_keys import launcher_named
     from experiments.errors import UsageError
     from experiments.store.progress import FollowedRun
-    from experiments.store.run_folders import reopen
+    from experiments.store.run_folders import prepare_folder
     from experiments.sweeps.fork_server import start_early
     from experiments.sweeps.launchers import choose
 
@@ -59,7 +59,7 @@ def probe(
         study, folders = config.study_folder, [probe_folder(config, trained=True)]
         if fresh:
             confirm_fresh(folders, yes=yes)
-        reopen(folders[0], fresh=fresh, retry=True)
+        prepare_folder(folders[0], fresh=fresh, retry=True)
         with show_progress([FollowedRun(folders[0], folders[0].name, config.probe.batches)], quiet=quiet):
             results = [probe_one(config, checkpoint=checkpoint)]
     else:

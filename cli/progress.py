@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, TextIO, cast
 
-from cli.display import ENDED, counts, display, duration, time_left
+from cli.display import counts, display, duration, time_left
 from cli.terminal import say
+from experiments.store.status import ENDED, FINISHED
 
 if TYPE_CHECKING:
     from experiments.store.progress import FollowedRun, Follower, Progress
@@ -86,13 +87,13 @@ def _plain(follower: "Follower") -> "Iterator[None]":
 
     def tell() -> bool:
         states = follower.look()
-        new = [state for state in states if state.status in ENDED and state.task.label not in told and not state.kept]
+        new = [state for state in states if state.status in ENDED and state.run.label not in told and not state.kept]
         for state in new:
-            told.add(state.task.label)
-            if len(states) <= MOST_RUNS_NAMED or state.status not in ("completed", "diverged"):
+            told.add(state.run.label)
+            if len(states) <= MOST_RUNS_NAMED or state.status not in FINISHED:
                 number = f"[{len(told)}/{sum(not state.kept for state in states)}] " if len(states) > 1 else ""
                 how = f"{state.status} in {state.seconds:.1f} s"
-                _say(f"{number}{state.task.label}: {how}" + (f": {state.error}" if state.error else ""))
+                _say(f"{number}{state.run.label}: {how}" + (f": {state.error}" if state.error else ""))
         return bool(new) and len(states) <= MOST_RUNS_NAMED
 
     def follow() -> None:
@@ -119,7 +120,7 @@ def _line(states: "Sequence[Progress]") -> str:
         return f"{counts(states)}, {time_left(states)}".removesuffix(", ")
     (state,) = states
     return (
-        f"step {state.step}/{state.task.steps}, loss {state.loss:.4g}, gradient norm {state.grad_norm:.3g}, "
+        f"step {state.step}/{state.run.steps}, loss {state.loss:.4g}, gradient norm {state.grad_norm:.3g}, "
         f"{state.speed:.0f} steps/s, {duration(state.left)}"
     )
 

@@ -41,7 +41,7 @@ def replay(
     from experiments.config.hydra_adapter import extend_path
     from experiments.errors import DamagedRun
     from experiments.store.locks import read_info
-    from experiments.store.plans import commands
+    from experiments.store.plans import commands_of_run
     from experiments.store.progress import FollowedRun
     from experiments.sweeps.replay import changed_files, circumstances, compare, damage, prepare
 
@@ -66,7 +66,7 @@ def replay(
             if difference is not None:
                 lines = [*([what] if what else []), *lines, *circumstances(run, rerun.folder)]
                 lines = lines or [UNCHANGED if "files" in info else SAME]
-            if (what or files) and (known := commands(run.absolute().parent.parent, info, run.name)):
+            if (what or files) and (known := commands_of_run(run.absolute().parent.parent, info, run.name)):
                 lines.append(f"to make it again: {known[1]}")
             for line in lines:
                 say(f"  {line}", indent="  ")

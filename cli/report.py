@@ -32,7 +32,8 @@ def report(
     Example: bptt report quickstart --compare cell --pdf
     """
     from experiments.plotting.figure import View
-    from experiments.reports.study_report import find_browser, print_to_pdf, write_report
+    from experiments.reports.pdf import find_browser, print_to_pdf
+    from experiments.reports.study_report import write_report
     from experiments.store.studies import find_study
 
     def tell(line: str) -> None:

@@ -12,7 +12,7 @@ from cli.options import ConfigDir, Jobs, Launcher, Quiet, Resume, Retry, Yes
 from cli.terminal import say
 
 if TYPE_CHECKING:
-    from experiments.claims.verdicts import Judged
+    from experiments.claims.evaluation import EvaluatedClaim
 
 
 @one_line
@@ -58,13 +58,13 @@ def reproduce(
     Example: bptt reproduce vanishing; bptt reproduce --all; bptt reproduce gru scale=paper --launcher submitit_slurm
     """
     from cli.sweep import launcher_asked, make_all, tell_doubtful, tell_unfinished
-    from experiments.analysis.summary import summarize
+    from experiments.analysis.summary import write_summary
     from experiments.catalogue.choices import claims as claims_of_studies
     from experiments.claims.claim import read_claim
-    from experiments.claims.verdicts import check_place, judge, markdown, put_into
+    from experiments.claims.evaluation import evaluate_claims, insert_table, markdown_table, read_page
     from experiments.config.hydra_adapter import extend_path
     from experiments.errors import UsageError
-    from experiments.reports.claims_report import write_verdicts
+    from experiments.reports.claims_report import write_claims_report
     from experiments.sweeps.sweep import plan
     from experiments.wording import counted
 
@@ -83,17 +83,17 @@ def reproduce(
     claims = {name: [read_claim(claim) for claim in known[name]] for name in names}
     planned = {name: plan([f"study={name}", *overrides], config_dir) for name in names}
     if into is not None:
-        check_place(into)
+        read_page(into)
 
-    judged: list[Judged] = []
+    judged: list[EvaluatedClaim] = []
     unfinished = False
     for name, sweep in planned.items():
         if not quiet:
             typer.echo(f"{name}: {counted(len(sweep.folders), 'run')}", err=True)
         results = make_all(sweep, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
-        summarize(sweep.study_folder)
-        found = judge(sweep.study_folder, [folder.name for folder in sweep.folders], claims[name])
-        for line in found[0].left_out if found else ():
+        write_summary(sweep.study_folder)
+        found = evaluate_claims(sweep.study_folder, [folder.name for folder in sweep.folders], claims[name])
+        for line in found[0].damage_report if found else ():
             typer.echo(line, err=True)
         unfinished |= tell_unfinished(sweep.folders) | tell_doubtful(results)
         _print(found, quiet=quiet)
@@ -101,15 +101,15 @@ def reproduce(
     folders = [sweep.study_folder for sweep in planned.values()]
     if output is None:
         output = folders[0] if len(folders) == 1 else folders[0].parent / "claims"
-    page = write_verdicts(output, judged)
+    page = write_claims_report(output, judged)
     if into is not None:
-        put_into(into, markdown(judged, relpath(output / "figures", into.parent)))
+        insert_table(into, markdown_table(judged, relpath(output / "figures", into.parent)))
     typer.echo(page)
     if unfinished:
         raise typer.Exit(FAILED)
 
 
-def _print(judged: "list[Judged]", *, quiet: bool) -> None:
+def _print(judged: "list[EvaluatedClaim]", *, quiet: bool) -> None:
     """What was found of one study."""
     if quiet:
         return

@@ -23,12 +23,12 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     from experiments.config.hydra_adapter import extend_path
     from experiments.errors import UsageError
     from experiments.store.progress import FollowedRun
-    from experiments.store.run_folders import reopen
+    from experiments.store.run_folders import prepare_folder
     from experiments.training.run import run as run_one
 
     extend_path(config_dir)
     config = compose(overrides or [], config_dir)
-    reopen(config.run_folder, fresh=fresh, retry=True)
+    prepare_folder(config.run_folder, fresh=fresh, retry=True)
     with show_progress([FollowedRun(config.run_folder, config.run_id, config.steps)], quiet=quiet):
         result = run_one(config)
     if result.status == "running":

@@ -85,11 +85,11 @@ def _picture(folder: Path, states: "Sequence[Progress]", console: "Console") -> 
     from experiments.wording import counted
 
     failed = [state for state in states if state.status == "failed"]
-    said = [f"{state.task.label}: {state.error}" for state in failed[:MOST_FAILED]]
+    said = [f"{state.run.label}: {state.error}" for state in failed[:MOST_FAILED]]
     if len(failed) > MOST_FAILED:
         said.append(f"and {len(failed) - MOST_FAILED} more that failed")
     damaged = [state for state in states if state.status == "damaged"]
-    said += [f"{state.task.label}: damaged: {state.error}" for state in damaged[:MOST_FAILED]]
+    said += [f"{state.run.label}: damaged: {state.error}" for state in damaged[:MOST_FAILED]]
     if len(damaged) > MOST_FAILED:
         said.append(f"and {len(damaged) - MOST_FAILED} more that are damaged")
     outdated = [state for state in states if state.changed]
@@ -97,17 +97,17 @@ def _picture(folder: Path, states: "Sequence[Progress]", console: "Console") -> 
         f"{counted(number, 'run')} {'was' if number == 1 else 'were'} made from another version of {files}"
         for files, number in Counter(state.changed for state in outdated).items()
     ]
-    doubtful = {state.task.folder.name for state in (*damaged, *outdated)}
-    unfinished = [state.task.folder.name for state in states if state.status in ("interrupted", "waiting")]
+    doubtful = {state.run.folder.name for state in (*damaged, *outdated)}
+    unfinished = [state.run.folder.name for state in states if state.status in ("interrupted", "waiting")]
     running = any(state.status == "running" for state in states)
     lines = [line for text in said for line in wrap(text.split(" "), console.width, "  ")]
-    for sweep in read_plans(folder):
-        if not sweep.runs.keys().isdisjoint(state.task.folder.name for state in failed):
-            lines += _command("to start over what failed", sweep.retry, console.width)
+    for sweep in filter(lambda sweep: sweep.command, read_plans(folder)):
+        if not sweep.runs.keys().isdisjoint(state.run.folder.name for state in failed):
+            lines += _command("to start over what failed", sweep.retry_command, console.width)
         elif not running and not sweep.runs.keys().isdisjoint(unfinished):
             lines += _command("to resume", sweep.command, console.width)
         if not sweep.runs.keys().isdisjoint(doubtful):
-            lines += _command("to make again what is damaged or outdated", sweep.again, console.width)
+            lines += _command("to make again what is damaged or outdated", sweep.repair_command, console.width)
     if len(states) == 1 and (known := _command_of_one(folder, states[0])):
         lines += _command(*known, console.width)
     alone = len(states) == 1 and states[0].status != "running"
@@ -125,13 +125,13 @@ def _command_of_one(study: Path, state: "Progress") -> tuple[str, str] | None:
     """What to do about a study's only run, where no sweep planned it, and the command for it."""
     from experiments.errors import DamagedRun
     from experiments.store.files import read_json
-    from experiments.store.plans import commands, read_plans
+    from experiments.store.plans import commands_of_run, read_plans
 
     try:
-        info = read_json(state.task.folder / "run.json")
+        info = read_json(state.run.folder / "run.json")
     except DamagedRun:
         info = {}
-    known = None if read_plans(study) else commands(study, info, state.task.folder.name)
+    known = None if read_plans(study) else commands_of_run(study, info, state.run.folder.name)
     if known is None:
         return None
     if state.status == "interrupted":

@@ -169,7 +169,7 @@ def make_all(
     """
     from cli.progress import show_progress
     from experiments.config.hydra_keys import launcher_named
-    from experiments.store.run_folders import discard
+    from experiments.store.run_folders import delete_run
     from experiments.sweeps.launchers import choose
     from experiments.sweeps.sweep import check_launch, doubtful, reopen_all, sweep
 
@@ -180,7 +180,7 @@ def make_all(
     if retry and not fresh and (again := doubtful(planned)):
         confirm(f"--retry deletes finished runs in {planned.study_folder}: {reasons(again)}", yes=yes)
         for result in again:
-            discard(result.folder)
+            delete_run(result.folder)
     reopen_all(planned, fresh=fresh, retry=retry)
     with show_progress(planned.tasks(), quiet=quiet, may_be_fresh=not searching):
         return sweep(planned, launcher=named, jobs=number, command=command)
@@ -213,7 +213,7 @@ def reasons(doubtful: "Sequence[Result]") -> str:
 
 def tell_best(found: "Found", objective: str) -> None:
     """Say which trial of a search is the best, and whether its error is better than chance."""
-    from experiments.analysis.configuration_findings import best_of
+    from experiments.analysis.configuration_findings import describe_best_trial
     from experiments.store.studies import read_runs
     from experiments.wording import counted
 
@@ -224,17 +224,17 @@ def tell_best(found: "Found", objective: str) -> None:
     trials = [run for run in read_runs(found.study) if run.folder in folders]
     best = next(run for run in trials if run.folder == found.best)
     say(f"best of {counted(len(trials), 'run')}: {objective} {found.value:.4g}, {found.best}")
-    if verdict := best_of(trials, best):
+    if verdict := describe_best_trial(trials, best):
         say(f"its {verdict}")
 
 
 def tell_unfinished(folders: "Sequence[Path]") -> bool:
     """Say which runs are not as they should be, and what would do; whether there are any."""
     from experiments.store.files import read_json
-    from experiments.store.status import of_status
+    from experiments.store.run_folders import folders_with_status
     from experiments.wording import counted
 
-    failed, cut_off = of_status(folders, "failed"), of_status(folders, "interrupted", None)
+    failed, cut_off = folders_with_status(folders, "failed"), folders_with_status(folders, "interrupted", None)
     for folder in failed:
         say(f"{folder.name} failed: {read_json(folder / 'run.json')['error']}", err=True)
     if cut_off:

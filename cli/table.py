@@ -56,15 +56,15 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     Names the runs of the study that are damaged, and thus left out, on stderr.
     Many runs are printed a line a configuration, with the medians over its seeds.
     """
-    from experiments.analysis.configuration_findings import by_configuration
-    from experiments.analysis.findings import finding
-    from experiments.analysis.summary import summarize
+    from experiments.analysis.configuration_findings import describe_configurations
+    from experiments.analysis.findings import describe_run
+    from experiments.analysis.summary import write_summary
     from experiments.store.config_keys import compared_keys, differing_keys
     from experiments.store.studies import read_runs
 
     of_study = read_runs(study)
-    summary, states = summarize(study, of_study)
-    for line in of_study.left_out():
+    summary, states = write_summary(study, of_study)
+    for line in of_study.damage_report():
         say(line, err=True)
     chosen = set(run_ids)
     runs = [run for run in of_study if run.id in chosen]
@@ -86,9 +86,9 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     if len(table) > MOST_ROWS:
         say(f"and {len(table) - MOST_ROWS} more: {study / 'summary.csv'}")
     if len(runs) == 1 and not probes:
-        _print_finding("finding", finding(runs[0], {str(key): value for key, value in rows.iloc[0].items()}))
+        _print_finding("finding", describe_run(runs[0], {str(key): value for key, value in rows.iloc[0].items()}))
     elif not probes:
-        found = by_configuration(runs, rows, states)
+        found = describe_configurations(runs, rows, states)
         for name, sentence in list(found.items())[:MOST_FINDINGS]:
             _print_finding(name, sentence)
         if len(found) > MOST_FINDINGS:
@@ -250,14 +250,14 @@ def _print_lines(console: "Console", lines: Iterable[str]) -> None:
 
 def print_probe(study: Path, run_id: str) -> None:
     """Print what a probe found: its numbers, and what each means."""
-    from experiments.analysis.findings import read_probe
-    from experiments.analysis.summary import summarize
+    from experiments.analysis.findings import probe_readings
+    from experiments.analysis.summary import write_summary
     from experiments.store.studies import read_runs
 
     runs = read_runs(study)
-    outcomes: Any = summarize(study, runs)[0].set_index("run_id").to_dict("index")
+    outcomes: Any = write_summary(study, runs)[0].set_index("run_id").to_dict("index")
     (run,) = [run for run in runs if run.folder.name == run_id]
-    print_readings(stdout(), read_probe(run, outcomes[run_id]))
+    print_readings(stdout(), probe_readings(run, outcomes[run_id]))
 
 
 def print_readings(console: "Console", readings: "Sequence[Reading]") -> None:

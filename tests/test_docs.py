@@ -23,7 +23,7 @@ from experiments.claims.quantity import Quantity
 from experiments.config.composing import compose
 from experiments.config.grid import expand
 from experiments.figures import NAMES as FIGURES
-from experiments.store.columns import COLUMNS
+from experiments.store.csv_columns import COLUMNS
 from experiments.sweeps.search import search
 from experiments.sweeps.sweep import plan
 

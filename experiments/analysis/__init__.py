@@ -1,1 +1,1 @@
-"""What the CSV files of runs say: summary.csv, gain and horizon, intervals, findings in words."""
+"""What is computed from the CSV files of runs: summary.csv, gain and horizon, intervals, findings in words."""

@@ -1,19 +1,26 @@
-"""TODO."""
+"""Finding and deleting runs that are not wanted any more, for `bptt clean`."""
 
 from collections.abc import Collection
 from pathlib import Path
 
-from experiments.analysis.summary import summarize
+from experiments.analysis.summary import write_summary
 from experiments.store.locks import is_locked, read_info
-from experiments.store.run_folders import discard
+from experiments.store.run_folders import delete_run
 from experiments.store.status import Status
 from experiments.store.studies import read_runs
 
 
-def unwanted(study: Path, statuses: Collection[Status]) -> dict[Path, str]:
-    """The folders of a study's runs that ended so, and of damaged ones, what is wrong.
+def find_runs_to_delete(study: Path, statuses: Collection[Status]) -> dict[Path, str]:
+    """Find the runs of a study that have one of some statuses.
 
-    A folder in which no run came to begin was 'interrupted'.
+    A folder in which a run was started but wrote no run.json counts as 'interrupted'.
+
+    Args:
+        study: Folder of the study.
+        statuses: Statuses of the runs to delete.
+
+    Returns:
+        Folders of the runs, each with what is wrong with it; empty unless it is damaged.
     """
     damaged = dict(read_runs(study).damaged)
     found = {}
@@ -27,12 +34,12 @@ def unwanted(study: Path, statuses: Collection[Status]) -> dict[Path, str]:
     return found
 
 
-def clean(study: Path, folders: Collection[Path]) -> None:
-    """Delete runs, and bring the study's tables up to date.
+def delete_runs(study: Path, folders: Collection[Path]) -> None:
+    """Delete runs, and update summary.csv and states.csv of the study.
 
     Raises:
-        UsageError: a process makes one of them.
+        UsageError: A process is running one of them.
     """
     for folder in folders:
-        discard(folder, whole=True)
-    summarize(study)
+        delete_run(folder, whole=True)
+    write_summary(study)

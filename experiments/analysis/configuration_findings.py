@@ -1,14 +1,14 @@
-"""The findings of each configuration: what its runs, which differ in their seed only, say together."""
+"""The findings of configurations: what runs that differ only in their seed say together, in words."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from experiments.analysis.findings import (
-    FEWEST_STEPS,
+    MIN_STEPS,
     against_chance,
     cut_by,
     evaluations_of,
@@ -19,28 +19,30 @@ from experiments.analysis.findings import (
     percent,
     quantiles,
     recorded_every,
-    too_small,
+    say_too_small,
 )
-from experiments.analysis.summary import FLOW, NORMS, outcomes
+from experiments.analysis.summary import FLOW, NORMS, summarize_runs
 from experiments.store.config_keys import compared_keys, format_value, rank
 from experiments.store.studies import Run
 
-OF_C = "_of_c"
+Flows = Mapping[str, pd.DataFrame]
+"""The columns `FLOW` of each state in layer 0, by the state's name; a row per run, nan if it is not known."""
 
 
-def by_configuration(runs: Sequence[Run], summary: pd.DataFrame, states: pd.DataFrame) -> dict[str, str]:
-    """What is known of each configuration, by the keys that tell them apart, in the order of their values.
+def describe_configurations(runs: Sequence[Run], summary: pd.DataFrame, states: pd.DataFrame) -> dict[str, str]:
+    """Describe each configuration: all of its runs together, which differ only in their seed.
 
     Args:
-        runs: The runs of a study.
+        runs: Runs of a study.
         summary: Their rows of summary.csv, in the same order.
-        states: The rows of states.csv.
+        states: Rows of states.csv.
+
+    Returns:
+        The findings by the keys that tell the configurations apart, in the order of their values.
     """
-    of_c = states[(states["layer"] == 0) & (states["state"] == "c")].set_index("run_id")[list(FLOW)]
-    of_c = of_c.drop([run.id for run in runs if run.is_probe], errors="ignore")  # a probe's are of h and c together
-    summary = summary.join(of_c.add_suffix(OF_C), on="run_id")
-    numbers = [*FLOW, *(name + OF_C for name in FLOW), *NORMS, "clipped_fraction", "underflow_at_init", "underflow"]
+    numbers = [*FLOW, *NORMS, "clipped_fraction", "underflow_at_init", "underflow"]
     summary = summary.astype(dict.fromkeys(numbers, float))
+    flows = _flows_of_states(runs, summary, states)
     keys = compared_keys(runs) or ["cell"]
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, run in enumerate(runs):
@@ -48,18 +50,29 @@ def by_configuration(runs: Sequence[Run], summary: pd.DataFrame, states: pd.Data
     found = {}
     for (*_, kind), rows in sorted(groups.items()):
         name = ", ".join(f"{key} = {format_value(runs[rows[0]].config.get(key))}" for key in keys)
-        found[f"{name} ({kind})" if kind else name] = _describe([runs[i] for i in rows], summary.iloc[rows])
+        of_rows = {state: flow.iloc[rows] for state, flow in flows.items()}
+        sentence = _describe([runs[i] for i in rows], summary.iloc[rows], of_rows)
+        found[f"{name} ({kind})" if kind else name] = sentence
     return found
 
 
-def best_of(trials: Sequence[Run], best: Run) -> str:
-    """The best error of a search's best trial beside chance: it is the smallest of all that the search looked at.
+def _flows_of_states(runs: Sequence[Run], summary: pd.DataFrame, states: pd.DataFrame) -> Flows:
+    """Collect how the gradient of each state in layer 0 flows back; a probe has only h, for all of its states."""
+    recorded = states[(states["layer"] == 0) & ~states["run_id"].isin([run.id for run in runs if run.is_probe])]
+    flows = {"h": summary[[*FLOW]]}
+    for state, rows in recorded[recorded["state"] != "h"].groupby("state"):
+        flows[str(state)] = rows.set_index("run_id")[[*FLOW]].reindex([run.id for run in runs]).astype(float)
+    return flows
+
+
+def describe_best_trial(trials: Sequence[Run], best: Run) -> str:
+    """Compare the best error of a search's best trial with chance, as the smallest of all errors that the search saw.
 
     Args:
         trials: All runs of the search.
-        best: The one that it chose.
+        best: Run that the search chose.
     """
-    (outcome,) = outcomes([best])[0].to_dict("records")
+    (outcome,) = summarize_runs([best])[0].to_dict("records")
     if outcome["best_error"] is None:
         return ""
     tries = sum(map(evaluations_of, trials))
@@ -74,14 +87,20 @@ def _kind(run: Run) -> str:
     return "probe of a trained network" if run.info.get("checkpoint") else "probe"
 
 
-def _describe(runs: Sequence[Run], summary: pd.DataFrame) -> str:
-    """What is known of runs that differ in their seed only: medians, and in brackets the smallest and the largest.
+def _describe(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows) -> str:
+    """Describe runs that differ only in their seed: medians, and in brackets the smallest and the largest value.
 
     Args:
-        runs: The runs of one configuration.
-        summary: Their rows of summary.csv, with the flow of c beside that of h.
+        runs: Runs of one configuration.
+        summary: Their rows of summary.csv.
+        flows: How the gradient of each state flows back in these runs.
     """
-    sentences = [_flows(runs, summary), _underflow(runs, summary), _errors(runs, summary), _norms_of_all(runs, summary)]
+    sentences = [
+        _gradient_flow(runs, summary, flows),
+        _underflow(runs, summary),
+        _errors(runs, summary),
+        _norms_of_all(runs, summary),
+    ]
     for status in ("diverged", "failed", "interrupted", "running"):
         if count := int((summary["status"] == status).sum()):
             sentences.append(f"{count} of {len(runs)} runs {status}" if len(runs) > 1 else status)
@@ -94,53 +113,51 @@ def _count(runs: Sequence[Run]) -> str:
     return f"{len(runs)} {'seeds' if len(seeds) == len(runs) else 'runs'}"
 
 
-def _flows(runs: Sequence[Run], summary: pd.DataFrame) -> str:
-    """How the gradient flows back before training and after it; of probes, what the Jacobians say."""
+def _gradient_flow(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows) -> str:
+    """Say how the gradient flows back before training and after it; for probes, what the Jacobians say."""
     if runs[0].is_probe:
-        return _flow_at(kind_of_network(runs[0]), "", runs, summary)
+        return _flow_at(kind_of_network(runs[0]), "", runs, flows)
     if runs[0].info["readout_steps"] > 1:
         return losses_add_up(runs[0])
     steps = {run.config.get("steps") for run in runs}
     ended = len(steps) == 1 and (summary["status"] == "completed").all()
     last = f"at step {next(iter(steps))}" if ended else "at the last recorded step"
-    before = _flow_at("before training", "_at_init", runs, summary)
-    after = "" if steps == {1} else _flow_at(last, "", runs, summary)
+    before = _flow_at("before training", "_at_init", runs, flows)
+    after = "" if steps == {1} else _flow_at(last, "", runs, flows)
     return "; ".join(filter(None, [before, after]))
 
 
 def _underflow(runs: Sequence[Run], summary: pd.DataFrame) -> str:
-    """What share of the gradients' entries was too small for the runs' numbers, before training and after it."""
+    """Say what share of the gradient's entries was too small for the dtype, before training and after it."""
     shares = summary[["underflow_at_init", "underflow"]].dropna().to_numpy(float)
     if not shares.any():
         return ""
     before, after = (_spread(100 * column, "{:.3g}%") for column in shares.T)
     if runs[0].is_probe or {run.config.get("steps") for run in runs} == {1}:
-        return too_small(runs[0], f"{before} of the gradient's entries")
+        return say_too_small(runs[0], f"{before} of the gradient's entries")
     both = f"{before} of the gradient's entries before training and {after} at the last recorded step"
-    return too_small(runs[0], both)
+    return say_too_small(runs[0], both)
 
 
-def _flow_at(when: str, at: str, runs: Sequence[Run], summary: pd.DataFrame) -> str:
-    """How the gradient flows back at one recorded step.
+def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows) -> str:
+    """Say how the gradient flows back at one recorded step, in the state with the largest median horizon.
 
     Args:
-        when: That step, in words; of a probe, with what it looks at.
-        at: Suffix of its columns, '_at_init' or ''.
-        runs: The runs of one configuration.
-        summary: Their rows of summary.csv, with the flow of c beside that of h.
+        when: That step in words; for a probe, which network it looked at.
+        at: Suffix of the columns, '_at_init' or ''.
+        runs: Runs of one configuration.
+        flows: How the gradient of each state flows back in these runs.
     """
     gain = "gain_at_init" if at else "gain_per_timestep"
     columns = [f"horizon{at}", f"arriving{at}", gain, "horizon_resolution"]
-    of_h, of_c = (summary[[name + suffix for name in columns]].to_numpy() for suffix in ("", OF_C))
-    both = ~np.isnan(of_h[:, 0] + of_c[:, 0])
-    carried = both.any() and np.median(of_c[both, 0]) > np.median(of_h[both, 0])
-    flow = of_c if carried else of_h
+    state = _state_that_carries({state: flow[f"horizon{at}"].to_numpy() for state, flow in flows.items()})
+    flow = flows[state][columns].to_numpy()
     horizons, left, gains, apart = flow[~np.isnan(flow[:, 1])].T
     if not len(left):
         return ""
     length = max(run.info["timesteps"] for run in runs)
     fates = [fate_of(reach, there, length) for reach, there in zip(horizons, left, strict=True)]
-    what = "ds_T/ds_t" if runs[0].is_probe else gradient_of(runs[0], "c" if carried else "h")
+    what = "ds_T/ds_t" if runs[0].is_probe else gradient_of(runs[0], state)
     known = "" if len(left) == len(runs) else f" in {len(left)} of them"
     details = []
     if "vanishes" in fates:
@@ -153,20 +170,31 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], summary: pd.DataFrame) -> 
     return f"{when}, {what}{known} {_counted(fates)}: {', '.join(details)}"
 
 
+def _state_that_carries(horizons: Mapping[str, np.ndarray]) -> str:
+    """Choose the state with the largest median horizon, over the runs in which both its own and that of h are known."""
+    largest, found = 0.0, "h"
+    for state, of_state in horizons.items():
+        both = ~np.isnan(of_state + horizons["h"])
+        lead = np.median(of_state[both]) - np.median(horizons["h"][both]) if both.any() else 0.0
+        if lead > largest:
+            largest, found = float(lead), state
+    return found
+
+
 def _counted(words: Sequence[str]) -> str:
-    """'vanishes', or 'vanishes in 2, arrives in 1'."""
+    """Count the words: 'vanishes', or 'vanishes in 2, arrives in 1'."""
     counts = Counter(words).most_common()
     return words[0] if len(counts) == 1 else ", ".join(f"{word} in {count}" for word, count in counts)
 
 
 def _spread(values: np.ndarray, form: str) -> str:
-    """The median, and from the smallest to the largest where they differ."""
+    """Format the median, and the smallest and largest value if they differ."""
     low, middle, high = (form.format(of(values)) for of in (np.min, np.median, np.max))
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _errors(runs: Sequence[Run], summary: pd.DataFrame) -> str:
-    """The best errors of several runs, how many are better than chance, and how many solved the task."""
+    """Describe the best errors of several runs, how many are better than chance, and how many solved the task."""
     rows = [
         (row["best_error"], row["chance_error"], row["evaluation_samples"], evaluations_of(run), row["solved"])
         for run, (_, row) in zip(runs, summary.iterrows(), strict=True)
@@ -185,9 +213,9 @@ def _errors(runs: Sequence[Run], summary: pd.DataFrame) -> str:
 
 
 def _norms_of_all(runs: Sequence[Run], summary: pd.DataFrame) -> str:
-    """The distribution of the gradient's norm while several runs trained: medians over the runs, the largest of all."""
+    """Describe how the gradient norm was distributed over training: medians over the runs, and the largest of all."""
     norms = summary[[*NORMS, "clipped_fraction"]].dropna()
-    if norms.empty or runs[0].is_probe or min(int(run.config.get("steps") or 1) for run in runs) < FEWEST_STEPS:
+    if norms.empty or runs[0].is_probe or min(int(run.config.get("steps") or 1) for run in runs) < MIN_STEPS:
         return ""
     typical = {**norms.median(), "max_grad_norm": norms["max_grad_norm"].max()}
     cut = cut_by(runs[0], f"{_spread(norms['clipped_fraction'].to_numpy(), '{:.0%}')} of the steps")

@@ -1,4 +1,4 @@
-"""Findings: what the numbers of runs say, in words. Each says what was measured, at which step, over which runs."""
+"""The findings of single runs: what their numbers say, in words, with what was measured and at which step."""
 
 import math
 from collections.abc import Mapping
@@ -8,27 +8,29 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from experiments.analysis.gradient_profile import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
+from experiments.analysis.gain_and_horizon import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
+from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.summary import NORMS, smallest_normal
 from experiments.store.studies import Run
 from experiments.wording import counted
 
 FATES = {"shrinks": 0.1, "arrives": 10.0, "grows": 1e3, "explodes": math.inf}
-"""What a gradient does that has not vanished, with its largest norm at the earliest recorded timestep over the last."""
+"""What a gradient that has not vanished does, each with the largest ratio of its norm at the earliest recorded timestep
+to that at the last."""
 
 FALSE_ALARM = 0.00135
-"""How often a run that stays at chance is taken for better: as often as a normal value lies 3 deviations out."""
+"""Probability that a run at chance is called better than chance: that of a normal value 3 deviations out."""
 
-FEWEST_STEPS = 20
-"""With fewer steps nothing is said of the share that a threshold would cut."""
+MIN_STEPS = 20
+"""Least number of steps for a finding on the distribution of the gradient norm."""
 
 
-def finding(run: Run, outcome: Mapping[str, Any]) -> str:
-    """What is known of one run: how it ended, how its gradient flowed back, its error, its gradient norms.
+def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
+    """Describe one run: how it ended, how its gradient flowed back, its error, its gradient norms and updates.
 
     Args:
         run: The run.
-        outcome: Its row of summary.csv.
+        outcome: Row of the run in summary.csv.
     """
     if run.info["status"] == "failed":
         return f"failed: {run.info['error']}"
@@ -37,7 +39,7 @@ def finding(run: Run, outcome: Mapping[str, Any]) -> str:
 
 
 def _ended(run: Run) -> str:
-    """Where a run stands that did not complete."""
+    """Say how a run ended, or how far it is; empty if it completed."""
     status = run.info["status"]
     if status == "completed":
         return ""
@@ -51,7 +53,7 @@ def _ended(run: Run) -> str:
 
 
 def _flow(run: Run) -> str:
-    """How the gradient flows back at the last recorded step, in whichever state it keeps its size longest."""
+    """Say how the gradient flows back at the last recorded step, in the state with the largest horizon."""
     gradients, length = run.table("gradients"), run.info["timesteps"]
     if gradients.empty:
         return ""
@@ -62,49 +64,51 @@ def _flow(run: Run) -> str:
         return f"the gradient of {state} leaves the range of {run.config.get('dtype')} {where}"
     if run.info["readout_steps"] > 1:
         return losses_add_up(run)
-    profiles = {state: gradient_profiles(gradients, state=state)[1] for state in ("h", "c")}
+    # h is first, so it is named unless the horizon of another state is larger.
+    states = list(dict.fromkeys(["h", *gradients["state"].unique()]))
+    profiles = {state: gradient_profiles(gradients, state=state)[1] for state in states}
     smallest = smallest_normal(run)
     reaches = {state: horizon(profile, length, smallest) for state, profile in profiles.items()}
-    state = "c" if (reaches["c"].lag or 0) > (reaches["h"].lag or 0) else "h"
+    state = max(states, key=lambda state: reaches[state].lag or 0)
     how = _how_it_flows(profiles[state], reaches[state], length, run.config.get("dtype", "float32"))
     when = kind_of_network(run) if run.is_probe else f"at step {gradients['step'].max()}"
     return how and f"{when}, {gradient_of(run, state)} {how}"
 
 
 def _underflow(run: Run) -> str:
-    """What share of the gradients' entries, at all recorded steps, was too small for the run's numbers."""
+    """Say what share of the gradient's entries was too small for the dtype, over all recorded steps."""
     gradients = run.table("gradients")
     if gradients.empty or not (shares := gradients["underflow"].dropna()).any():
         return ""
     steps = gradients["step"].nunique()
     at = f"{steps} recorded steps" if steps > 1 else f"step {gradients['step'].iloc[0]}"
-    return too_small(run, f"{percent(shares.mean())} of the gradient's entries at {at}")
+    return say_too_small(run, f"{percent(shares.mean())} of the gradient's entries at {at}")
 
 
-def too_small(run: Run, what: str) -> str:
-    """That some numbers were 0, as those of a relu unit that is off, or below the smallest normal number."""
+def say_too_small(run: Run, what: str) -> str:
+    """Say that some entries were 0, such as those of an inactive relu unit, or below the smallest normal number."""
     return f"{what} were 0 or below {smallest_normal(run):.1e}"
 
 
 def kind_of_network(probe: Run) -> str:
-    """What a probe looked at."""
+    """Say which network a probe looked at, 'trained' or 'untrained'."""
     return "trained" if probe.info.get("checkpoint") else "untrained"
 
 
 def losses_add_up(run: Run) -> str:
-    """Why a task with a loss at several timesteps has no reach."""
+    """Say why the reach of the gradient is not known for a task with a loss at several timesteps."""
     return f"reach unknown: the task has a loss at {run.info['readout_steps']} timesteps, whose gradients add up"
 
 
 def gradient_of(run: Run, state: str) -> str:
-    """The gradient of one state of layer 0, in words."""
-    of_state = " of the cell state" if state == "c" else ""
+    """Name the gradient of one state of layer 0; the output h is not named."""
+    of_state = "" if state == "h" else f" of the state {state}"
     in_layer = " in layer 0" if int(run.config.get("model.num_layers") or 1) > 1 else ""
     return f"the gradient{of_state}{in_layer}"
 
 
 def _how_it_flows(profile: Profile, reach: Horizon, length: int, dtype: Any) -> str:
-    """What one profile shows, as the rest of a sentence; empty where it shows nothing."""
+    """Describe one profile as the rest of a sentence; empty if it shows nothing."""
     left = arriving(profile)
     if left is None or reach.lag is None or reach.resolution is None:
         return ""
@@ -123,17 +127,17 @@ def _how_it_flows(profile: Profile, reach: Horizon, length: int, dtype: Any) -> 
 
 
 def recorded_every(apart: float) -> str:
-    """What to add to a horizon that is interpolated between recorded timesteps, so many apart."""
+    """Add to a horizon how many timesteps apart its recorded neighbours are, if it is interpolated between them."""
     return f", recorded {apart:.0f} timesteps apart" if apart > 1 else ""
 
 
 def fate_of(reach: float, left: float, length: int) -> str:
-    """What becomes of a gradient from the last timestep to the earliest recorded one.
+    """Say what a gradient does from the last timestep back to the earliest recorded one, such as 'vanishes'.
 
     Args:
-        reach: Its horizon.
-        left: Its size at the earliest recorded timestep over that at the last.
-        length: Timesteps of the sequence.
+        reach: Horizon of the gradient.
+        left: Norm at the earliest recorded timestep divided by that at the last.
+        length: Number of timesteps of the sequence.
     """
     if reach < length - 1 and left < 1:
         return "vanishes"
@@ -141,7 +145,7 @@ def fate_of(reach: float, left: float, length: int) -> str:
 
 
 def _error(run: Run, outcome: Mapping[str, Any]) -> str:
-    """The best held-out error beside chance, when it was reached, and the error at the end."""
+    """Describe the best held-out error compared with chance, when it was reached, and the error at the end."""
     error = outcome["best_error"]
     if error is None or pd.isna(error):
         return ""
@@ -158,13 +162,13 @@ def _error(run: Run, outcome: Mapping[str, Any]) -> str:
 
 
 def against_chance(error: float, chance: float, samples: float, tries: int) -> str:
-    """Whether an error, the smallest of several, tells the network from one that guesses.
+    """Say whether the smallest of several errors is better or worse than that of a network that guesses.
 
     Args:
-        error: The smallest of the errors.
-        chance: What guessing scores on average.
-        samples: Sequences that each error is the mean of.
-        tries: How many errors there were: the smallest of many is small by chance more easily.
+        error: Smallest of the errors.
+        chance: Expected error of guessing.
+        samples: Number of sequences that each error is averaged over.
+        tries: Number of errors: the smallest of many is more likely to be small by chance.
     """
     deviations = NormalDist().inv_cdf(1 - FALSE_ALARM / max(tries, 1))
     noise = deviations * math.sqrt(max(chance * (1 - chance), 0.0) / samples)
@@ -176,32 +180,32 @@ def against_chance(error: float, chance: float, samples: float, tries: int) -> s
 
 
 def evaluations_of(run: Run) -> int:
-    """How many errors a run's best one is the smallest of, at most."""
+    """The largest number of errors that a run's best error can be the smallest of."""
     steps, every = run.config.get("steps") or 1, run.config.get("record.evaluate_every") or 1
     return math.ceil((int(steps) - 1) / int(every)) + 1
 
 
 def _norms(run: Run, outcome: Mapping[str, Any]) -> str:
-    """How the norm of the gradient was distributed over the steps of a training, and what clipping cut."""
+    """Describe how the gradient norm was distributed over the training steps, and what clipping cut."""
     metrics = run.table("metrics")
     steps = 0 if metrics.empty else int(metrics["grad_norm"].notna().sum())
-    if steps < FEWEST_STEPS or run.is_probe:
+    if steps < MIN_STEPS or run.is_probe:
         return ""
     would_cut = f"a threshold of {number(outcome['p90_grad_norm'])} would cut at most 10% of the steps"
-    clipped = outcome["clipped_fraction"]  # not known where no step was finite
+    clipped = outcome["clipped_fraction"]  # not known if no step had a finite norm
     cut = "" if clipped is None else cut_by(run, f"{percent(clipped)} of the steps")
     cut = cut or would_cut
     return f"gradient norm over {steps} steps: {quantiles(outcome)}; {cut}"
 
 
 def quantiles(norms: Mapping[str, Any]) -> str:
-    """The quantiles of summary.csv, in words."""
+    """Format the quantiles of the gradient norm in summary.csv."""
     median, p90, p99, largest = (number(norms[name]) for name in NORMS)
     return f"median {median}, 90% up to {p90}, 99% up to {p99}, largest {largest}"
 
 
 def cut_by(run: Run, share: str) -> str:
-    """What share of the steps the run's own clipping cut; empty without any."""
+    """Say what share of the steps the run's own clipping cut; empty if it does not clip."""
     clip, threshold = run.config.get("clip"), run.config.get("clip.threshold")
     if clip in (None, "none"):
         return ""
@@ -209,12 +213,12 @@ def cut_by(run: Run, share: str) -> str:
 
 
 def _updates(run: Run) -> str:
-    """How far the recorded updates moved the weights, in terms of the weights' own norm."""
+    """Describe the sizes of the recorded updates relative to the norm of the weights."""
     parameters = run.table("parameters")
     if parameters.empty or run.is_probe:
         return ""
-    whole = np.array(["[" not in name for name in parameters["parameter"]])  # not a gate's block of one
-    made = parameters["step"].to_numpy() != run.info.get("diverged_at_step")  # a step that diverged made no update
+    whole = np.array(["[" not in name for name in parameters["parameter"]])  # a gate's block is part of a parameter
+    made = parameters["step"].to_numpy() != run.info.get("diverged_at_step")  # the step that diverged made no update
     steps, at = np.unique(parameters["step"].to_numpy()[whole & made], return_inverse=True)
     update, weight = (
         np.bincount(at, parameters[column].to_numpy(float)[whole & made] ** 2)
@@ -233,19 +237,19 @@ def _updates(run: Run) -> str:
 
 
 class Reading(NamedTuple):
-    """A number of a probe, and what it means."""
+    """A number that a probe measured, and what it means."""
 
     name: str
     value: str
     meaning: str
 
 
-def read_probe(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
-    """What a probe found, a row for each number.
+def probe_readings(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
+    """List the numbers that a probe measured.
 
     Args:
         run: The probe.
-        outcome: Its row of summary.csv.
+        outcome: Row of the probe in summary.csv.
     """
     length, of_loss = run.info["timesteps"], "fitted to the norm of dL/dh_t"
     if run.info["readout_steps"] > 1:
@@ -267,9 +271,11 @@ def read_probe(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
     exponents = run.table("lyapunov")
     largest = float(exponents.loc[exponents["layer"] == 0, "exponent"].max()) if len(exponents) else math.nan
     if not math.isnan(largest):
-        meaning = "nats per timestep; below 0 nearby states converge, above 0 they part"
+        meaning = "nats per timestep; below 0 nearby states converge, above 0 they diverge"
         readings.append(Reading("largest Lyapunov exponent", number(largest), meaning))
-    readings.append(Reading("parameters", str(outcome["parameters"]), "trained numbers; the same for any length"))
+    readings.append(
+        Reading("parameters", str(outcome["parameters"]), "number of trained parameters; the same for any length")
+    )
     norms = f"median; {number(outcome['max_grad_norm'])} at most, over {len(run.table('metrics'))} batches"
     readings.append(Reading("gradient norm", number(outcome["median_grad_norm"]), f"{norms}, {kind_of_network(run)}"))
     readings.append(Reading("clipping threshold", "not known", THRESHOLD))
@@ -277,11 +283,11 @@ def read_probe(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
 
 
 THRESHOLD = "it depends on the norms while training: `bptt run` with these keys prints how they are distributed"
-"""What a probe says of a clipping threshold."""
+"""What a probe says about a clipping threshold."""
 
 
 def _jacobian(outcome: Mapping[str, Any], length: int) -> str:
-    """What becomes of ds_T/ds_t from the last timestep to the earliest recorded one."""
+    """Say what ds_T/ds_t does from the last timestep back to the earliest recorded one."""
     reach, left = outcome["horizon"], outcome["arriving"]
     if reach is None or left is None:
         return "of ds_T/ds_t; not known: too few recorded timesteps, or no gradient"
@@ -290,26 +296,29 @@ def _jacobian(outcome: Mapping[str, Any], length: int) -> str:
 
 
 def _bounds(run: Run) -> list[Reading]:
-    """What the first layer's own matrix or gates say about its gain."""
+    """List what the gates and the recurrent matrix of layer 0 say about its gain."""
     gates, parameters = run.table("gates"), run.table("parameters")
     readings = []
     if len(gates):
-        kept = gates[(gates["layer"] == 0) & gates["gate"].isin(["forget", "update"])]["mean"].mean()
-        meaning = "forget or update gate of layer 0: mean over units and recorded timesteps"
-        readings.append(Reading("gate that keeps", number(kept), meaning))
-    if len(parameters) and run.config["cell"] == "rnn":
+        gates = add_kept_states(gates.assign(run_id=run.id), [run])
+        keeping = gates[(gates["layer"] == 0) & (gates["keeps"] != "")]
+        for gate, rows in keeping.groupby("gate", observed=True):
+            meaning = f"by the {gate} gate in layer 0: mean over units and recorded timesteps"
+            readings.append(Reading(f"share of {rows['keeps'].iloc[0]} kept", number(rows["kept"].mean()), meaning))
+    bound = (run.info.get("theory") or {}).get("bound")
+    if bound is not None and len(parameters):
         sigma = parameters.set_index("parameter")["sigma_max"].get("layers.0.weight_hh")
         if sigma is not None and not pd.isna(sigma):
-            meaning = "of layer 0's recurrent matrix: its Jacobian gains no more a timestep (Pascanu et al. 2013)"
+            meaning = "of layer 0's recurrent matrix: its Jacobian gains no more per timestep (Pascanu et al. 2013)"
             readings.append(Reading("largest singular value", number(sigma), meaning))
     return readings
 
 
 def number(value: float | None) -> str:
-    """Three digits; empty where there is none."""
+    """Format a number with three digits; a missing one is empty."""
     return "" if value is None or pd.isna(value) else f"{value:.3g}"
 
 
 def percent(share: float) -> str:
-    """A share as a percentage of three digits."""
+    """Format a share as a percentage with three digits."""
     return f"{100 * share:.3g}%"

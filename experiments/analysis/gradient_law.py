@@ -1,7 +1,7 @@
-"""What theory predicts for the loss's gradient in a run, read from its run.json.
+"""What theory predicts for the gradient of a run's loss, read from its run.json.
 
-run.json holds what `experiments.training.theory` predicts for each layer's own Jacobian. This applies to the gradient
-only if all of it comes from the last timestep: a loss at each timestep adds a part of its own everywhere.
+run.json holds what `experiments.training.theory` predicts for each layer's own Jacobian. The prediction applies to the
+gradient only if the whole loss is at the last timestep: a loss at an earlier timestep adds its own part there.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from experiments.store.studies import Run
 
 
 def _theory(run: Run) -> dict[str, Any]:
-    """Of a run with a loss at the last timestep only."""
+    """The prediction in run.json; empty if the run has a loss at more than one timestep."""
     return (run.info.get("theory") or {}) if run.info.get("readout_steps") == 1 else {}
 
 
@@ -24,7 +24,7 @@ def _is_one_layer(run: Run) -> bool:
 
 
 def _gain(run: Run) -> Value:
-    """The gradient's gain before training: of one layer, through which all of it passes."""
+    """The predicted gain of the gradient before training, for a single layer: the whole gradient passes through it."""
     gain: Value = _theory(run).get("gain")
     return gain if _is_one_layer(run) and not run.info.get("checkpoint") else None
 
@@ -35,10 +35,10 @@ def _state(run: Run) -> Value:
 
 
 def _sigmas(run: Run) -> Value:
-    """The largest singular values that bound the gradient: of each layer's W_hh / of the W_ih between layers."""
+    """The largest singular values that bound the gradient, as text: those of W_hh / those of W_ih between layers."""
     theory = _theory(run)
     recurrent, between = theory.get("recurrent"), theory.get("between", [])
-    if recurrent is None and _is_one_layer(run) and not run.info.get("checkpoint"):  # as older runs have it
+    if recurrent is None and _is_one_layer(run) and not run.info.get("checkpoint"):  # older runs have only `bound`
         recurrent = [theory.get("bound")]
     if not recurrent or None in recurrent:
         return None
@@ -46,14 +46,14 @@ def _sigmas(run: Run) -> Value:
 
 
 LAWS: dict[str, Callable[[Run], Value]] = {"state": _state, "gain": _gain, "sigmas": _sigmas}
-"""The columns of gradients, behind `theory_`, that say what theory says of a run."""
+"""Columns with the prediction for each run; in the table of gradients their names start with `theory_`."""
 
 
 def with_law(gradients: pd.DataFrame) -> pd.DataFrame:
-    """The rows of layer 0, and at each run's first recorded step what follows from the norms at lag 0.
+    """Select the rows of layer 0, and add predictions at each run's first recorded step.
 
-    `predicted` is grad_norm at lag 0 times gain^lag; `bound`, of the state h, is what `bounds` gives. Both are a run's
-    own, so that the median of the bounds is above the median of the norms as well.
+    `predicted` is grad_norm at lag 0 times gain^lag. `bound` is the upper bound from `bounds`, for the state h. Both
+    start from the run's own norm at lag 0, so the median of the bounds is above the median of the norms, too.
 
     Args:
         gradients: Rows of gradients.csv of several runs, with the columns of `LAWS`.
@@ -83,26 +83,29 @@ def with_law(gradients: pd.DataFrame) -> pd.DataFrame:
 
 
 def bounds(starts: Sequence[float], recurrent: Sequence[float], between: Sequence[float], lags: int) -> np.ndarray:
-    """Upper bounds of grad_norm of h in layer 0 at lags 0, 1, ..., for a loss at the last timestep only.
+    """Compute upper bounds of grad_norm of h in layer 0 at lags 0, 1, ..., for a loss at the last timestep only.
 
-    Write d(l, t) for dL/dh of layer l at timestep t, and D for the diagonal matrix of slopes, none above 1. From
+    Let d(l, t) be dL/dh of layer l at timestep t, and D the diagonal matrix of slopes, none of them above 1. From
     h(l, t) = phi(W_ih(l) h(l-1, t) + W_hh(l) h(l, t-1) + b(l)) the chain rule gives, for t < T,
 
         d(l, t) = W_hh(l)^T D d(l, t+1) + W_ih(l+1)^T D d(l+1, t),
 
-    the second term for all layers but the last. By the triangle inequality, with sigma the largest singular values,
+    where the last layer has no second term. By the triangle inequality, with sigma the largest singular values,
 
         ||d(l, t)|| <= sigma_hh(l) ||d(l, t+1)|| + sigma_ih(l+1) ||d(l+1, t)||.
 
-    The root mean square over a batch obeys it as well (Minkowski). With each norm on the right replaced by its bound,
-    this is a recursion backwards in time from lag 0, within a timestep from the last layer down. For one layer the
-    bound is sigma_hh^lag (Pascanu, Mikolov, Bengio 2013, sec. 2).
+    The root mean square over a batch obeys the same inequality (Minkowski). With each norm on the right replaced by its
+    bound, this is a recursion: backwards in time from lag 0, and from the last layer down within a timestep. For one
+    layer the bound is grad_norm at lag 0 times sigma_hh^lag (Pascanu, Mikolov, Bengio 2013, sec. 2).
 
     Args:
-        starts: grad_norm at lag 0, of each layer.
+        starts: grad_norm at lag 0 of each layer.
         recurrent: sigma_hh of each layer.
-        between: sigma_ih of each layer but the first.
-        lags: The largest lag.
+        between: sigma_ih of each layer except the first.
+        lags: Largest lag.
+
+    Returns:
+        The bound at each lag, of shape (lags + 1,).
     """
     norms = list(map(float, starts))
     bottom = [norms[0]]

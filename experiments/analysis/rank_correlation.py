@@ -1,4 +1,4 @@
-"""Rank correlation in which values that differ by rounding only are ties. Imports no torch."""
+"""Spearman's rank correlation in which values that differ only by rounding are ties."""
 
 from collections.abc import Iterable
 
@@ -6,21 +6,22 @@ import numpy as np
 import pandas as pd
 
 ROUNDING = 100 * float(np.finfo(np.float32).eps)
-"""The relative difference up to which two measured gains are equal: 1.2e-5.
+"""Relative difference up to which two measured gains count as equal: 1.2e-5.
 
 Gradients have the run's precision, float32 by default. A norm that went back through T timesteps carries a relative
-error of about T roundings, and a gain a timestep, which is its T-th root, one of a few. A hundred roundings leave room
-for sums over batch and units, whose order differs between processors, and are far below what a seed changes.
+error of about T roundings. A gain per timestep is its T-th root and carries an error of a few roundings. A hundred
+roundings leave room for sums over batch and units, whose order differs between processors. They are far below the
+differences between seeds.
 """
 
 
 def ranks(values: Iterable[float], tolerance: float = ROUNDING) -> "pd.Series[float]":
-    """The rank of each value from 1, smallest first; values that are equal to rounding share their mean rank.
+    """Rank values from 1, smallest first; values that are equal up to rounding share their mean rank.
 
     Args:
-        values: What is ranked; infinities have a rank, nan has none.
-        tolerance: A sorted value is a tie with the one before it where the two differ by at most this share of the
-            larger.
+        values: Values to rank; infinities have a rank, nan has none.
+        tolerance: Largest difference between a sorted value and the one before it that counts as a tie, as a share of
+            the larger of the two.
     """
     rising = pd.Series(list(values), dtype=float).sort_values()
     before = rising.shift()
@@ -30,7 +31,7 @@ def ranks(values: Iterable[float], tolerance: float = ROUNDING) -> "pd.Series[fl
 
 
 def rank_correlation(x: Iterable[float], y: Iterable[float], tolerance: float = ROUNDING) -> float:
-    """Spearman's rank correlation with the ties of `ranks`; nan where one of the two has a single rank."""
+    """Spearman's rank correlation with the ties of `ranks`; nan if x or y has only one rank."""
     x_ranks, y_ranks = ranks(x, tolerance), ranks(y, tolerance)
     if min(x_ranks.nunique(), y_ranks.nunique()) < 2:
         return np.nan

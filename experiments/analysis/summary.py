@@ -1,4 +1,4 @@
-"""From the CSV files of a study's runs to summary.csv. Reads files only, and imports no torch."""
+"""Building summary.csv and states.csv of a study from the CSV files of its runs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.analysis.gradient_profile import (
+from experiments.analysis.gain_and_horizon import (
     NOTHING,
     Profile,
     arriving,
@@ -17,16 +17,16 @@ from experiments.analysis.gradient_profile import (
     horizon,
     jacobian_profile,
 )
+from experiments.store.combined_tables import read_combined_table
 from experiments.store.config_keys import differing_keys
 from experiments.store.files import Value, to_csv, write_whole
-from experiments.store.reading import read_tables
 from experiments.store.studies import Run, read_runs
 
 ALWAYS = ("cell", "task", "task.length", "clip", "clip.threshold", "seed")
-"""The configuration keys that summary.csv has even where they do not differ."""
+"""Configuration keys that summary.csv always has, even if they do not differ between runs."""
 
 Arrays = Mapping[str, np.ndarray]
-"""The columns of one run's table; {} where it has no rows."""
+"""The columns of one run's table; {} if it has no rows."""
 
 READ = {
     "metrics": ("loss", "grad_norm", "clip_scale"),
@@ -34,13 +34,13 @@ READ = {
     "gradients": ("step", "layer", "state", "lag", "grad_norm", "underflow"),
     "jacobian": ("layer", "lag", "log10_mean_squared_sv"),
 }
-"""The tables, and the columns of each, that summary.csv is made from."""
+"""The tables, and the columns of each, that summary.csv is computed from."""
 
 FLOW = (
     *("gain_per_timestep", "gain_at_init", "horizon", "horizon_at_init", "horizon_resolution"),
     *("arriving", "arriving_at_init"),
 )
-"""The columns that say how the gradient flows back; empty for a task with a loss at several timesteps."""
+"""The columns on how the gradient flows back; empty for a task with a loss at several timesteps."""
 
 UNKNOWN: dict[str, Value] = dict.fromkeys(FLOW)
 
@@ -51,28 +51,33 @@ STATES = ("run_id", "layer", "state", *FLOW)
 """The columns of states.csv."""
 
 
-def summarize(study: Path, runs: Sequence[Run] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write summary.csv, a row a run, and states.csv, a row for each state of each layer; return both.
+def write_summary(study: Path, runs: Sequence[Run] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Write summary.csv, with a row per run, and states.csv, with a row per state of each layer.
 
     Args:
-        study: its folder.
-        runs: of the study, if they are read already.
+        study: Folder of the study.
+        runs: Runs of the study, if they have been read already.
+
+    Returns:
+        The two tables.
     """
-    summary, states = outcomes(read_runs(study) if runs is None else runs)
+    summary, states = summarize_runs(read_runs(study) if runs is None else runs)
     write_whole(study / "summary.csv", to_csv(summary))
     write_whole(study / "states.csv", to_csv(states))
     return summary, states
 
 
-def outcomes(runs: Sequence[Run], read: Callable[..., pd.DataFrame] | None = None) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The rows of summary.csv and of states.csv for some runs.
+def summarize_runs(
+    runs: Sequence[Run], read: Callable[..., pd.DataFrame] | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Compute the rows of summary.csv and of states.csv for some runs.
 
     Args:
-        runs: of a study.
-        read: gives a table of these runs, as `read_tables` does, where some are read already.
+        runs: Runs to summarize.
+        read: Function that returns a table of these runs by name, like `read_combined_table`; None reads the files.
     """
     keys = list(dict.fromkeys([*ALWAYS, *differing_keys(runs)]))
-    read = read or partial(read_tables, runs)
+    read = read or partial(read_combined_table, runs)
     tables = zip(
         *(_split(read(name, ends=name == "gradients"), runs, columns) for name, columns in READ.items()), strict=True
     )
@@ -88,7 +93,13 @@ def outcomes(runs: Sequence[Run], read: Callable[..., pd.DataFrame] | None = Non
 
 
 def _split(table: pd.DataFrame, runs: Sequence[Run], names: Sequence[str]) -> list[Arrays]:
-    """The part of each run; the table has the runs in their order. As arrays: thousands of frames would be slow."""
+    """Split a table into the rows of each run, as arrays: thousands of DataFrames would be slow.
+
+    Args:
+        table: Rows of all runs, in the order of the runs.
+        runs: Those runs.
+        names: Columns to keep.
+    """
     if table.empty:
         return [{}] * len(runs)
     number = {run.id: i for i, run in enumerate(runs)}
@@ -105,10 +116,10 @@ Flow = dict[str, Value]
 
 
 def _flows(run: Run, gradients: Arrays) -> dict[tuple[int, str], Flow]:
-    """Gain and horizon of every layer's every state in gradients.csv.
+    """Compute gain and horizon of every state of every layer in gradients.csv.
 
-    Empty where the loss is at several timesteps: each adds a gradient of its own, and the sum does not show how far any
-    of them reaches.
+    They are empty if the task has a loss at several timesteps: each loss adds a gradient of its own, and the sum does
+    not show how far any of them reaches.
     """
     if not gradients:
         return {}
@@ -119,13 +130,13 @@ def _flows(run: Run, gradients: Arrays) -> dict[tuple[int, str], Flow]:
 
 
 def smallest_normal(run: Run) -> float:
-    """The smallest positive normal number that a gradient of this run can hold; a probe computes in float64."""
+    """The smallest positive normal number of the run's gradients; a probe computes in float64."""
     dtype = "float64" if run.is_probe else run.config.get("dtype")
     return float(np.finfo(np.float64 if dtype == "float64" else np.float32).tiny)
 
 
 def _flow(run: Run, first: Profile, last: Profile) -> Flow:
-    """From the profiles of the first and the last recorded step."""
+    """Compute the columns `FLOW` from the profiles of the first and the last recorded step."""
     smallest = smallest_normal(run)
     before, after = (horizon(profile, run.info["timesteps"], smallest) for profile in (first, last))
     return {
@@ -140,7 +151,15 @@ def _flow(run: Run, first: Profile, last: Profile) -> Flow:
 
 
 def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian: Arrays) -> dict[str, Value]:
-    """The numbers of summary.csv for one run, with the flow of h in layer 0; None where one cannot be had."""
+    """Compute the columns of summary.csv for one run; values that are not known are None.
+
+    Args:
+        run: The run.
+        metrics: Its metrics.csv.
+        evaluation: Its evaluation.csv.
+        flow: The columns `FLOW` of the state h in layer 0.
+        jacobian: Its jacobian.csv.
+    """
     if run.is_probe:
         products = _flow(run, NOTHING, jacobian_profile(jacobian))
         flow = flow | {key: value for key, value in products.items() if not key.endswith("_at_init")}
@@ -166,7 +185,7 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
 
 
 def _underflow(gradients: Arrays) -> dict[str, Value]:
-    """The share of the recorded gradients' entries that were denormal or 0, at the first and the last recorded step."""
+    """Compute the share of gradient entries that were denormal or 0, at the first and the last recorded step."""
     step, shares = (_column(gradients, name) for name in ("step", "underflow"))
     if not len(_known(shares)):
         return {"underflow_at_init": None, "underflow": None}
@@ -180,7 +199,7 @@ def _quantile(values: np.ndarray, share: float) -> float | None:
 
 
 def _samples(run: Run, evaluation: Arrays) -> Value:
-    """How many sequences an error is the mean of: as many as were asked for, where the file does not say it."""
+    """Number of sequences that an error is averaged over; older files do not record it, so it is the configured one."""
     if not evaluation:
         return None
     known = _known(_column(evaluation, "samples"))
@@ -192,11 +211,11 @@ def _column(table: Arrays, name: str) -> np.ndarray:
 
 
 def _known(values: np.ndarray) -> np.ndarray:
-    """Without the missing ones."""
+    """Drop the missing values."""
     known: np.ndarray = values[~np.isnan(values)]
     return known
 
 
 def _float(value: float) -> float | None:
-    """A plain number; None for a missing one."""
+    """Convert to a plain number; a missing one becomes None."""
     return None if np.isnan(value) else float(value)

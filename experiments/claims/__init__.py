@@ -1,1 +1,1 @@
-"""The claims of the literature, held against the runs of a study."""
+"""The claims of the literature, and their evaluation on the runs of a study."""

@@ -1,6 +1,6 @@
-"""The claims: one file each, which says what is claimed, and holds it against the CSV files of a study.
+"""Reading the modules of claims: one file each, with what is claimed and how it is measured.
 
-A module has as constants and functions what `Claim` lists. `conf/study/NAME.yaml` names those that are about the study.
+A module defines the constants and functions that `Claim` lists. `conf/study/NAME.yaml` names the claims of a study.
 """
 
 import importlib
@@ -25,19 +25,19 @@ def _every_run(run: Run) -> bool:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a claim's module says, the name of a constant in capitals.
+    """A claim, as its module defines it; an attribute is a constant in capitals there, or a function.
 
     Attributes:
-        name: of the module.
-        statement: what is claimed.
-        source: who says so.
-        prediction: what is then to be measured; the numbers are the quantities'.
-        measure: from the tables of those runs of a study that came to an end to what was measured; all of it has to be
-            as predicted.
-        remark: what one should know of the measurement: why it does not hold, or what is not decided.
-        figure: the figure that shows it, or none.
-        view: how it is looked at; see `experiments.plotting.figure.View`.
-        shows: whether a run is in the figure, where conditions on single keys do not say it.
+        name: Name of the module.
+        statement: What is claimed.
+        source: Who claims it.
+        prediction: What should be measured if the claim holds, in words; the quantities have the numbers.
+        measure: Function from the tables of a study's finished runs to the measured quantities, all of which have to
+            be as predicted.
+        remark: What a reader should know about the measurement, such as why the claim does not hold.
+        figure: Name of the figure that shows the claim; None for no figure.
+        view: Options of the figure; see `experiments.plotting.figure.View`.
+        shows: Function that says whether a run is in the figure, for what conditions on single keys cannot express.
     """
 
     name: str
@@ -52,10 +52,10 @@ class Claim:
 
 
 def read_claim(name: str) -> Claim:
-    """Read a claim's module: one of ours, or else one of this name on the path.
+    """Read a claim from its module, either one of this package or one on the import path.
 
     Raises:
-        UsageError: there is no such module, or something is missing in it.
+        UsageError: There is no such module, or it lacks a required constant or function.
     """
     try:
         module = importlib.import_module(f"{published.__name__}.{name}" if name in NAMES else name)

@@ -6,7 +6,7 @@ from typing import Literal
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.analysis.gradient_profile import gain_by_step
+from experiments.analysis.gain_and_horizon import gain_by_step
 from experiments.drawing.captions import say, say_if_losses_mix
 from experiments.drawing.lines_and_maps import at_recorded_step, draw_line, explain, lines_of
 from experiments.drawing.style import Colours

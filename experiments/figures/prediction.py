@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.analysis.gradient_profile import gain_per_timestep, gradient_profiles, jacobian_profile
+from experiments.analysis.gain_and_horizon import gain_per_timestep, gradient_profiles, jacobian_profile
 from experiments.analysis.rank_correlation import rank_correlation
 from experiments.drawing.captions import say
 from experiments.drawing.lines_and_maps import lines_of

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from experiments.analysis.intervals import wilson
+from experiments.analysis.intervals import wilson_interval
 from experiments.drawing.blank_panels import Blank
 from experiments.drawing.captions import say
 from experiments.drawing.lines_and_maps import lines_of, spread_axis
 from experiments.drawing.style import Colours, is_crowded
+from experiments.store.status import FINISHED
 
 TABLES = ("summary",)
 AXES = {"x": "task.length"}
@@ -19,7 +20,7 @@ AXES = {"x": "task.length"}
 def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The runs of tasks that have a criterion. What failed or was cut off is not counted."""
     summary = data["summary"]
-    ended = summary["status"].isin(["completed", "diverged"])
+    ended = summary["status"].isin(FINISHED)
     return {"summary": summary[ended & summary["solved"].notna()]}
 
 
@@ -35,7 +36,7 @@ def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: A
         above = min(len(colours) - 1 - place[value], 3)  # lines that may lie upon this one: it shows at their sides
         counts = runs.groupby(x)["solved"].agg(["sum", "size"])
         share = counts["sum"] / counts["size"]
-        low, high = wilson(counts["sum"].to_numpy(float), counts["size"].to_numpy(float))
+        low, high = wilson_interval(counts["sum"].to_numpy(float), counts["size"].to_numpy(float))
         errors = np.maximum([share - low, high - share], 0)
         look: dict[str, Any] = {} if is_crowded() else {"marker": marker, "lw": 1.4 + 0.8 * above, "ms": 4 + above}
         (line,) = ax.plot(share.index, share, color=colour, label=value, **look)

@@ -18,8 +18,8 @@ from experiments.figures import Description, read_figure
 from experiments.plotting.grouping import MOST_LINES, Arrangement, Which, arrange, numeric_keys
 from experiments.plotting.labels import caption_of, legend_entries
 from experiments.plotting.layout import Panels, Sheet, TooSmall, lay_out
+from experiments.store.combined_tables import repeat_per_row
 from experiments.store.config_keys import format_value, is_number, rank, select
-from experiments.store.reading import repeated
 from experiments.store.studies import Run
 
 MOST_PANELS = 24
@@ -250,7 +250,7 @@ def _named(frame: pd.DataFrame, arrangement: Arrangement) -> pd.DataFrame:
     names = {LINE: arrangement.line_of, FACET: arrangement.facet_of}
     return frame.assign(
         **{
-            column: repeated([of_run.get(run_id) for run_id in ids.categories], ids.codes.to_numpy())
+            column: repeat_per_row([of_run.get(run_id) for run_id in ids.categories], ids.codes.to_numpy())
             for column, of_run in names.items()
         }
     )

@@ -92,7 +92,7 @@ def plot_studies(
     for path in plots.paths:
         write_whole(path, numbers[path] if path in numbers else rendered[path].content)
     notes = [note for image in rendered.values() for note in image.notes]
-    return plots._replace(notes=list(dict.fromkeys(notes)), damaged=runs.left_out())
+    return plots._replace(notes=list(dict.fromkeys(notes)), damaged=runs.damage_report())
 
 
 def _known(name: str, known: Sequence[str], what: str) -> str:

@@ -1,1 +1,1 @@
-"""HTML pages that need no other file: the report of studies, and the page of claims."""
+"""Self-contained HTML pages: the report of studies, and the page of claims."""

@@ -1,4 +1,4 @@
-"""What `bptt reproduce` leaves: the table of claims, the figure of each, and a page with all of it. CSV files only."""
+"""The results of `bptt reproduce`: the table of claims, the figure of each claim, and a page with all of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from experiments.catalogue.choices import catalogue
-from experiments.claims.verdicts import Judged, counts, markdown, table_of
+from experiments.claims.evaluation import EvaluatedClaim, claims_table, count_verdicts, markdown_table
 from experiments.errors import UsageError
 from experiments.plotting.figure import Drawing, LeftOut, View
 from experiments.plotting.rendering import Renderer
@@ -15,20 +15,20 @@ from experiments.reports.html import inline, render_page
 from experiments.store.files import to_csv, write_whole
 
 
-def write_verdicts(folder: Path, judged: Sequence[Judged]) -> Path:
+def write_claims_report(folder: Path, evaluated: Sequence[EvaluatedClaim]) -> Path:
     """Write claims.csv, claims.md, the figure of each claim in figures/, and all of it on one page, claims.html.
 
     Args:
-        folder: where they go.
-        judged: in the order of the page.
+        folder: Folder for the files.
+        evaluated: Evaluated claims, in the order of the page.
 
     Returns:
-        The page.
+        Path of the page.
     """
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     with Renderer() as renderer:
         shown = []
-        for one in judged:
+        for one in evaluated:
             if figure := _figure(one):
                 shown.append(one.claim)
                 renderer.add(figure, "png")
@@ -38,16 +38,21 @@ def write_verdicts(folder: Path, judged: Sequence[Judged]) -> Path:
     for claim, png, svg in zip(shown, images[::2], images[1::2], strict=True):
         write_whole(folder / "figures" / f"{claim.name}.png", png)
         drawn[claim.name] = inline(svg.decode(), claim.name, claim.statement)
-    write_whole(folder / "claims.csv", to_csv(table_of(judged)))
-    write_whole(folder / "claims.md", markdown(judged, "figures"))
+    write_whole(folder / "claims.csv", to_csv(claims_table(evaluated)))
+    write_whole(folder / "claims.md", markdown_table(evaluated, "figures"))
     page = folder / "claims.html"
     titles = catalogue()["study"]
-    write_whole(page, render_page("claims.html.j2", judged=judged, drawn=drawn, titles=titles, counts=counts(judged)))
+    write_whole(
+        page,
+        render_page(
+            "claims.html.j2", evaluated=evaluated, drawn=drawn, titles=titles, counts=count_verdicts(evaluated)
+        ),
+    )
     return page
 
 
-def _figure(one: Judged) -> Figure | None:
-    """The figure that shows a claim; None where it has none, or too little was recorded for it."""
+def _figure(one: EvaluatedClaim) -> Figure | None:
+    """Draw the figure that shows a claim; None if it has no figure, or too little was recorded for it."""
     if one.claim.figure is None or not one.runs:
         return None
     view: dict[str, Any] = dict(one.claim.view)

@@ -1,4 +1,4 @@
-"""HTML pages that need nothing but themselves: their templates, and figures within them."""
+"""Rendering self-contained HTML pages: templates, and SVG figures inside them."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,12 @@ from markupsafe import Markup, escape
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Fill in a template, which extends page.html.j2."""
+    """Render a template of this package, which extends page.html.j2.
+
+    Args:
+        template: File name of the template.
+        values: Values of its variables.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -22,12 +27,18 @@ def render_page(template: str, **values: Any) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """A key or column, such as gain_per_timestep, that may be broken between its words."""
+    """Mark where a browser may break a key or column name, such as gain_per_timestep: between its words."""
     return Markup(re.sub(r"([._])", r"\1<wbr>", str(escape(name))))
 
 
 def inline(svg: str, name: str, title: str) -> str:
-    """The svg element alone, described for those who cannot see it, its ids apart from those of other figures."""
+    """Prepare an SVG figure for a page: only its svg element, with a description and ids that no other figure has.
+
+    Args:
+        svg: Content of the SVG file.
+        name: Name of the figure, which becomes a prefix of its ids.
+        title: Description for screen readers.
+    """
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{name}-", svg)
@@ -36,5 +47,5 @@ def inline(svg: str, name: str, title: str) -> str:
 
 
 def _to_hundredths(places: str) -> str:
-    """Coordinates in hundredths of a point: finer cannot be seen, and takes twice the space."""
+    """Cut coordinates to hundredths of a point; finer ones cannot be seen and take twice the space."""
     return re.sub(r"(\.\d\d)\d+", r"\1", places)

@@ -1,25 +1,21 @@
-"""The report of studies: one HTML page that needs nothing but itself."""
+"""The report of one or several studies: a single HTML page that needs no other file and no network."""
 
 import base64
 import math
 import re
 import shlex
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from os.path import relpath
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
 import yaml
 
-from experiments.analysis.configuration_findings import by_configuration
-from experiments.analysis.findings import finding
+from experiments.analysis.configuration_findings import describe_configurations
+from experiments.analysis.findings import describe_run
 from experiments.catalogue.choices import catalogue
-from experiments.errors import UsageError
 from experiments.figures import NAMES
 from experiments.plotting.figure import AS_IT_COMES, Drawing, LeftOut, View
 from experiments.plotting.files import drawn_numbers, folder_of_studies
@@ -29,23 +25,21 @@ from experiments.store.config_keys import compared_keys, differing_keys, format_
 from experiments.store.files import to_csv, write_whole
 from experiments.store.studies import Run, read_studies
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
-
-MOST_BYTES = 200_000
-"""Of a figure's numbers that the page itself holds."""
+MAX_BYTES = 200_000
+"""Largest size of a figure's numbers that are stored in the page itself."""
 
 COLUMNS = (
     *("final_loss", "best_error", "solved_at_step", "diverged_at_step", "gain_at_init", "gain_per_timestep"),
     *("horizon", "max_grad_norm", "clipped_fraction", "parameters"),
 )
-"""The columns of summary.csv in the table of runs, as far as any run has a value."""
+"""The columns of summary.csv in the table of runs; columns without any value are left out."""
 
-MOST_UPRIGHT = 125
-"""Characters of the table of runs that can be read across a page in upright format."""
+MAX_UPRIGHT = 125
+"""Largest width of the table of runs, in characters, that is readable on a page in portrait format."""
 
 
 class TableCell(NamedTuple):
-    """A cell of the table of runs: what is shown, and what it is sorted by."""
+    """A cell of the table of runs: the text that is shown, and the key that it is sorted by."""
 
     text: str
     key: float | str
@@ -57,23 +51,24 @@ def write_report(
     path: Path | None = None,
     say: Callable[[str], object] | None = None,
 ) -> Path:
-    """Write the report of one study, or of several beside each other.
-
-    The same CSV files give the same bytes.
+    """Write the report of one or several studies. The same CSV files give the same page, byte for byte.
 
     Args:
-        studies: their folders.
-        view: what is compared in the figures.
-        path: of the page; None: report.html in the study, or in the folder A+B beside the studies A and B.
-        say: Called with each line about damaged runs, which the page has, too.
+        studies: Folders of the studies.
+        view: What the figures compare.
+        path: Path of the page; None for report.html in the study, or in the folder A+B beside the studies A and B.
+        say: Function that is called with each line about damaged runs; the page has these lines, too.
+
+    Returns:
+        Path of the page.
 
     Raises:
-        UsageError: a key that is not there, or a study in which nothing was recorded yet.
+        UsageError: No run has a key of the view, or a study has no run yet.
     """
     of_studies = read_studies(studies)
     drawing = Drawing(of_studies, view)
     runs = drawing.tables.runs
-    summary = drawing.tables.outcomes
+    summary = drawing.tables.summary_csv
     path = folder_of_studies(studies) / "report.html" if path is None else path
     keys, common = _keys(runs), _common(runs)
     columns = [column for column in COLUMNS if summary[column].notna().any()]
@@ -85,37 +80,37 @@ def write_report(
         counts=summary["status"].value_counts().to_dict(),
         runs=len(runs),
         axes=_axes(runs),
-        findings=by_configuration(runs, summary, drawing.tables["states"]),
+        findings=describe_configurations(runs, summary, drawing.tables["states"]),
         figures=_figures(drawing, path.parent),
         headings=headings,
         table=table,
         characters=_characters(headings, [cells for _, cells, _ in table]),
-        most_upright=MOST_UPRIGHT,
+        max_upright=MAX_UPRIGHT,
         unfinished=_unfinished(runs, summary),
         commands=list(dict.fromkeys(shlex.join(run.info.get("command", [])) for run in runs)),
         provenance=_provenance(runs),
         common=yaml.safe_dump(common, sort_keys=False, allow_unicode=True),
         own=[(run.id, _own(run, common)) for run in runs],
         conditions=list(view.where),
-        left_out=of_studies.left_out(),
+        damage_report=of_studies.damage_report(),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, page)
     if say is not None:
-        for line in of_studies.left_out():
+        for line in of_studies.damage_report():
             say(line)
     return path
 
 
 def _axes(runs: Sequence[Run]) -> dict[str, str]:
-    """What was varied, key by key, with its values; the task where it was not."""
+    """List the keys that were varied, the task, the cell, the steps and the seed, each with its values."""
     keys = dict.fromkeys([*compared_keys(runs), "task", "task.length", "cell", "steps", "seed"])
     values = {key: sorted({run.config.get(key) for run in runs}, key=rank) for key in keys}
     return {key: ", ".join(map(format_value, those)) for key, those in values.items() if those != [None]}
 
 
 class Drawn(NamedTuple):
-    """A figure in the page: its SVG, and a link with the numbers that are drawn."""
+    """A figure in the page: its SVG, and a link to the numbers that it shows."""
 
     name: str
     title: str
@@ -124,7 +119,7 @@ class Drawn(NamedTuple):
 
 
 def _figures(drawing: Drawing, beside: Path) -> list[Drawn]:
-    """All figures that have something to show. Numbers that are too many for the page go to figures/ beside it."""
+    """Draw all figures that have something to show; numbers too large for the page go to figures/ beside it."""
     links = {}
     with Renderer() as renderer:
         for name in NAMES:
@@ -143,7 +138,7 @@ def _figures(drawing: Drawing, beside: Path) -> list[Drawn]:
 
 
 def _numbers(file_name: str, numbers: bytes, beside: Path) -> str:
-    if len(numbers) <= MOST_BYTES:
+    if len(numbers) <= MAX_BYTES:
         return "data:text/csv;charset=utf-8;base64," + base64.b64encode(numbers).decode()
     (beside / "figures").mkdir(parents=True, exist_ok=True)
     write_whole(beside / "figures" / f"{file_name}.csv", numbers)
@@ -151,14 +146,14 @@ def _numbers(file_name: str, numbers: bytes, beside: Path) -> str:
 
 
 def _keys(runs: Sequence[Run]) -> list[str]:
-    """The configuration keys in the table of runs."""
+    """Choose the configuration keys in the table of runs."""
     return list(dict.fromkeys(["cell", "task.length", *compared_keys(runs), "seed"]))
 
 
 def _table(
     runs: Sequence[Run], summary: pd.DataFrame, keys: Sequence[str], columns: Sequence[str], beside: Path
 ) -> list[tuple[str, list[TableCell], str]]:
-    """For each run the link to its folder, its cells and its finding."""
+    """Build the table of runs: for each run the link to its folder, its cells and its finding."""
     rows = []
     for run, outcome in zip(runs, _records(summary), strict=True):
         values = [run.config.get(key) for key in keys]
@@ -168,7 +163,7 @@ def _table(
         ]
         cells.append(TableCell(outcome["status"], outcome["status"]))
         cells += [_number(outcome[column]) for column in columns]
-        rows.append((_link(run.folder, beside), [TableCell(run.id, run.id), *cells], finding(run, outcome)))
+        rows.append((_link(run.folder, beside), [TableCell(run.id, run.id), *cells], describe_run(run, outcome)))
     return rows
 
 
@@ -177,21 +172,21 @@ def _records(summary: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _link(folder: Path, beside: Path) -> str:
-    """From the page's folder to a run's, as a URL; '..' where the run is elsewhere."""
+    """Relative URL from the page's folder to a run's folder."""
     return quote(Path(relpath(folder.resolve(), beside.resolve())).as_posix()) + "/"
 
 
 def _number(value: Any) -> TableCell:
-    """A whole number as it is, another in four digits; what is missing, or no number, is sorted to the end."""
+    """Format a number with four digits, a whole number with all; missing values and nan are sorted to the end."""
     if value is None:
         return TableCell("", "")
     return TableCell(f"{value:.4g}" if isinstance(value, float) else str(value), "" if pd.isna(value) else float(value))
 
 
 def _characters(headings: Sequence[str], rows: Sequence[Sequence[TableCell]]) -> int:
-    """How wide the table of runs is on paper: of each column its longest cell or word of its heading, and the gap.
+    """Width of the table of runs on paper, in characters: for each column its longest cell or heading word, and a gap.
 
-    A run's id takes two lines.
+    The id of a run may break into two lines.
     """
     words = [max(map(len, re.split(r"(?<=[._])", heading))) for heading in headings]
     cells = [max(len(cell.text) for cell in column) for column in zip(*rows, strict=True)]
@@ -200,16 +195,16 @@ def _characters(headings: Sequence[str], rows: Sequence[Sequence[TableCell]]) ->
 
 
 def _unfinished(runs: Sequence[Run], summary: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """The runs that diverged, failed or were cut off, and what is known of it."""
+    """List the runs that did not complete, each with its status and finding."""
     return [
-        (run.id, outcome["status"], finding(run, outcome))
+        (run.id, outcome["status"], describe_run(run, outcome))
         for run, outcome in zip(runs, _records(summary), strict=True)
         if outcome["status"] != "completed"
     ]
 
 
 def _provenance(runs: Sequence[Run]) -> list[tuple[int, dict[str, str]]]:
-    """Each set of versions, commit and machine, with the number of runs that were made so."""
+    """List each combination of versions, commit and machine, with the number of its runs."""
     counts: dict[tuple[tuple[str, str], ...], int] = {}
     for run in runs:
         git = run.info.get("git") or {}
@@ -225,7 +220,7 @@ def _provenance(runs: Sequence[Run]) -> list[tuple[int, dict[str, str]]]:
 
 
 def _common(runs: Sequence[Run]) -> dict[str, Any]:
-    """The configuration's keys that have one value in all runs."""
+    """Collect the configuration keys that all runs have with the same value."""
     differing = set(differing_keys(runs))
     in_all = [key for key in runs[0].config if all(key in run.config for run in runs)]
     return {key: runs[0].config[key] for key in in_all if key not in differing}
@@ -233,43 +228,3 @@ def _common(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _own(run: Run, common: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={format_value(value)}" for key, value in run.config.items() if key not in common)
-
-
-def print_to_pdf(page: Path) -> Path:
-    """Print a page to the file of the same name in PDF, by a headless Chromium.
-
-    Raises:
-        UsageError: there is none.
-        OSError: it did not print.
-    """
-    browser = find_browser()
-    path = page.with_suffix(".pdf")
-    with TemporaryDirectory(prefix="bptt-") as profile:
-        quiet = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-        done = subprocess.run(
-            [
-                *(browser, "--headless", "--disable-gpu", "--no-sandbox", *quiet, f"--user-data-dir={profile}"),
-                *("--no-pdf-header-footer", f"--print-to-pdf={profile}/report.pdf", page.resolve().as_uri()),
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        printed = Path(profile) / "report.pdf"
-        if not printed.is_file():
-            raise OSError(f"{browser}: did not print {page}: {done.stderr.strip()[-300:]}")
-        write_whole(path, printed.read_bytes())
-    return path
-
-
-def find_browser() -> str:
-    """A Chromium of this machine.
-
-    Raises:
-        UsageError: there is none.
-    """
-    for name in BROWSERS:
-        if found := shutil.which(name):
-            return found
-    raise UsageError(f"--pdf: needs a Chromium, and there is no {', '.join(BROWSERS)} on the path")

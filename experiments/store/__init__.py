@@ -1,1 +1,1 @@
-"""Everything that lies on the disk: the CSV and JSON files of runs, studies, plans and locks."""
+"""Everything on disk: the folders of studies and runs, their CSV and JSON files, plans and locks."""

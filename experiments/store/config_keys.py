@@ -1,4 +1,4 @@
-"""TODO."""
+"""The configuration keys of runs: which ones differ, selecting runs by them, and how values are shown and sorted."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,7 +11,7 @@ from experiments.store.studies import Run
 
 
 def differing_keys(runs: Sequence[Run]) -> list[str]:
-    """The configuration keys that have several values among those runs that have them, in the order of the config."""
+    """Find the configuration keys with more than one value, among the runs that have the key, in the config's order."""
     missing = object()
     configs = [run.config for run in runs]
     return [
@@ -22,9 +22,10 @@ def differing_keys(runs: Sequence[Run]) -> list[str]:
 
 
 def compared_keys(runs: Sequence[Run]) -> list[str]:
-    """The keys that tell the runs apart: those that differ, but not the seed, nor options that only follow a choice.
+    """Find the keys that tell the runs apart: those that differ, except the seed and options that follow a choice.
 
-    clip.threshold does, where it has one value for each choice of clip; so does every key that follows the study.
+    clip.threshold follows if it has a single value for each choice of clip. A key with a single value for each study
+    follows the study.
     """
 
     def follows(key: str, leader: str) -> bool:
@@ -41,10 +42,14 @@ def compared_keys(runs: Sequence[Run]) -> list[str]:
 
 
 def select(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
-    """The runs that meet all of some conditions KEY=VALUE or KEY=VALUE,VALUE, spelled as an override may be.
+    """Select the runs that meet all conditions.
+
+    Args:
+        runs: Runs to choose from.
+        conditions: Conditions of the form KEY=VALUE or KEY=VALUE,VALUE; a value may be spelled as in an override.
 
     Raises:
-        UsageError: A condition has another form, or a value that no run has.
+        UsageError: A condition does not have this form, or no run has its key or value.
     """
     chosen = list(runs)
     for condition in conditions:
@@ -67,7 +72,7 @@ def select(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
 
 
 def is_spelled(value: Value, text: str) -> bool:
-    """Whether a text is one way to write a value: 1e-3 and 0.001 for 0.001, false and False for False."""
+    """Whether a text spells a value: both 1e-3 and 0.001 spell 0.001, both false and False spell False."""
     text = text.strip("'\"")
     if text == format_value(value):
         return True
@@ -80,35 +85,36 @@ def is_spelled(value: Value, text: str) -> bool:
 
 
 def _in_order(value: Value) -> tuple[bool, float, str]:
-    """Numbers by size, before words."""
+    """Sort key: numbers by size, before words."""
     return (False, value, "") if isinstance(value, int | float) else (True, 0, format_value(value))
 
 
 def format_value(value: Value) -> str:
-    """A configuration's value as it is written in figures and tables."""
+    """Format a configuration value for figures and tables."""
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-NAMING_THEMSELVES = ("cell", "task", "study")
+SELF_EXPLANATORY = ("cell", "task", "study")
+"""Keys whose values need no key beside them in a title."""
 
 
 def titled(key: str, value: Value) -> str:
-    """A key with its value, for a title; the name of a cell, a task or a study says what it is."""
-    return format_value(value) if key in NAMING_THEMSELVES else f"{key} = {format_value(value)}"
+    """Format a key with its value for a title; a cell, a task or a study is named without its key."""
+    return format_value(value) if key in SELF_EXPLANATORY else f"{key} = {format_value(value)}"
 
 
 def is_number(value: Value) -> bool:
-    """Whether a key's value is a number; yes and no are words."""
+    """Whether a configuration value is a number; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_seed(key: str) -> bool:
-    """Whether runs that differ in the key are repetitions of each other."""
+    """Whether runs that differ only in this key are repetitions of each other."""
     return key.rpartition(".")[2] == "seed"
 
 
 def rank(value: Value) -> tuple[int, float, str]:
-    """'none' and missing values first, then numbers by size, then words as they are, cells in the order of history."""
+    """Sort key of configuration values: none first, then numbers by size, then cells by year, then other words."""
     if value is None or value == "none":
         return 0, 0, ""
     if isinstance(value, int | float):

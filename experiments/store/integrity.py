@@ -1,4 +1,4 @@
-"""Whether a run's files are what the run wrote, and what it was made from is what it was. Imports no torch."""
+"""Detecting damaged runs: a run's files are compared with what the run wrote, and its own inputs with what it read."""
 
 import hashlib
 import os
@@ -14,12 +14,12 @@ BLOCK = 2**20
 
 
 class Content(NamedTuple):
-    """What a file holds, in short.
+    """Size and digest of a file.
 
     Attributes:
-        rows: Lines below the header; meaningful for a CSV file.
-        bytes: Size.
-        digest: First 16 hexadecimal digits of the SHA-256.
+        rows: Number of lines below the header of a CSV file.
+        bytes: Size in bytes.
+        digest: First 16 hexadecimal digits of the SHA-256 hash.
     """
 
     rows: int
@@ -28,11 +28,11 @@ class Content(NamedTuple):
 
 
 def content_of(path: Path | str, *, sync: bool = False) -> Content:
-    """Read a file once, and measure it.
+    """Read a file once, and return its size and digest.
 
     Args:
         path: Path of the file.
-        sync: Write it through to the disk first.
+        sync: Whether to write it through to the disk first.
     """
     lines, size, digest = 0, 0, hashlib.sha256()
     with open(path, "rb") as file:
@@ -45,8 +45,8 @@ def content_of(path: Path | str, *, sync: bool = False) -> Content:
     return Content(max(0, lines - 1), size, digest.hexdigest()[:16])
 
 
-def seal(folder: Path) -> dict[str, dict[str, Any]]:
-    """What run.json says of the files of a run that has ended: its configuration, and each CSV file with its rows."""
+def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Describe the files of a run that has ended, for run.json: its configuration, and every CSV file in its folder."""
     sealed = {}
     for name in (CONFIG, *sorted(path.name for path in folder.glob("*.csv"))):
         content = content_of(folder / name, sync=True)._asdict()
@@ -57,10 +57,12 @@ def seal(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def damage_of(folder: Path, info: Mapping[str, Any]) -> str:
-    """What is wrong with the files of a run that has ended; empty if nothing is, or if the run is too old to tell.
+    """Say what is wrong with the files of a run that has ended; empty if nothing is.
 
-    The size of each file is compared, which takes microseconds. A file is read only if its size has changed, or if it
-    was written to after run.json.
+    Runs that did not record the digests of their files are not checked.
+
+    Only the size of a file is compared, which takes microseconds, unless the size has changed or the file was written
+    after run.json; then the file is read.
 
     Args:
         folder: Folder of the run.
@@ -100,15 +102,15 @@ def _rows(number: int) -> str:
 
 
 def _is_still(folder: Path, info: Mapping[str, Any]) -> bool:
-    """Whether the run is still the one that was read: another process may have deleted it or begun it again."""
+    """Whether run.json is unchanged since it was read: another process may have deleted or restarted the run."""
     return bool(read_json(folder / "run.json").get("files") == info["files"])
 
 
-def inputs_of(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
-    """What run.json says of the files that a run is made from.
+def describe_inputs(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
+    """Describe the files that a run is made from, for run.json.
 
     Args:
-        files: The user's own data files and modules, by the key or the module's name.
+        files: The user's own data files, by configuration key, and modules, by name.
     """
     found = {}
     for name, path in files.items():
@@ -124,13 +126,13 @@ def inputs_of(files: Mapping[str, Path]) -> dict[str, dict[str, Any]]:
 
 
 def changed_inputs(info: Mapping[str, Any], files: Mapping[str, Path] | None = None) -> str:
-    """The files that a run was made from and that have changed since, such as 'sensor.csv, leaky.py'; empty if none.
+    """Name the files that a run was made from and that have changed since, such as "sensor.csv, leaky.py".
 
-    A file that is no longer there, or that the run did not record, is not compared.
+    Files that no longer exist and files that the run did not record are not compared.
 
     Args:
         info: Content of its run.json.
-        files: Files that the run would be made from now, as for `inputs_of`; None: those that it was made from.
+        files: Files that the run would be made from now, as for `describe_inputs`; None for those in run.json.
     """
     changed = []
     for name, used in info.get("made_from", {}).items():
@@ -152,5 +154,5 @@ def _has_changed(path: Path, used: Mapping[str, Any]) -> bool:
 
 @lru_cache(maxsize=1000)
 def _digest(path: str, size: int, modified: int) -> str:
-    """The digest of a file, computed once as long as its size and its time of change are the same."""
+    """Digest of a file; computed again only if its size or modification time changes."""
     return content_of(path).digest

@@ -1,4 +1,4 @@
-"""Who makes a run: one process at a time, also where several sweeps share a study. Imports no torch."""
+"""Locking a run's folder: one process at a time runs a run, also when several sweeps share a study."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,11 +13,14 @@ LOCK = ".lock"
 
 
 @contextmanager
-def lock(folder: Path) -> Iterator[bool]:
-    """Have a run's folder to oneself; False where another process has it. The lock goes with the process that holds it.
+def lock_run(folder: Path) -> Iterator[bool]:
+    """Lock a run's folder while the context is open; the lock is released when its process ends.
 
     Args:
-        folder: exists.
+        folder: Existing folder of the run.
+
+    Yields:
+        True if the folder is locked by this process, False if another process has locked it.
     """
     file = FileLock(folder / LOCK, timeout=0)
     try:
@@ -32,25 +35,27 @@ def lock(folder: Path) -> Iterator[bool]:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process has the folder, as far as can be told."""
+    """Whether a process has locked the folder, as far as can be told."""
     if not (folder / LOCK).exists():
         return False
     try:
-        with lock(folder) as free:
+        with lock_run(folder) as free:
             return not free
-    except OSError:  # of another user: cannot be tried
+    except OSError:  # the lock of another user cannot be tried
         return True
 
 
 def read_info(folder: Path) -> dict[str, Any]:
-    """run.json, in which a run that no process makes any more is 'interrupted', whatever it said last; {} without one.
+    """Read run.json; returns {} if there is none.
+
+    The status 'running' becomes 'interrupted' if no process has locked the folder.
 
     Raises:
-        DamagedRun: It cannot be read.
+        DamagedRun: run.json cannot be read.
     """
     info = read_json(folder / "run.json")
     if info.get("status") == "running" and not is_locked(folder):
-        info = read_json(folder / "run.json")  # it may just have ended
+        info = read_json(folder / "run.json")  # the run may have ended between the two reads
         if info.get("status") == "running":
             return {**info, "status": "interrupted"}
     return info

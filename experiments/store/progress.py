@@ -1,4 +1,4 @@
-"""How far runs are, as their files tell: the same for whoever looks, from wherever, while they run and afterwards."""
+"""How far runs are, read from their files: the same for every reader, while the runs are trained and afterwards."""
 
 import io
 import math
@@ -13,21 +13,22 @@ import pandas as pd
 
 from experiments.errors import DamagedRun
 from experiments.store.config_keys import compared_keys, differing_keys, format_value
+from experiments.store.files import complete_lines
 from experiments.store.integrity import changed_inputs, damage_of
 from experiments.store.locks import read_info
 from experiments.store.plans import read_plans
-from experiments.store.status import ENDED, SETTLED
+from experiments.store.status import ENDED, SKIPPED
 from experiments.store.studies import Run, read_runs
 
 
 @dataclass(frozen=True)
 class FollowedRun:
-    """A run that is to be followed.
+    """A run whose progress is followed.
 
     Attributes:
-        folder: of the run.
-        label: what it is called.
-        steps: how many it is to make.
+        folder: Folder of the run.
+        label: Name of the run for the user.
+        steps: Number of steps that it takes in all.
     """
 
     folder: Path
@@ -35,8 +36,13 @@ class FollowedRun:
     steps: int
 
 
-def followed_runs(runs: Sequence[Run], steps: Sequence[int]) -> list[FollowedRun]:
-    """Runs to follow, called by what tells them apart."""
+def follow_runs(runs: Sequence[Run], steps: Sequence[int]) -> list[FollowedRun]:
+    """Follow some runs, each labelled with the configuration keys that tell it apart from the others.
+
+    Args:
+        runs: Runs to follow.
+        steps: Number of steps of each run.
+    """
     differing = set(differing_keys(runs))
     keys = [*compared_keys(runs), *(["seed"] if "seed" in differing else [])]
     labels = [" ".join(f"{key}={format_value(run.config.get(key))}" for key in keys) or run.id for run in runs]
@@ -48,20 +54,20 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        task: the run.
-        status: as in run.json; 'waiting' where it has not begun.
-        step: the last one on the disk, 0 before the first.
-        loss: at that step.
-        grad_norm: of all parameters at that step.
-        seconds: that it has been made for.
-        speed: steps a second, 0 where not known; of a run that goes on, since it does.
-        flow: the norm of the gradient by lag, at the last recorded step; layer 0's h.
-        error: of a failed run; of a damaged one, what is wrong.
-        kept: it was settled before it was followed.
-        changed: The files that it was made from and that have changed since.
+        run: The run.
+        status: Status from run.json; 'waiting' if the run has not started.
+        step: Last step on disk; 0 before the first.
+        loss: Loss at that step.
+        grad_norm: Gradient norm over all parameters at that step.
+        seconds: Time that the run has taken so far.
+        speed: Steps per second, since it was last resumed; 0 if not known.
+        flow: Gradient norm by lag at the last recorded step, for the state h of layer 0.
+        error: Error of a failed run; of a damaged run, what is wrong with it.
+        kept: Whether the run had ended before it was followed.
+        changed: Files that the run was made from and that have changed since, such as "leaky.py".
     """
 
-    task: FollowedRun
+    run: FollowedRun
     status: str = "waiting"
     step: int = 0
     loss: float = math.nan
@@ -75,115 +81,115 @@ class Progress:
 
     @property
     def left(self) -> float:
-        """Seconds until it is done at its speed; infinite where that is not known."""
-        return (self.task.steps - self.step) / self.speed if self.speed else math.inf
+        """Seconds until the run ends at its current speed; infinite if the speed is not known."""
+        return (self.run.steps - self.step) / self.speed if self.speed else math.inf
 
 
 def progress_of_study(study: Path) -> list[Progress]:
-    """The state of each run in a study, and of those that a sweep set out to make and has not come to.
+    """Read how far each run of a study is, and each planned run that has not started.
 
-    Of the runs that have ended no table is read: there may be thousands.
+    The tables of runs that have ended are not read: there may be thousands.
     """
     runs = read_runs(study)
     steps = [int(run.config["probe.batches" if run.is_probe else "steps"] or 0) for run in runs]
     waiting = {name: planned for sweep in read_plans(study) for name, planned in sweep.runs.items()}
-    states = []
-    for run, task in zip(runs, followed_runs(runs, steps), strict=True):
+    progress = []
+    for run, followed in zip(runs, follow_runs(runs, steps), strict=True):
         if planned := waiting.pop(run.folder.name, None):
-            task = replace(task, label=planned.label)
+            followed = replace(followed, label=planned.label)
         status = run.info["status"]
-        made = {"completed": task.steps, "diverged": run.info.get("diverged_at_step") or 0}.get(status, 0)
+        last_step = {"completed": followed.steps, "diverged": run.info.get("diverged_at_step") or 0}.get(status, 0)
         ended = Progress(
-            task,
+            followed,
             status,
-            made,
+            last_step,
             seconds=run.info.get("seconds", 0.0),
             error=run.info.get("error", ""),
-            changed=changed_inputs(run.info) if status in SETTLED else "",
+            changed=changed_inputs(run.info) if status in SKIPPED else "",
         )
-        states.append(progress_of(task) if status == "running" else ended)
+        progress.append(progress_of(followed) if status == "running" else ended)
     for folder, what in runs.damaged:
         planned = waiting.pop(folder.name, None)
         label = f"{planned.label} ({folder.name})" if planned else folder.name
-        states.append(Progress(FollowedRun(folder, label, planned.steps if planned else 0), "damaged", error=what))
-    return states + [Progress(FollowedRun(study / "runs" / name, *planned)) for name, planned in waiting.items()]
+        progress.append(Progress(FollowedRun(folder, label, planned.steps if planned else 0), "damaged", error=what))
+    return progress + [Progress(FollowedRun(study / "runs" / name, *planned)) for name, planned in waiting.items()]
 
 
 class Follower:
     """Follows runs by looking at their files.
 
-    A run that was cut off before the follower was made is waiting until it goes on.
+    A run that was interrupted before the follower was created counts as waiting until it is resumed.
 
     Args:
-        tasks: the runs.
+        runs: Runs to follow.
     """
 
-    def __init__(self, tasks: Sequence[FollowedRun]) -> None:
+    def __init__(self, runs: Sequence[FollowedRun]) -> None:
         self._stale: dict[Path, int] = {}
         self._ended: dict[Path, Progress] = {}
-        self._tasks = tasks
-        for task in tasks:
+        self._runs = runs
+        for run in runs:
             try:
-                info = read_info(task.folder)
-                if info.get("status") in SETTLED and (what := damage_of(task.folder, info)):
-                    raise DamagedRun(task.folder, what)
+                info = read_info(run.folder)
+                if info.get("status") in SKIPPED and (what := damage_of(run.folder, info)):
+                    raise DamagedRun(run.folder, what)
             except DamagedRun as error:
-                self._ended[task.folder] = Progress(task, "damaged", error=error.what)
+                self._ended[run.folder] = Progress(run, "damaged", error=error.what)
                 continue
-            if info.get("status") in SETTLED:
-                self._ended[task.folder] = Progress(
-                    task, info["status"], task.steps, error=info.get("error", ""), kept=True
+            if info.get("status") in SKIPPED:
+                self._ended[run.folder] = Progress(
+                    run, info["status"], run.steps, error=info.get("error", ""), kept=True
                 )
             elif info.get("status") == "interrupted":
-                self._stale[task.folder] = stamp(task.folder)
+                self._stale[run.folder] = modified_at(run.folder)
 
     def look(self) -> list[Progress]:
-        """The state of each run, now."""
-        return [self._look_at(task) for task in self._tasks]
+        """Read how far each run is now."""
+        return [self._look_at(run) for run in self._runs]
 
-    def _look_at(self, task: FollowedRun) -> Progress:
-        if task.folder in self._ended:
-            return self._ended[task.folder]
-        if stamp(task.folder) == self._stale.get(task.folder, 0):
-            return Progress(task)
-        state = progress_of(task)
-        if state.status in ENDED:
-            self._ended[task.folder] = state
-        return state
+    def _look_at(self, run: FollowedRun) -> Progress:
+        if run.folder in self._ended:
+            return self._ended[run.folder]
+        if modified_at(run.folder) == self._stale.get(run.folder, 0):
+            return Progress(run)
+        progress = progress_of(run)
+        if progress.status in ENDED:
+            self._ended[run.folder] = progress
+        return progress
 
 
-def stamp(folder: Path) -> int:
-    """When run.json was last put in place; 0 if there is none."""
+def modified_at(folder: Path) -> int:
+    """Time at which the run's run.json was last written, in nanoseconds; 0 if there is none."""
     try:
         return (folder / "run.json").stat().st_mtime_ns
     except OSError:
         return 0
 
 
-def progress_of(task: FollowedRun) -> Progress:
-    """How far a run is, from run.json and the last rows of metrics.csv and gradients.csv."""
+def progress_of(run: FollowedRun) -> Progress:
+    """Read how far a run is, from run.json and the last rows of metrics.csv and gradients.csv."""
     try:
-        info = read_info(task.folder)
+        info = read_info(run.folder)
     except DamagedRun:
         info = {}
     if not info:
-        return Progress(task)
-    rows = _last_rows(task.folder / "metrics.csv", 2_000)
+        return Progress(run)
+    rows = _last_rows(run.folder / "metrics.csv", 2_000)
     last: dict[str, Any] = {str(key): value for key, value in rows.iloc[-1].items()} if len(rows) else {}
     step = int(last.get("step", 0))
     before, since = 0, info["started"]
     for stage in info.get("continued", []):
         before, since = stage["after_step"], stage["at"]
-    seconds = info.get("seconds") or _age(since)
+    seconds = info.get("seconds") or _seconds_since(since)
     flow: Sequence[float] = ()
     if info["status"] == "running":
-        gradients = _last_rows(task.folder / "gradients.csv", 30_000)
+        gradients = _last_rows(run.folder / "gradients.csv", 30_000)
         if len(gradients):
             recorded = gradients[gradients["step"] == gradients["step"].iloc[-1]]
             recorded = recorded[(recorded["layer"] == 0) & (recorded["state"] == "h")]
             flow = recorded.sort_values("lag")["grad_norm"].tolist()
     return Progress(
-        task,
+        run,
         info["status"],
         step,
         float(last.get("loss", math.nan)),
@@ -195,13 +201,13 @@ def progress_of(task: FollowedRun) -> Progress:
     )
 
 
-def _age(since: str) -> float:
-    """Seconds since a moment in ISO format, at least one: it is written in whole seconds."""
-    return max(1.0, time.time() - datetime.fromisoformat(since).timestamp())
+def _seconds_since(moment: str) -> float:
+    """Seconds since a moment in ISO format, at least one: the moment is written in whole seconds."""
+    return max(1.0, time.time() - datetime.fromisoformat(moment).timestamp())
 
 
 def _last_rows(path: Path, size: int) -> pd.DataFrame:
-    """The whole rows in the last `size` bytes of a table; empty where there are none yet."""
+    """The complete rows in the last `size` bytes of a table; empty if there are none yet."""
     try:
         with path.open("rb") as file:
             header = file.readline()
@@ -213,5 +219,5 @@ def _last_rows(path: Path, size: int) -> pd.DataFrame:
         return pd.DataFrame()
     if end - size > begin:
         tail = tail[tail.find(b"\n") + 1 :]
-    tail = tail[: tail.rfind(b"\n") + 1]
+    tail = complete_lines(tail)
     return pd.read_csv(io.BytesIO(header + tail)) if tail else pd.DataFrame()

@@ -1,66 +1,89 @@
-"""What is done to the folders of runs from outside: made ready, settled, deleted. Imports no torch."""
+"""Changing the folder of a run from outside its process: preparing, setting its status, deleting."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from experiments.errors import DamagedRun, UsageError
 from experiments.store.files import read_json, write_json
-from experiments.store.locks import LOCK, lock, read_info
+from experiments.store.locks import LOCK, lock_run, read_info
 from experiments.store.status import Status
 
 
-def reopen(folder: Path, *, fresh: bool = False, retry: bool = False) -> None:
-    """Make ready what is to be made, or to go on: what was cut off, what failed for want of disk.
+def folders_with_status(folders: Sequence[Path], *statuses: str | None) -> list[Path]:
+    """Select the run folders whose run.json has one of some statuses.
 
     Args:
-        folder: of a run.
-        fresh: delete what is there.
-        retry: start over what failed.
+        folders: Folders of runs.
+        statuses: Wanted statuses; None is a run that has not started, 'damaged' one whose run.json cannot be read.
+    """
+    return [folder for folder in folders if _status_of(folder) in statuses]
+
+
+def _status_of(folder: Path) -> str | None:
+    try:
+        status: str | None = read_json(folder / "run.json").get("status")
+    except DamagedRun:
+        return "damaged"
+    return status
+
+
+def prepare_folder(folder: Path, *, fresh: bool = False, retry: bool = False) -> None:
+    """Prepare a folder so that its run starts or resumes, also after an interruption or a full disk.
+
+    Args:
+        folder: Folder of the run.
+        fresh: Whether to delete its content.
+        retry: Whether a failed run starts over.
 
     Raises:
-        UsageError: it is to be deleted while another process makes it.
+        UsageError: The folder is to be deleted while another process is running the run.
     """
     if not folder.is_dir():
         return
     if fresh:
-        discard(folder)
+        delete_run(folder)
         return
     try:
         info = read_info(folder)
-    except DamagedRun:  # left as it is until the user says what to do
+    except DamagedRun:  # the user decides what happens to a damaged run
         return
     own_fault = info.get("status") == "failed" and not info.get("retry")
     if own_fault and retry:
-        discard(folder)
+        delete_run(folder)
     elif info.get("status") == "interrupted" or (info.get("status") == "failed" and not own_fault):
-        settle(folder, "interrupted")
+        set_status(folder, "interrupted")
 
 
-def settle(folder: Path, status: Status, error: str | None = None) -> None:
-    """Record how a run ended whose process can no longer do so; nothing is done where one still makes it."""
-    with lock(folder) as free:
+def set_status(folder: Path, status: Status, error: str | None = None) -> None:
+    """Record how a run ended whose process can no longer do so; does nothing while a process is running it."""
+    with lock_run(folder) as free:
         info = read_json(folder / "run.json")
         if free and info:
             write_json(folder / "run.json", {**info, "status": status, **({"error": error} if error else {})})
 
 
-def discard(folder: Path, *, whole: bool = False) -> None:
-    """Delete what is in the folder of a run, and with `whole` the folder itself.
+def delete_run(folder: Path, *, whole: bool = False) -> None:
+    """Delete the content of a run's folder.
+
+    Args:
+        folder: Folder of the run.
+        whole: Whether to delete the folder itself, too.
 
     Raises:
-        UsageError: a process makes it.
+        UsageError: Another process is running the run.
     """
-    with lock(folder) as free:
+    with lock_run(folder) as free:
         if not free:
-            raise UsageError(f"{folder}: is being made by another process; `bptt status` shows it")
-        empty(folder)
+            raise UsageError(f"{folder}: another process is running it; `bptt status` shows its progress")
+        delete_contents(folder)
         if whole:
             shutil.rmtree(folder)
 
 
-def empty(folder: Path) -> None:
-    """Delete all but the lock; run.json goes first, so that no half-deleted run passes for one."""
+def delete_contents(folder: Path) -> None:
+    """Delete everything but the lock, run.json first, so that a half-deleted run does not look like a run."""
     for path in sorted(folder.iterdir(), key=lambda path: path.name != "run.json"):
         if path.is_dir():
             shutil.rmtree(path)
@@ -69,10 +92,10 @@ def empty(folder: Path) -> None:
 
 
 def check_writable(folder: Path) -> None:
-    """Find out, by trying, whether a folder can be made or written to; leaves nothing behind.
+    """Check, by trying, that a folder can be created or written to; leaves nothing behind.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: The folder cannot be written to.
     """
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     try:

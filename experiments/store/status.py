@@ -1,37 +1,17 @@
-"""TODO."""
+"""The statuses of a run, and which of them mean that it finished, is skipped or is unfinished."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
-
-from experiments.errors import DamagedRun
-from experiments.store.files import read_json
 
 Status = Literal["running", "completed", "diverged", "failed", "interrupted", "damaged"]
 
-
 FINISHED: tuple[Status, ...] = ("completed", "diverged")
+"""The run reached its last step, or the step at which it diverged."""
 
+SKIPPED: tuple[Status, ...] = (*FINISHED, "failed")
+"""A sweep skips runs with these statuses unless it is asked to run them again."""
 
-SETTLED: tuple[Status, ...] = (*FINISHED, "failed")
-"""What a sweep does not make again by itself."""
+UNFINISHED: tuple[Status | None, ...] = ("running", "interrupted", None)
+"""A sweep starts or resumes these runs; None is a run that has not started."""
 
-
-UNSETTLED: tuple[Status | None, ...] = ("running", "interrupted", None)
-"""What it has yet to make, or to go on with."""
-
-
-ENDED: tuple[Status, ...] = (*SETTLED, "interrupted")
-
-
-def of_status(folders: Sequence[Path], *statuses: str | None) -> list[Path]:
-    """The folders of the runs whose run.json says so; None: has not begun; 'damaged': run.json cannot be read."""
-    return [folder for folder in folders if _status_of(folder) in statuses]
-
-
-def _status_of(folder: Path) -> str | None:
-    try:
-        status: str | None = read_json(folder / "run.json").get("status")
-    except DamagedRun:
-        return "damaged"
-    return status
+ENDED: tuple[Status, ...] = (*SKIPPED, "interrupted")
+"""No process is working on the run any more."""

@@ -1,4 +1,4 @@
-"""Studies as they lie on the disk: their runs, what tells the runs apart, a run's tables. Imports no torch."""
+"""Finding studies on disk and reading their runs: configuration, run.json and CSV files."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,24 +11,24 @@ import pandas as pd
 import yaml
 
 from experiments.errors import DamagedRun, UsageError
-from experiments.store.columns import checked
+from experiments.store.csv_columns import check_table
 from experiments.store.files import Value, read_csv
 from experiments.store.integrity import CONFIG, damage_of
 from experiments.store.locks import is_locked, read_info
 
-MOST_NAMED = 20
-"""Damaged runs that are named one by one."""
+MAX_NAMED = 20
+"""Number of damaged runs that are named one by one."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder, as far as it is written.
+    """A run on disk, as far as it is written.
 
     Attributes:
-        folder: its name is the run's id.
-        config: the configuration, flat: 'cell' is the choice's name, 'task.length' its option, 'study' the folder.
-        info: what run.json holds.
-        prefix: of its id, where runs of several studies stand together.
+        folder: Folder of the run; its name is the run's id.
+        config: Flat configuration: 'cell' is the choice's name, 'task.length' an option, 'study' the study's folder.
+        info: Content of run.json.
+        prefix: Prefix of the id, if runs of several studies are read together.
     """
 
     folder: Path
@@ -38,23 +38,40 @@ class Run:
 
     @cached_property
     def id(self) -> str:
-        """What its rows are called: the same in every table."""
+        """Name of the run in the column `run_id` of every table."""
         return self.prefix + self.folder.name
 
     @property
     def is_probe(self) -> bool:
-        """Whether nothing was trained."""
+        """Whether the run is a probe, which trains nothing."""
         return self.info.get("kind") == "probe"
 
+    @property
+    def states(self) -> list[str]:
+        """Names of the cell's states, the output h first; only h for runs that do not record them."""
+        return list(self.info.get("cell", {}).get("states", ["h"]))
+
+    @property
+    def kept_by(self) -> dict[str, str]:
+        """The gate that keeps each state from one timestep to the next, such as {"c": "forget"}.
+
+        A cell that keeps a state by one minus a gate has "1 - " before the gate's name. Empty if no gate keeps a state,
+        and for runs that do not record it.
+        """
+        return dict(self.info.get("cell", {}).get("kept_by", {}))
+
     def table(self, name: str) -> pd.DataFrame:
-        """NAME.csv; empty where the run has none.
+        """Read NAME.csv; returns an empty table if the run has no such file.
+
+        Args:
+            name: Name of the table: one of `COLUMNS`, or one that a measure of the user's own wrote.
 
         Raises:
-            UsageError: it is not as `COLUMNS` says.
+            UsageError: The file is not a valid table of this name.
         """
         path = self.folder / f"{name}.csv"
         try:
-            return checked(read_csv(path), name)
+            return check_table(read_csv(path), name)
         except (FileNotFoundError, pd.errors.EmptyDataError):
             return pd.DataFrame()
         except ValueError as error:
@@ -62,10 +79,14 @@ class Run:
 
 
 def find_study(study: str, results_dir: str) -> Path:
-    """The folder of a study, given by its name in results_dir or by its path.
+    """Find the folder of a study.
+
+    Args:
+        study: Name of the study in results_dir, or path of its folder.
+        results_dir: Folder that holds the studies.
 
     Raises:
-        UsageError: there is none with runs in it.
+        UsageError: There is no such folder, or it is not the folder of a study.
     """
     results = Path(results_dir).expanduser()
     folders = [results / study, Path(study).expanduser()]
@@ -76,10 +97,10 @@ def find_study(study: str, results_dir: str) -> Path:
         if folder.exists():
             raise UsageError(f"{folder}: is not the folder of a study: it has no folder runs")
     if not results.is_dir():
-        raise UsageError(f"{study}: no such folder, nor is there a folder {results_dir}; run `bptt sweep` first")
+        raise UsageError(f"{study}: neither this folder nor the folder {results_dir} exists; run `bptt sweep` first")
     known = sorted(folder.parent.name for folder in results.glob("*/runs"))
-    there = f"there is {', '.join(known)}" if known else "run `bptt run` or `bptt sweep` first"
-    raise UsageError(f"{study}: no study of this name in {results_dir}, and no such folder; {there}")
+    advice = f"choose from {', '.join(known)}" if known else "run `bptt run` or `bptt sweep` first"
+    raise UsageError(f"{study}: no study of this name in {results_dir}, and no such folder; {advice}")
 
 
 class Damaged(NamedTuple):
@@ -87,7 +108,7 @@ class Damaged(NamedTuple):
 
     Attributes:
         folder: Folder of the run.
-        what: What is wrong with it, such as 'gradients.csv has 28 rows, but the run wrote 27'.
+        what: Description of the damage, such as 'gradients.csv has 28 rows, but the run wrote 27'.
     """
 
     folder: Path
@@ -98,36 +119,41 @@ class Damaged(NamedTuple):
 
 
 class Runs(list[Run]):
-    """The runs of one study, or of several; damaged runs are left out and named.
+    """The readable runs of one or several studies, with a list of the damaged ones.
 
     Args:
-        runs: Runs that can be read.
-        damaged: Runs that are left out.
+        runs: Readable runs.
+        damaged: Damaged runs.
     """
 
     def __init__(self, runs: Iterable[Run] = (), damaged: Iterable[Damaged] = ()) -> None:
         super().__init__(runs)
         self.damaged = list(damaged)
 
-    def left_out(self) -> list[str]:
-        """How many runs are left out, then a line for each; empty if none is."""
-        return left_out(self.damaged, len(self) + len(self.damaged))
+    def damage_report(self) -> list[str]:
+        """The lines that say how many runs are left out, which and why; empty if none is damaged."""
+        return damage_report(self.damaged, len(self) + len(self.damaged))
 
 
-def left_out(damaged: Sequence[Damaged], runs: int) -> list[str]:
-    """The lines that say which of how many runs are left out, and why; empty if none is."""
+def damage_report(damaged: Sequence[Damaged], runs: int) -> list[str]:
+    """The lines that say how many runs are left out, which and why; empty if none is damaged.
+
+    Args:
+        damaged: Damaged runs.
+        runs: Number of all runs, the damaged ones included.
+    """
     if not damaged:
         return []
     headline = f"{len(damaged)} of {runs} runs {'is' if len(damaged) == 1 else 'are'} left out:"
-    lines = [f"  {one}" for one in damaged[:MOST_NAMED]]
-    return [headline, *lines, *([f"  and {len(damaged) - MOST_NAMED} more"] if len(damaged) > MOST_NAMED else [])]
+    lines = [f"  {one}" for one in damaged[:MAX_NAMED]]
+    return [headline, *lines, *([f"  and {len(damaged) - MAX_NAMED} more"] if len(damaged) > MAX_NAMED else [])]
 
 
 def read_runs(study: Path) -> Runs:
-    """All runs of a study, by id. A folder in which a run has only just begun is not counted.
+    """Read all runs of a study, sorted by id. A folder in which a run has not written run.json yet is skipped.
 
-    A run is damaged if its run.json or config.yaml cannot be read, if its files are not what it wrote, or if the
-    folder is a copy of another run's.
+    A run is damaged if its run.json or config.yaml cannot be read, if its files are not what it wrote, or if its folder
+    is a copy of another run's.
     """
     runs = Runs()
     for folder in sorted((study / "runs").iterdir()):
@@ -138,17 +164,17 @@ def read_runs(study: Path) -> Runs:
                 raise DamagedRun(folder, "run.json is missing")
         except DamagedRun as error:
             runs.damaged.append(Damaged(folder, error.what))
-        except FileNotFoundError:  # another process deletes it just now
+        except FileNotFoundError:  # another process is deleting it
             continue
     return runs
 
 
 def _read_run(folder: Path, info: Mapping[str, Any], study: str) -> Run:
-    """One run.
+    """Read one run.
 
     Raises:
-        DamagedRun: See `read_runs`.
-        FileNotFoundError: The folder is gone.
+        DamagedRun: The run is damaged; see `read_runs`.
+        FileNotFoundError: The folder was deleted meanwhile.
     """
     try:
         config = _read_config((folder / CONFIG).read_text(encoding="utf-8"))
@@ -176,7 +202,7 @@ def _need(folder: Path, file: str, content: Mapping[str, Any], *keys: str) -> No
 
 
 def _read_config(text: str) -> dict[str, Value]:
-    """The flat configuration, read a group at a time: the runs of a study have most of them in common."""
+    """Parse a configuration group by group: the runs of a study share most groups, which are then parsed once."""
     flat: dict[str, Value] = {}
     for group in re.split(r"\n(?=\w)", text):
         flat |= _read_group(group)
@@ -189,10 +215,10 @@ def _read_group(text: str) -> dict[str, Value]:
 
 
 def read_studies(studies: Sequence[Path]) -> Runs:
-    """The runs of one study, or of several, in which `study` then names the one that a run is of.
+    """Read the runs of one or several studies; the configuration key `study` names the study of each run.
 
     Raises:
-        UsageError: a study is given twice, or has no run yet.
+        UsageError: A study is given twice, has no run yet, or has damaged runs only.
     """
     if len({study.resolve() for study in studies}) < len(studies):
         raise UsageError(f"{', '.join(map(str, studies))}: the same study is given twice")
@@ -212,7 +238,10 @@ def read_studies(studies: Sequence[Path]) -> Runs:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
-    """{'cell': {'name': 'lstm', 'forget_bias': 1}} as {'cell': 'lstm', 'cell.forget_bias': 1}; a list as its text."""
+    """Flatten {'cell': {'name': 'lstm', 'forget_bias': 1}} to {'cell': 'lstm', 'cell.forget_bias': 1}.
+
+    Lists become text. Keys that start with _ and results_dir are dropped.
+    """
     flat: dict[str, Value] = {}
     for key, value in config.items():
         if isinstance(value, dict):

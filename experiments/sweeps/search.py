@@ -11,7 +11,7 @@ from warnings import catch_warnings, simplefilter
 from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from experiments.analysis.summary import outcomes
+from experiments.analysis.summary import summarize_runs
 from experiments.config.extras import how_to_install
 from experiments.config.grammar import parse_value
 from experiments.config.grid import axes, deciding
@@ -177,7 +177,7 @@ class Trials:
             return
         wanted = dict(zip(planned.folders, points, strict=True))
         made = [run for run in read_runs(self._study) if run.folder in wanted]
-        values = outcomes(made)[0][self._objective] if made else ()
+        values = summarize_runs(made)[0][self._objective] if made else ()
         for run, value in sorted(zip(made, values, strict=True), key=lambda item: [*wanted].index(item[0].folder)):
             known = value is not None and not math.isnan(value) and run.info["status"] != "diverged"
             self._values[run.folder] = float(value) if known else self._worst

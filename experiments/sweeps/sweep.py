@@ -31,9 +31,9 @@ from experiments.errors import UsageError
 from experiments.store.files import read_json
 from experiments.store.locks import is_locked
 from experiments.store.plans import PlannedRun, record_plan
-from experiments.store.progress import FollowedRun, followed_runs, stamp
-from experiments.store.run_folders import check_writable, reopen, settle
-from experiments.store.status import UNSETTLED, of_status
+from experiments.store.progress import FollowedRun, follow_runs, modified_at
+from experiments.store.run_folders import check_writable, folders_with_status, prepare_folder, set_status
+from experiments.store.status import UNFINISHED
 from experiments.store.studies import Run, flatten
 from experiments.sweeps.launchers import check_launcher, launch, overrides_of
 from experiments.sweeps.process_end import SECONDS_TO_END, end_when_interrupted, end_with
@@ -87,7 +87,7 @@ class Plan(NamedTuple):
             Run(folder, flatten(config.model_dump(exclude={"study"})), {})
             for folder, config in zip(self.folders, self.configs, strict=True)
         ]
-        return followed_runs(
+        return follow_runs(
             runs, [config.steps if self.make is run else config.probe.batches for config in self.configs]
         )
 
@@ -154,7 +154,7 @@ def check_launch(planned: Plan, launcher: str, jobs: int) -> None:
 def reopen_all(planned: Plan, *, fresh: bool = False, retry: bool = False) -> None:
     """Make ready what the sweep is to make; see `reopen`."""
     for folder in planned.folders:
-        reopen(folder, fresh=fresh, retry=retry)
+        prepare_folder(folder, fresh=fresh, retry=retry)
 
 
 def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1, command: str | None = None) -> list[Result]:
@@ -180,7 +180,7 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1, command: str
     )
     made: dict[Path, Result] = {}
     died_at: dict[Path, float] = {}
-    left = _only(planned, of_status(planned.folders, *UNSETTLED))
+    left = _only(planned, folders_with_status(planned.folders, *UNFINISHED))
     with _settled_on_interrupt(planned), composing(planned.config_dir):
         while left.configs:
             worker = partial(
@@ -188,21 +188,23 @@ def sweep(planned: Plan, *, launcher: str = "basic", jobs: int = 1, command: str
             )
             workers = min(jobs, len(left.configs))
             options = overrides_of(launcher, workers, planned.launcher)
-            before = {folder: stamp(folder) for folder in left.folders}
+            before = {folder: modified_at(folder) for folder in left.folders}
             try:
                 with explained(options):
                     for results in launch(launcher, worker, workers, [*planned.base_of(launcher), *options]):
                         made |= {result.folder: result for result in results if not result.skipped}
             except TerminatedWorkerError:  # joblib has killed all others, too
-                begun = [folder for folder in left.folders if stamp(folder) != before[folder]]
+                begun = [folder for folder in left.folders if modified_at(folder) != before[folder]]
                 if not begun:
                     raise
-                _settle_lost([*_abandoned(begun), *of_status(begun, "interrupted")], died_at)
-                left = _only(planned, of_status(planned.folders, None, "interrupted") or _wait_for_others(planned))
+                _settle_lost([*_abandoned(begun), *folders_with_status(begun, "interrupted")], died_at)
+                left = _only(
+                    planned, folders_with_status(planned.folders, None, "interrupted") or _wait_for_others(planned)
+                )
             else:
                 left = _only(planned, _wait_for_others(planned))
-        for folder in of_status(planned.folders, "running"):
-            settle(folder, "interrupted")
+        for folder in folders_with_status(planned.folders, "running"):
+            set_status(folder, "interrupted")
     return [
         made.get(folder) or _result_on_disk(config, folder)
         for config, folder in zip(planned.configs, planned.folders, strict=True)
@@ -220,7 +222,7 @@ def work(_: DictConfig, *, configs: Sequence[Config], config_dir: Path | None, m
     results = []
     for config in configs:
         folder = config.run_folder if make is run else probe_folder(config)
-        if of_status([folder], "running"):
+        if folders_with_status([folder], "running"):
             continue  # by another worker; or by one that was killed over it, which is not for this one to risk
         try:
             results.append(make(config))
@@ -233,20 +235,20 @@ def _settle_lost(folders: Sequence[Path], died_at: dict[Path, float]) -> None:
     """Record that runs were cut off; that they failed where they came no further than when they died before."""
     for folder in folders:
         if died_at.get(folder) == saved_at(folder):
-            settle(folder, "failed", "its process was killed, twice; is there enough memory?")
+            set_status(folder, "failed", "its process was killed, twice; is there enough memory?")
         else:
-            settle(folder, "interrupted")
+            set_status(folder, "interrupted")
         died_at[folder] = saved_at(folder)
 
 
 def _wait_for_others(planned: Plan) -> list[Path]:
     """Wait while other processes make runs of the plan; those that they left unfinished."""
-    others = [folder for folder in of_status(planned.folders, "running") if is_locked(folder)]
+    others = [folder for folder in folders_with_status(planned.folders, "running") if is_locked(folder)]
     while any(map(is_locked, others)):
         time.sleep(0.2)
     for folder in others:
-        reopen(folder)
-    return of_status(others, *UNSETTLED)
+        prepare_folder(folder)
+    return folders_with_status(others, *UNFINISHED)
 
 
 def _only(planned: Plan, folders: Sequence[Path]) -> Plan:
@@ -279,14 +281,14 @@ def _settled_on_interrupt(planned: Plan) -> Iterator[None]:
         for signum in (signal.SIGINT, signal.SIGTERM):  # a second one shall not keep the first from being recorded
             signal.signal(signum, signal.SIG_IGN)
         for folder in _abandoned(planned.folders):
-            settle(folder, "interrupted")
+            set_status(folder, "interrupted")
         raise
 
 
 def _abandoned(folders: Sequence[Path]) -> list[Path]:
     """The runs that nobody makes any more, though they say so: workers that were told to end are given their time."""
-    running = of_status(folders, "running")
+    running = folders_with_status(folders, "running")
     deadline = time.monotonic() + SECONDS_TO_END
     while any(map(is_locked, running)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return [folder for folder in of_status(running, "running") if not is_locked(folder)]
+    return [folder for folder in folders_with_status(running, "running") if not is_locked(folder)]

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Generator
 
-from experiments.store.files import RunFolder, write_whole
+from experiments.store.csv_writer import RunWriter
+from experiments.store.files import write_whole
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -106,7 +107,7 @@ class Saver:
         every: Seconds between two checkpoints; 0 saves after each step.
     """
 
-    def __init__(self, files: RunFolder, code: dict[str, Any], parts: Mapping[str, object], every: float) -> None:
+    def __init__(self, files: RunWriter, code: dict[str, Any], parts: Mapping[str, object], every: float) -> None:
         self._files, self._code, self._every = files, code, every
         self._parts = {name: part for name, part in parts.items() if isinstance(part, Stateful)}
         self._began = self._saved = time.monotonic()

@@ -16,11 +16,12 @@ from experiments.config.parts import Parts, build, draft
 from experiments.config.schema import CHOICES, Config
 from experiments.errors import DamagedRun, in_a_line
 from experiments.measures.measure import find_measure
-from experiments.store.files import RunFolder, read_json, write_json, write_whole
-from experiments.store.integrity import changed_inputs, damage_of, inputs_of, seal
-from experiments.store.locks import lock
-from experiments.store.run_folders import check_writable, empty
-from experiments.store.status import SETTLED, Status
+from experiments.store.csv_writer import RunWriter
+from experiments.store.files import read_json, write_json, write_whole
+from experiments.store.integrity import changed_inputs, damage_of, describe_files, describe_inputs
+from experiments.store.locks import lock_run
+from experiments.store.run_folders import check_writable, delete_contents
+from experiments.store.status import SKIPPED, Status
 from experiments.training.checkpoint import CHECKPOINT, Checkpoint, load
 from experiments.training.denormals import denormals
 from experiments.training.memory import check_memory
@@ -57,7 +58,7 @@ class Result(NamedTuple):
         return self.status == "damaged" or bool(self.changed)
 
 
-Work = Callable[[Parts, RunFolder, Checkpoint | None], dict[str, Any]]
+Work = Callable[[Parts, RunWriter, Checkpoint | None], dict[str, Any]]
 """What is done with the built parts, from the start or from a checkpoint.
 
 It returns what run.json is to hold besides, `diverged_at_step` above all.
@@ -95,7 +96,7 @@ def carry_out(
         drafted = draft(config)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with lock(folder) as free:
+            with lock_run(folder) as free:
                 if not free:
                     return Result(folder, "running", None, 0.0, skipped=True)
                 return settled_result(config, folder) or _make(config, folder, drafted, work, trained)
@@ -123,7 +124,7 @@ def _make(config: Config, folder: Path, drafted: Parts, work: Work, trained: Map
         "pid": os.getpid(),
         "started": _now(),
         "source": code["source"],
-        "made_from": inputs_of(own_files(config)),
+        "made_from": describe_inputs(own_files(config)),
         **provenance(),
     }
     if saved is not None:
@@ -131,7 +132,7 @@ def _make(config: Config, folder: Path, drafted: Parts, work: Work, trained: Map
         stage = {"after_step": saved.step, "at": _now(), "host": record["machine"]["host"]}
         record |= {"started": before["started"], "continued": [*before.get("continued", []), stage]}
     else:
-        empty(folder)
+        delete_contents(folder)
         (folder / ".hydra").mkdir()
         write_whole(folder / ".hydra" / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config.model_dump())))
     write_json(folder / "run.json", record)
@@ -148,7 +149,7 @@ def _make(config: Config, folder: Path, drafted: Parts, work: Work, trained: Map
         write_json(folder / "run.json", record)
         mirror = EventFile(folder, saved.step if saved else 0) if config.record.tensorboard else None
         devices = [torch.device(config.device)] if config.device.startswith("cuda") else []
-        with RunFolder(folder, mirror, saved.sizes if saved else {}) as files, torch.random.fork_rng(devices):
+        with RunWriter(folder, mirror, saved.sizes if saved else {}) as files, torch.random.fork_rng(devices):
             torch.manual_seed(config.seed)
             record |= work(parts, files, saved)
         status = "completed" if record.get("diverged_at_step") is None else "diverged"
@@ -159,9 +160,9 @@ def _make(config: Config, folder: Path, drafted: Parts, work: Work, trained: Map
     finally:
         seconds = time.monotonic() - began
         try:
-            ended = status in SETTLED and not record.get("retry")
+            ended = status in SKIPPED and not record.get("retry")
             if ended:
-                record["files"] = seal(folder)
+                record["files"] = describe_files(folder)
             write_json(
                 folder / "run.json", {**record, "status": status, "finished": _now(), "seconds": round(seconds, 3)}
             )
@@ -191,7 +192,7 @@ def settled_result(config: Config, folder: Path) -> Result | None:
         info = read_json(folder / "run.json")
     except DamagedRun as error:
         return Result(folder, "damaged", error.what, 0.0, skipped=True)
-    if info.get("status") not in SETTLED:
+    if info.get("status") not in SKIPPED:
         return None
     if damage := damage_of(folder, info):
         return Result(folder, "damaged", damage, 0.0, skipped=True)
@@ -201,7 +202,7 @@ def settled_result(config: Config, folder: Path) -> Result | None:
 
 def code_of(config: Config) -> dict[str, Any]:
     """What must be the same for a run to go on as it began: versions of packages, source code and the user's files."""
-    files = inputs_of(own_files(config))
+    files = describe_inputs(own_files(config))
     return {
         "versions": provenance()["versions"],
         "source": digest_of_source(_targets(config)),

@@ -13,7 +13,7 @@ from experiments.clipping import Clip, apply_clipping, total_norm
 from experiments.measures.measure import Measure
 from experiments.remedies import Remedy
 from experiments.schedules import advance
-from experiments.store.files import Table
+from experiments.store.csv_writer import CsvWriter
 from experiments.tasks.task import Batch, Task
 from experiments.training.overflow import Overflow, find_overflow, mark_overflow
 from models.network import DetachedState, RecurrentNetwork, Window
@@ -73,8 +73,8 @@ def train(
     generator: Generator,
     record_every: int,
     windows: int,
-    metrics: Table,
-    measures: Mapping[Measure, Table],
+    metrics: CsvWriter,
+    measures: Mapping[Measure, CsvWriter],
     after_step: Callable[[Step], None],
 ) -> Divergence | None:
     """Train on fresh batches; the step at which loss or gradient stopped being finite, else None.

@@ -14,7 +14,7 @@ from experiments.config.composing import from_saved
 from experiments.config.parts import Parts
 from experiments.config.schema import Config
 from experiments.errors import UsageError
-from experiments.store.files import RunFolder
+from experiments.store.csv_writer import RunWriter
 from experiments.tasks.task import Batch
 from experiments.training.checkpoint import Checkpoint
 from experiments.training.execution import Result, carry_out
@@ -40,7 +40,7 @@ def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
     """
     trained = None if checkpoint is None else _load(checkpoint)
 
-    def work(parts: Parts, files: RunFolder, _: Checkpoint | None) -> dict[str, Any]:
+    def work(parts: Parts, files: RunWriter, _: Checkpoint | None) -> dict[str, Any]:
         parts.network.double()
         inputs, overflow = _probe_gradients(config, parts, files)
         _probe_jacobians(config, parts, files, inputs[:, : config.probe.samples])
@@ -82,7 +82,7 @@ def _load(run: Path) -> dict[str, Tensor]:
 
 
 def _probe_gradients(
-    config: Config, parts: Parts, files: RunFolder
+    config: Config, parts: Parts, files: RunWriter
 ) -> tuple[Float[Tensor, "time batch input"], Overflow | None]:
     """Loss and gradient of some batches, without an update; the measures of the first.
 
@@ -121,7 +121,7 @@ def _backpropagate(config: Config, parts: Parts, batch: Batch) -> tuple[float, f
     return loss.item(), norm, trace
 
 
-def _probe_jacobians(config: Config, parts: Parts, files: RunFolder, inputs: Float[Tensor, "time batch input"]) -> None:
+def _probe_jacobians(config: Config, parts: Parts, files: RunWriter, inputs: Float[Tensor, "time batch input"]) -> None:
     """The spectrum of ds_T/ds_t at the windows' ends, and the Lyapunov exponents, of each layer."""
     length = len(inputs)
     lags = {length - last for _, last in cut(length, windows_of(config, parts.task))}

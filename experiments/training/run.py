@@ -10,7 +10,8 @@ import torch
 from experiments.config.parts import Parts
 from experiments.config.schema import Config
 from experiments.measures.measure import Measure
-from experiments.store.files import RunFolder, Table, write_whole
+from experiments.store.csv_writer import CsvWriter, RunWriter
+from experiments.store.files import write_whole
 from experiments.tasks.task import Task
 from experiments.training.checkpoint import Checkpoint, RandomNumbers, Saver
 from experiments.training.execution import Result, carry_out, code_of
@@ -24,7 +25,7 @@ NETWORK = "network.pt"
 def run(config: Config) -> Result:
     """Train one network; see `carry_out`."""
 
-    def work(parts: Parts, files: RunFolder, saved: Checkpoint | None) -> dict[str, Any]:
+    def work(parts: Parts, files: RunWriter, saved: Checkpoint | None) -> dict[str, Any]:
         diverged = _train(config, parts, files, saved)
         save_network(parts.network, files.path / NETWORK)
         if diverged is None:
@@ -34,7 +35,7 @@ def run(config: Config) -> Result:
     return carry_out(config, config.run_folder, work, flush_denormals=config.flushes_denormals)
 
 
-def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | None) -> Divergence | None:
+def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | None) -> Divergence | None:
     network, task = parts.network, parts.task
     optimizer = parts.make_optimizer(network.parameters())
     schedule = parts.make_schedule(optimizer)
@@ -82,7 +83,7 @@ def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | N
     )
 
 
-def open_tables(measures: Mapping[str, Measure], files: RunFolder) -> dict[Measure, Table]:
+def open_tables(measures: Mapping[str, Measure], files: RunWriter) -> dict[Measure, CsvWriter]:
     """Each measure with the table that takes its rows."""
     return {measure: files.table(name, measure.columns) for name, measure in measures.items()}
 

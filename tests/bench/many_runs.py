@@ -78,9 +78,8 @@ def main() -> None:
         folder = arguments.keep or Path(scratch)
         study = str(folder / "many" if (folder / "many").exists() else make_study(folder, arguments.runs))
         bptt = str(Path(sys.executable).with_name("bptt"))
-        summarize = (
-            f"from pathlib import Path; from experiments.analysis.summary import summarize; summarize(Path({study!r}))"
-        )
+        imports = "from pathlib import Path; from experiments.analysis.summary import write_summary"
+        summarize = f"{imports}; write_summary(Path({study!r}))"
         print(f"| {arguments.runs} runs | seconds | GiB |\n| --- | ---: | ---: |")
         for name, command in {
             "status": (bptt, "status", study),

@@ -25,7 +25,7 @@ from torch import nn
 
 from experiments.config.composing import compose
 from experiments.config.parts import build
-from experiments.store.files import RunFolder
+from experiments.store.csv_writer import RunWriter
 from experiments.tasks.task import Task
 from experiments.training.loop import train
 from experiments.training.run import open_tables
@@ -94,7 +94,7 @@ def bptt_steps(overrides: list[str], folder: Path):
     optimizer = parts.make_optimizer(parts.network.parameters())
     generator = torch.Generator().manual_seed(0)
     folder.mkdir()
-    files = RunFolder(folder)
+    files = RunWriter(folder)
     metrics = files.table("metrics")
     schedule = parts.make_schedule(optimizer)
     measures = open_tables(parts.measures, files)

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from experiments.analysis.summary import summarize
-from experiments.claims.verdicts import judge
+from experiments.analysis.summary import write_summary
+from experiments.claims.evaluation import evaluate_claims
 from tests.cli.conftest import TINY
 
 GRID = ["sweep", "cell=rnn,lstm", "seed=0,1", *TINY, "study=s", "-q", "-j1"]
@@ -98,7 +98,7 @@ def test_every_output_names_leaves_out_and_counts_a_damaged_run(bptt, study, vic
     cleaned = bptt("clean", "s", "--failed")
     assert named in cleaned.stderr
     assert "0 runs deleted" in cleaned.stdout
-    summary, _ = summarize(study)
+    summary, _ = write_summary(study)
     assert len(summary) == 3
     assert victim.name not in set(summary["run_id"])
     assert {path: path.read_bytes() for path in victim.rglob("*") if path.is_file()} == before
@@ -199,6 +199,6 @@ def test_claims_are_held_against_whole_runs_only(study, victim):
     measured = []
     claim = SimpleNamespace(measure=lambda tables: measured.extend(run.id for run in tables.runs) or [])
     ids = [folder.name for folder in (study / "runs").iterdir()]
-    (judged,) = judge(study, ids, [claim])
-    assert judged.left_out == ["1 of 4 runs is left out:", f"  {victim}: metrics.csv is empty"]
+    (judged,) = evaluate_claims(study, ids, [claim])
+    assert judged.damage_report == ["1 of 4 runs is left out:", f"  {victim}: metrics.csv is empty"]
     assert sorted(measured) == sorted(set(ids) - {victim.name})

@@ -86,3 +86,16 @@ def test_a_fresh_probe_asks_before_it_deletes(bptt, tmp_path):
     assert (folder / "run.json").stat().st_mtime_ns == began
     assert bptt(*words, "--fresh", "--yes").exit_code == 0
     assert (folder / "run.json").stat().st_mtime_ns > began
+
+
+@pytest.mark.parametrize("command", [("run",), ("sweep", "seed=0,1", "-j1")])
+def test_the_status_of_a_copied_study_names_no_command_of_the_first(bptt, tmp_path, command):
+    """It would resume the runs of the first study."""
+    assert bptt(command[0], *TINY, *command[1:], "study=one", "-q").exit_code == 0
+    for file in (tmp_path / "results" / "one" / "runs").glob("*/run.json"):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "status": "interrupted"}))
+    shutil.copytree(tmp_path / "results" / "one", tmp_path / "results" / "two")
+    assert f"to resume: bptt {command[0]}" in bptt("status", "one").stdout
+    copied = bptt("status", "two").stdout
+    assert "interrupted" in copied
+    assert "bptt" not in copied

@@ -14,7 +14,8 @@ from matplotlib.image import imread
 import experiments.reports.study_report
 from experiments.errors import UsageError
 from experiments.reports.html import render_page
-from experiments.reports.study_report import find_browser, print_to_pdf, write_report
+from experiments.reports.pdf import find_browser, print_to_pdf
+from experiments.reports.study_report import write_report
 from experiments.store.studies import Runs, read_studies
 
 SMALL = ["task.length=10", "model.hidden_size=5", "batch_size=3", "record.every=5", "record.windows=5"]

@@ -1,4 +1,4 @@
-"""What chance scores, measured on what the tasks draw."""
+"""The loss and error of guessing, measured on sequences that the tasks draw."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What the numbers must be, by rows of closed forms and published facts; in float64 where they are exact."""
+"""Measured numbers compared with closed forms and published values, in float64 where these are exact."""
 
 import math
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.analysis.gradient_profile import Profile, gain_per_timestep, gradient_profiles
-from experiments.analysis.summary import summarize
+from experiments.analysis.gain_and_horizon import Profile, gain_per_timestep, gradient_profiles
+from experiments.analysis.summary import write_summary
 from experiments.clipping import ClipNorm, ClipValue, apply_clipping, total_norm
 from experiments.measures.gradients import Gradients
 from models.initialization import default
@@ -28,7 +28,7 @@ def test_a_linear_orthogonal_recurrence_loses_its_gain_a_timestep(make_run, gain
     assert gradients["lag"].tolist() == list(range(length - 1, -1, -1))
     last = gradients.set_index("lag")["grad_norm"]
     np.testing.assert_allclose(last / last[0], gain ** last.index.to_numpy(float), rtol=1e-9)
-    assert summarize(run.folder.parent.parent)[0]["gain_per_timestep"].item() == pytest.approx(gain, abs=1e-12)
+    assert write_summary(run.folder.parent.parent)[0]["gain_per_timestep"].item() == pytest.approx(gain, abs=1e-12)
 
 
 def test_float64_carries_a_gradient_to_where_float32_has_none(make_run):
@@ -58,7 +58,7 @@ def test_an_lstm_without_recurrent_weights_keeps_its_forget_gate(bias):
         for parameter in network.cells[0].parameters():
             parameter.zero_()
         network.cells[0].set_gate_bias("forget", bias)
-        network.cells[0].set_gate_bias("candidate", 0.3)  # so that c is not 0, where tanh has no slope to speak of
+        network.cells[0].set_gate_bias("candidate", 0.3)  # so that c is not 0
     outputs, trace = network.unroll(torch.randn(31, 3, 1, dtype=torch.float64), 31)
     outputs.sum().backward()
     norms = [window.state_gradient("c").norm().item() for window in trace]
@@ -154,7 +154,7 @@ def test_gradient_profiles_are_those_of_the_first_and_the_last_step(make_run):
 
 
 def test_the_carousel_through_the_whole_program(make_run):
-    """Row 3 and 15: no recurrent weights, blank inputs, a forget bias of 1: dL/dc_t = sigmoid(1)^(T-t) dL/dc_T."""
+    """Without recurrent weights, with blank inputs and a forget bias of 1: dL/dc_t = sigmoid(1)^(T-t) dL/dc_T."""
     run = make_run("cell=lstm", "init=gaussian", "init.gain=0", "task=digits", "task.length=164", *EXACT)
     c = run.table("gradients").query("state == 'c' and lag < 100").set_index("lag")["grad_norm"]
     forget = 1 / (1 + math.exp(-1))
@@ -167,7 +167,7 @@ def test_the_carousel_through_the_whole_program(make_run):
 
 
 def test_spectral_radius_and_largest_singular_value_are_two_things(make_run):
-    """Row 18: `basic_tanh`, N(0, 0.1^2) at 50 units, has a radius of about 0.755 and stretches by up to 1.36."""
+    """Weights from N(0, 0.1^2) with 50 units have a spectral radius of about 0.755, but stretch by up to 1.36."""
     options = ["init=gaussian", f"init.gain={0.1 * 50**0.5}", "model.hidden_size=50", "task.length=2", "steps=1"]
     rows = [make_run(*options, f"seed={seed}").table("parameters").dropna() for seed in range(8)]
     assert np.mean([row["spectral_radius"].item() for row in rows]) == pytest.approx(0.755, rel=0.05)
@@ -175,7 +175,7 @@ def test_spectral_radius_and_largest_singular_value_are_two_things(make_run):
 
 
 def test_the_sensitivity_of_a_long_memory_diverges_though_no_eigenvalue_is_above_one():
-    """Row 19 (Zucchet, Orvieto 2024): at lambda = 0.9, E[h^2] = 5.263 and E[(dh/dlambda)^2] = 263.9."""
+    """Zucchet, Orvieto 2024: at lambda = 0.9, E[h^2] = 5.263 and E[(dh/dlambda)^2] = 263.9."""
     cell = RNN(1, 1, nonlinearity="identity").double()
     with torch.no_grad():
         cell.weight_ih.fill_(1)
@@ -194,7 +194,7 @@ def test_the_sensitivity_of_a_long_memory_diverges_though_no_eigenvalue_is_above
 
 
 def test_torchs_own_clipping_leaves_nan_where_ours_has_recorded_the_infinity():
-    """Row 21: the norm is taken before anything touches the gradient."""
+    """Our norm is computed before anything changes the gradient."""
     parameter = torch.nn.Parameter(torch.zeros(2))
     parameter.grad = torch.tensor([torch.inf, 1.0])
     assert total_norm([parameter.grad]) == math.inf

@@ -1,4 +1,4 @@
-"""Rows 4, 5 and 16: wide random tanh networks."""
+"""Mean-field theory of wide random networks, compared with published values and measured networks."""
 
 import math
 from itertools import pairwise
@@ -37,7 +37,7 @@ RELU = Nonlinearity(lambda a: np.maximum(a, 0.0), lambda a: np.heaviside(a, 0.0)
 
 
 def fixed_point_chi(gain, variance, nonlinearity=TANH):
-    """Another way to the same number: adaptive quadrature over the preactivation, and a root finder."""
+    """Compute chi independently: adaptive quadrature over the preactivation, and a root finder."""
 
     def mean_square(function, q):
         def density(a):
@@ -85,7 +85,7 @@ def theory_of(*options):
 
 def test_a_law_is_of_the_start_that_it_is_for():
     for options in (
-        ["init=identity"],  # of tanh
+        ["init=identity"],  # with tanh
         ["init=orthogonal", "cell.nonlinearity=relu"],
         ["init=gaussian", "cell=gru"],
         ["init=gaussian", "init.gain=0.5", "cell=lstm"],
@@ -148,7 +148,7 @@ def test_a_network_of_512_units_gains_chi_a_timestep(gain):
 
 
 def largest_exponent(gain, settled):
-    """Of an autonomous network, at rest or where it has settled after a random start."""
+    """Largest Lyapunov exponent of an autonomous network, at rest or after it has settled from a random start."""
     torch.manual_seed(4)
     width, length = 200, 300
     cell = RNN(1, width).double()
@@ -174,7 +174,7 @@ def test_the_largest_exponent_of_the_state_at_rest_crosses_zero_at_a_gain_of_one
 
 
 def test_where_it_settles_the_exponent_is_negative_below_zero_just_above_and_positive_in_chaos():
-    """Of finite width: between order and chaos lie cycles, whose largest exponent is 0 (seen up to 2048 units)."""
+    """At finite width, cycles lie between order and chaos; their largest exponent is 0 (seen up to 2048 units)."""
     assert largest_exponent(0.9, settled=True) < -0.05
     assert largest_exponent(1.15, settled=True) == pytest.approx(0, abs=0.03)
     assert largest_exponent(1.8, settled=True) > 0.05

@@ -1,8 +1,8 @@
-"""What the probe says before training is what the first training step shows."""
+"""A probe before training predicts the gain of the first training step."""
 
 import pandas as pd
 
-from experiments.analysis.summary import summarize
+from experiments.analysis.summary import write_summary
 from experiments.config.composing import compose
 from experiments.training.probe import probe
 from experiments.training.run import run
@@ -17,7 +17,7 @@ def test_the_probes_gain_ranks_networks_as_their_first_training_step_does(tmp_pa
             config = compose([*options, f"results_dir={tmp_path}"])
             run(config)
             probe(config)
-    summary = summarize(tmp_path / "default")[0].set_index("run_id")
+    summary = write_summary(tmp_path / "default")[0].set_index("run_id")
     for run_id in summary.index[summary["kind"] == "training"]:
         gains[run_id] = (summary.loc[f"probe-{run_id}", "gain_per_timestep"], summary.loc[run_id, "gain_at_init"])
     predicted, measured = pd.DataFrame(gains.values(), dtype=float).rank().to_numpy().T

@@ -1,1 +1,1 @@
-"""The claims, one file each: what is claimed, by whom, and how it is measured."""
+"""The claims of the literature, one module each: what is claimed, by whom, and how it is measured."""

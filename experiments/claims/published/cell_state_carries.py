@@ -1,4 +1,4 @@
-"""Memory: it is the cell state through which the gradient comes back, not the hidden state."""
+"""Memory: the gradient flows back through the cell state, not through the hidden state."""
 
 import math
 
@@ -7,17 +7,17 @@ import pandas as pd
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
-STATEMENT = "The cell state carries the gradient through time, the hidden state does not"
+STATEMENT = "The cell state carries the gradient through time; the hidden state does not"
 SOURCE = "Hochreiter, Schmidhuber 1997"
 PREDICTION = (
-    "after learning, c has a gain near 1, and before the last timestep h has less than a quarter of c's gradient"
+    "after training, c has a gain near 1, and before the last timestep the gradient of h is less than a quarter of c's"
 )
 FIGURE = "gradient_flow"
 VIEW = {"compare": "cell", "facet": "task.length", "where": ("task=adding", "cell.forget_bias=1")}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """Of the longest adding problem, at the last recorded step."""
+    """Measure the gain of c and the ratio of the gradients at the last recorded step of the longest adding problem."""
     summary = tables.summary
     runs = summary[(summary["task"] == "adding") & (summary["cell"] == "lstm") & (summary["cell.forget_bias"] == 1)]
     runs = runs[runs["timesteps"] == runs["timesteps"].max()]
@@ -32,7 +32,7 @@ def measure(tables: RunTables) -> list[Quantity]:
 
 
 def _ratio(gradients: pd.DataFrame) -> float:
-    """|dL/dh_t| over |dL/dc_t| at the last recorded step: the geometric mean over the recorded lags but 0."""
+    """|dL/dh_t| over |dL/dc_t| at the last recorded step: geometric mean over the recorded lags except 0."""
     last = gradients[
         (gradients["step"] == gradients["step"].max()) & (gradients["layer"] == 0) & (gradients["lag"] > 0)
     ]

@@ -1,25 +1,25 @@
-"""Exploding: over how wide a range of thresholds the clipped network also learns the task."""
+"""Exploding: over how wide a range of thresholds a clipped network learns the task."""
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.published.clipping_prevents import ranges
 from experiments.claims.quantity import Quantity, over_seeds, share
 
-STATEMENT = "With clipping the network learns what it does not without, over the same range of thresholds"
+STATEMENT = "With clipping, the network learns a task that it does not learn without, over the same range of thresholds"
 SOURCE = "Pascanu, Mikolov, Bengio 2013, section 3.2"
 PREDICTION = (
-    "in the end less than half of chance's error: without clipping in at most half of the runs, with it over a factor "
-    "of 20 in the threshold at least"
+    "a final error of less than half of chance's: without clipping in at most half of the runs, with clipping over a "
+    "factor of at least 20 in the threshold"
 )
 REMARK = (
-    "Below the range the steps are too short to learn it in 1,500 of them, above it the loss jumps: how wide the range "
-    "is depends on learning rate and steps."
+    "Below the range, the updates are too small to learn the task in 1,500 steps; above it, the loss jumps. The width "
+    "of the range depends on the learning rate and the number of steps."
 )
 FIGURE = "success"
 VIEW = {"x": "clip.threshold", "where": ("clip=norm",)}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """The share without clipping that learned, and over how wide a range of thresholds it is learned."""
+    """Measure the share of runs that learned without clipping, and the range of thresholds at which they learned."""
     runs = tables.summary[tables.summary["steps"] > 1].set_index("run_id")
     last = tables["evaluation"].groupby("run_id", observed=True)[["error", "chance_error"]].last().reindex(runs.index)
     learned = last["error"] < last["chance_error"] / 2

@@ -1,4 +1,4 @@
-"""Exploding: clipping by norm prevents the jumps, over a range of thresholds."""
+"""Exploding: clipping by norm prevents jumps of the loss, over a range of thresholds."""
 
 import math
 
@@ -9,18 +9,18 @@ from experiments.analysis.run_tables import RunTables
 from experiments.claims.published.training_jumps import JUMP, leap
 from experiments.claims.quantity import Quantity, everywhere, over_seeds, share
 
-STATEMENT = "Clipping the gradient by its norm prevents the explosion, and the threshold need not be exact"
+STATEMENT = "Clipping the gradient by its norm prevents the explosion, and the threshold does not have to be exact"
 SOURCE = "Pascanu, Mikolov, Bengio 2013, section 3.2"
 PREDICTION = (
-    "no norm above the threshold; no jump at 1; and none over a factor of 20 in the threshold at least, as it lies "
-    "between half the mean norm and ten times it"
+    "no norm above the threshold; no jump at threshold 1; and no jump over a factor of at least 20 in the threshold, "
+    "which is the range from half the mean norm to ten times the mean norm"
 )
 FIGURE = "training"
 VIEW = {"compare": "clip.threshold", "where": ("clip=norm",)}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """The norms after clipping, the jumps at threshold 1, and over how wide a range of thresholds there are none."""
+    """Measure the norms after clipping, the jumps at threshold 1, and the range of thresholds without a jump."""
     runs = tables.summary[tables.summary["clip"] == "norm"].set_index("run_id")
     metrics = tables["metrics"]
     clipped = metrics[metrics["run_id"].isin(runs.index)].dropna(subset="clipped_grad_norm")
@@ -35,7 +35,7 @@ def measure(tables: RunTables) -> list[Quantity]:
 
 
 def ranges(runs: pd.DataFrame, good: "pd.Series[bool]") -> list[float]:
-    """For each seed the factor that the longest unbroken range of good thresholds spans; 0 where there is none."""
+    """For each seed, the factor that the longest unbroken range of good thresholds spans; 0 if there is none."""
     tried = runs["clip.threshold"]
     return [_range(set(tried[good & (runs["seed"] == seed)]), tried) for seed in runs["seed"].unique()]
 

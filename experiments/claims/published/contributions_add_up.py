@@ -1,16 +1,16 @@
-"""Over time: the windows' parts of the weights' gradient add up to the whole."""
+"""Over time: the contributions of all windows to the weights' gradient add up to that gradient."""
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, everywhere
 
 STATEMENT = "The gradient of a training step is the sum of what each timestep contributes to it"
 SOURCE = "Werbos 1990; Pascanu, Mikolov, Bengio 2013, eq. 3 to 5"
-PREDICTION = "the shares of all timesteps add up to 1, to rounding (float64)"
+PREDICTION = "the shares of all timesteps add up to 1 within rounding (float64)"
 FIGURE = "contributions"
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """The farthest that the shares' sum is from 1, over all recorded steps and parameters."""
+    """Measure how far the sum of the shares is from 1, for each recorded step and parameter."""
     shares = tables["contributions"].merge(tables.summary[["run_id", "cell"]], on="run_id")
     sums = shares.groupby(["cell", "run_id", "step", "parameter"], observed=True)["share"].sum()
     return [

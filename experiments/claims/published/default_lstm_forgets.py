@@ -1,20 +1,23 @@
-"""Memory: as torch initialises it, an LSTM forgets as fast as an RNN; a forget bias opens the gate."""
+"""Memory: an LSTM as torch initialises it forgets as fast as an RNN; a forget bias opens the gate."""
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
-STATEMENT = "torch's default LSTM, whose forget bias is near 0, does not carry the gradient at first; one of 3 does"
+STATEMENT = (
+    "torch's default LSTM, with a forget bias near 0, does not carry the gradient before training; an LSTM with a "
+    "forget bias of 3 does"
+)
 SOURCE = "Gers, Schmidhuber, Cummins 2000; Jozefowicz, Zaremba, Sutskever 2015"
 PREDICTION = (
-    "before training, by default a gain below 0.8 and a horizon below three eighths of the sequence; with a bias of 3 "
-    "a gain near 1, and at least half of the sequence"
+    "before training: by default a gain below 0.8 and a horizon below three eighths of the sequence; with a bias of 3 "
+    "a gain near 1 and a horizon of at least half of the sequence"
 )
 FIGURE = "horizon"
 VIEW = {"compare": "cell.forget_bias", "where": ("task=adding", "cell=lstm")}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """Gain and horizon before training, of the longest adding problem, by forget bias."""
+    """Measure gain and horizon before training on the longest adding problem, by forget bias."""
     summary = tables.summary
     runs = summary[(summary["task"] == "adding") & (summary["cell"] == "lstm")]
     runs = runs[runs["timesteps"] == runs["timesteps"].max()]

@@ -1,16 +1,16 @@
-"""Over time: the gradient depends on the earlier timesteps, not on the last one only."""
+"""Over time: the gradient depends on the earlier timesteps, not only on the last one."""
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
-STATEMENT = "With shared weights the gradient depends on the earlier timesteps, not only on the one with the loss"
+STATEMENT = "With shared weights, the gradient depends on the earlier timesteps, not only on the one with the loss"
 SOURCE = "the notes on BPTT; Werbos 1990"
-PREDICTION = "the recurrent matrix gets at least a twentieth of its gradient from before the last timestep"
+PREDICTION = "at least a twentieth of the recurrent matrix's gradient comes from before the last timestep"
 FIGURE = "contribution_map"
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """The share of all timesteps but the last in the gradient of the recurrent matrix, the mean over the steps."""
+    """Measure the share of all timesteps but the last in the recurrent matrix's gradient: mean over the steps."""
     shares = tables["contributions"].merge(tables.summary[["run_id", "cell", "timesteps"]], on="run_id")
     earlier = shares[(shares["parameter"] == "layers.0.weight_hh") & (shares["last_timestep"] < shares["timesteps"])]
     sums = earlier.groupby(["cell", "run_id", "step"], observed=True)["share"].sum()

@@ -1,4 +1,4 @@
-"""Memory: a large forget bias lets the LSTM learn what by default it does not; on the adding problem it need not."""
+"""Memory: a large forget bias lets an LSTM learn a task that the default does not learn, or learns later."""
 
 import numpy as np
 import pandas as pd
@@ -6,19 +6,19 @@ import pandas as pd
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds, share
 
-STATEMENT = "A forget bias makes an LSTM learn what the default one does not, or later"
+STATEMENT = "With a forget bias, an LSTM learns what the default LSTM does not learn, or learns later"
 SOURCE = "Jozefowicz, Zaremba, Sutskever 2015"
 PREDICTION = (
-    "temporal order: most solve it with a bias of 3, and less than half by default; adding: the default takes a tenth "
-    "more steps than a bias of 1 at least"
+    "temporal order: most runs solve it with a bias of 3, and less than half by default; adding: the default takes at "
+    "least a tenth more steps than a bias of 1"
 )
-REMARK = "On the adding problem, at a learning rate of 0.01, the default learns to open its forget gate as soon."
+REMARK = "On the adding problem, at a learning rate of 0.01, the default learns just as soon to open its forget gate."
 FIGURE = "success"
 VIEW = {"compare": "cell.forget_bias", "facet": "task", "where": ("cell=lstm",)}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """Solved shares in temporal order; in adding the step at which the default solved it over that with a bias of 1."""
+    """Measure the solved shares in temporal order, and in adding the ratio of steps until solved, default to bias 1."""
     runs = tables.summary[tables.summary["cell"] == "lstm"].copy()
     runs["bias"] = runs["cell.forget_bias"].fillna(0)
     order = runs[runs["task"] == "temporal_order"]
@@ -30,7 +30,7 @@ def measure(tables: RunTables) -> list[Quantity]:
 
 
 def _ratios(runs: pd.DataFrame) -> "pd.Series[float]":
-    """For each seed, the geometric mean over the lengths that both solved."""
+    """The ratio of steps for each seed: geometric mean over the lengths that both solved."""
     steps = runs[runs["task"] == "adding"].pivot_table(
         index=["seed", "timesteps"], columns="bias", values="solved_at_step", observed=True
     )

@@ -1,22 +1,24 @@
-"""Gates: whether the mean forget gate is the gain also with torch's own weights, and after learning."""
+"""Gates: whether the mean forget gate is also the gain with torch's own weights, and after training."""
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.published.forget_gate_is_gain import gain_over_gate
 from experiments.claims.quantity import Quantity, over_seeds
 
-STATEMENT = "The same with torch's own recurrent weights, and after learning"
-SOURCE = "as above, taken at its word"
-PREDICTION = "the two are equal to 5 %; if not, some units' gates are near 1 nevertheless"
+STATEMENT = (
+    "The gain of the cell state is the mean forget gate also with torch's own recurrent weights, and after training"
+)
+SOURCE = "Hochreiter, Schmidhuber 1997; Gers, Schmidhuber, Cummins 2000, taken literally"
+PREDICTION = "the two are equal within 5 %; if they are not, the gates of some units are near 1 nevertheless"
 REMARK = (
-    "Before training the gradient also comes back through h and the gates. After it the mean hides how units differ: a "
-    "few forget gates, above 0.9 where none was before, carry nearly all of the gradient."
+    "Before training, the gradient also flows back through h and the gates. After training, the mean hides how units "
+    "differ: a few forget gates above 0.9, where none was before, carry nearly all of the gradient."
 )
 FIGURE = "gates"
 VIEW = {"compare": "init", "where": ("init=default",)}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """Gain of c over mean forget gate, of the trained networks, before and after; and how many gates are near 1."""
+    """Measure the gain of c over the mean forget gate, before and after training, and the share of gates near 1."""
     runs = tables.summary[tables.summary["init"] == "default"]["run_id"]
     ratios = [
         over_seeds(

@@ -1,4 +1,4 @@
-"""Gates: where the cell state is the only way back, the forget gate is its gain."""
+"""Gates: if the gradient can only flow back through the cell state, the forget gate is its gain."""
 
 import pandas as pd
 
@@ -7,13 +7,13 @@ from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "The forget gate sets how much of the past is kept: the gain of the cell state is the mean forget gate"
 SOURCE = "Hochreiter, Schmidhuber 1997; Gers, Schmidhuber, Cummins 2000"
-PREDICTION = "with recurrent weights near zero the two are equal to 5 %, for each forget bias"
+PREDICTION = "with recurrent weights near zero, the two are equal within 5 %, for each forget bias"
 FIGURE = "gates"
 VIEW = {"compare": "cell.forget_bias", "where": ("init=gaussian",)}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """Gain of c over mean forget gate, of the untrained networks with small recurrent weights."""
+    """Measure the gain of c over the mean forget gate, in untrained networks with small recurrent weights."""
     runs = tables.summary[tables.summary["init"] == "gaussian"]
     ratios = gain_over_gate(tables, "gain_at_init", "first").reindex(runs["run_id"])
     biases = runs["cell.forget_bias"].to_numpy(float)
@@ -24,7 +24,13 @@ def measure(tables: RunTables) -> list[Quantity]:
 
 
 def gain_over_gate(tables: RunTables, gain: str, step: str) -> "pd.Series[float]":
-    """The gain of c, a column of states.csv, over the mean of the forget gate at the first or last recorded step."""
+    """Divide the gain of c by the mean of the forget gate in layer 0, for each run.
+
+    Args:
+        tables: Tables of the runs.
+        gain: Column of states.csv with the gain.
+        step: Recorded step of the gate, 'first' or 'last'.
+    """
     gates, states = tables["gates"], tables["states"]
     forget = gates[(gates["gate"] == "forget") & (gates["layer"] == 0)]
     means = forget.groupby(["run_id", "step"], observed=True)["mean"].mean()

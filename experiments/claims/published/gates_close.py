@@ -1,19 +1,22 @@
-"""Gates: input and output gate learn to close against what the task does not need."""
+"""Gates: the input gate and the output gate learn to close against what the task does not need."""
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = (
-    "Learning closes the input gate against what is not to be stored, and the output gate while nothing is asked for"
+    "Training closes the input gate against inputs that are not to be stored, and the output gate while no output is "
+    "needed"
 )
 SOURCE = "Hochreiter, Schmidhuber 1997, section 4"
-PREDICTION = "on the adding problem, where all inputs but two are to be ignored, both gates' means fall by 0.1 or more"
+PREDICTION = (
+    "on the adding problem, where all inputs but two are to be ignored, the means of both gates fall by 0.1 or more"
+)
 FIGURE = "gate_means"
 VIEW = {"where": ("init=default",)}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """The change of each gate's mean over timesteps, units and sequences, from the first to the last recorded step."""
+    """Measure how each gate's mean over timesteps, units and sequences changes from the first to the last step."""
     runs = tables.summary[tables.summary["init"] == "default"]["run_id"]
     gates = tables["gates"]
     gates = gates[gates["run_id"].isin(runs) & (gates["layer"] == 0)]

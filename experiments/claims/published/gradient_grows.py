@@ -1,18 +1,20 @@
-"""Exploding: with a gain above 1 the gradient grows backwards in time, as the mean field says."""
+"""Exploding: with a gain above 1, the gradient grows backwards in time, as mean-field theory predicts."""
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.published.gradient_shrinks import straightness_at_init
 from experiments.claims.quantity import Quantity, over_seeds
 
-STATEMENT = "With a gain above 1 the gradient grows exponentially towards the input"
+STATEMENT = "With a gain above 1, the gradient grows exponentially towards the input"
 SOURCE = "Pascanu, Mikolov, Bengio 2013; Chen, Pennington, Schoenholz 2018"
-PREDICTION = "a gain a timestep above 1, near mean field theory's, and the logarithm of the norm a straight line"
+PREDICTION = (
+    "a gain per timestep above 1 and near that of mean-field theory; the logarithm of the norm is a straight line"
+)
 FIGURE = "gradient_flow"
 VIEW = {"compare": "seed", "where": ("init=gaussian", "steps=1")}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """Of the untrained tanh networks: the gain, beside theory's, and how straight the line is."""
+    """Measure the gain of untrained tanh networks, its ratio to theory, and how straight the line is."""
     runs = tables.summary[(tables.summary["init"] == "gaussian") & (tables.summary["steps"] == 1)]
     gradients = tables["gradients"]
     theory = gradients.groupby("run_id", observed=True)["theory_gain"].first().reindex(runs["run_id"]).to_numpy(float)

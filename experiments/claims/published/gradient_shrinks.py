@@ -1,24 +1,24 @@
-"""Vanishing: backwards in time the gradient of a plain RNN shrinks by the same factor again and again."""
+"""Vanishing: the gradient of a plain RNN shrinks by the same factor with each timestep back."""
 
 import math
 from collections.abc import Iterable
 
-from experiments.analysis.gradient_profile import gradient_profiles, straightness
+from experiments.analysis.gain_and_horizon import gradient_profiles, straightness
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
-STATEMENT = "Towards the input the gradient of a plain RNN shrinks exponentially"
+STATEMENT = "The gradient of a plain RNN shrinks exponentially towards the input"
 SOURCE = "Bengio, Simard, Frasconi 1994; Pascanu, Mikolov, Bengio 2013"
 PREDICTION = (
-    "a gain a timestep below 1, with torch's initialisation near the 1/sqrt(3) = 0.577 that its spread stands for, and "
-    "the logarithm of the norm a straight line"
+    "a gain per timestep below 1; with torch's initialisation it is near 1/sqrt(3) = 0.577, as its spread implies; the "
+    "logarithm of the norm is a straight line"
 )
 FIGURE = "gradient_flow"
 VIEW = {"compare": "init.gain", "where": ("task.length=120",)}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """Of the longest task, with torch's own initialisation, before training: the gain, and how straight the line is."""
+    """Measure gain and straightness before training on the longest task, with torch's initialisation."""
     summary = tables.summary
     runs = summary[(summary["init"] == "default") & (summary["timesteps"] == summary["timesteps"].max())]
     return [
@@ -29,6 +29,6 @@ def measure(tables: RunTables) -> list[Quantity]:
 
 
 def straightness_at_init(tables: RunTables, runs: Iterable[str]) -> list[float]:
-    """R² of ln grad_norm against lag before training, of each run."""
+    """R² of a straight line through ln grad_norm against lag before training, for each run."""
     gradients = tables["gradients"]
     return [straightness(gradient_profiles(gradients[gradients["run_id"] == run])[0]) for run in runs]

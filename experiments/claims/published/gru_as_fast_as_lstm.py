@@ -1,19 +1,21 @@
-"""GRU: with three quarters of the LSTM's parameters it needs no more steps."""
+"""GRU: with three quarters of the LSTM's parameters, it needs no more training steps."""
 
 import numpy as np
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, everywhere, over_seeds
 
-STATEMENT = "With fewer parameters than the LSTM the GRU learns in no more steps"
+STATEMENT = "With fewer parameters than the LSTM, the GRU learns in no more steps"
 SOURCE = "Chung et al. 2014"
-PREDICTION = "about three quarters of the parameters, and a median of no more steps until the adding problem is solved"
+PREDICTION = (
+    "about three quarters of the parameters, and in the median no more steps until the adding problem is solved"
+)
 FIGURE = "training"
 VIEW = {"compare": "cell", "where": ("init=default", "task.length=80")}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """Parameters over parameters, and, for each seed, steps over steps: the geometric mean over the lengths."""
+    """Measure the ratio of parameters, and for each seed the ratio of steps: geometric mean over the lengths."""
     runs = tables.summary[tables.summary["init"] == "default"]
     size = runs.groupby("cell")["parameters"].first().reindex(["gru", "lstm"])
     steps = runs.pivot_table(index=["seed", "timesteps"], columns="cell", values="solved_at_step", observed=True)

@@ -1,17 +1,19 @@
-"""GRU: before training it keeps half of its state a timestep, and its gradient vanishes like an RNN's."""
+"""GRU: before training it keeps half of its state per timestep, and its gradient vanishes like an RNN's."""
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, over_seeds
 
-STATEMENT = "Before training the gradient of a GRU vanishes too, a little later than an RNN's; after it, it does not"
+STATEMENT = (
+    "Before training, the gradient of a GRU vanishes, too, a little later than an RNN's; after training it does not"
+)
 SOURCE = "Cho et al. 2014; the notes"
-PREDICTION = "a gain between the RNN's and 0.8 before training, within 5 % of 1 after it"
+PREDICTION = "a gain between the RNN's and 0.8 before training, and within 5 % of 1 after training"
 FIGURE = "gradient_flow"
 VIEW = {"compare": "cell", "where": ("init=default", "task.length=80")}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """Of the longest task: gains before and after, and what the GRU's is over the RNN's."""
+    """Measure the GRU's gain on the longest task before and after training, and its ratio to the RNN's."""
     runs = tables.summary[tables.summary["init"] == "default"]
     runs = runs[runs["timesteps"] == runs["timesteps"].max()]
     gru, rnn = (runs[runs["cell"] == cell].set_index("seed") for cell in ("gru", "rnn"))

@@ -1,17 +1,17 @@
-"""GRU: it learns lengths at which the RNN does not, as the LSTM does."""
+"""GRU: like the LSTM, it learns lengths that the RNN does not learn."""
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, share
 
 STATEMENT = "Like the LSTM, the GRU learns over lengths at which the plain RNN does not"
 SOURCE = "Cho et al. 2014; Chung et al. 2014"
-PREDICTION = "at the longest length most GRUs and LSTMs solve the adding problem, and less than half of the RNNs"
+PREDICTION = "at the longest length, most GRUs and LSTMs solve the adding problem, and less than half of the RNNs"
 FIGURE = "success"
 VIEW = {"compare": "cell", "where": ("init=default",)}
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """The solved shares at the longest length."""
+    """Measure the share of runs of each cell that solve the longest length."""
     runs = tables.summary[tables.summary["init"] == "default"]
     length = runs["timesteps"].max()
     runs = runs[runs["timesteps"] == length]

@@ -1,4 +1,4 @@
-"""Memory: the LSTM learns tasks of a length at which the RNN does not."""
+"""Memory: the LSTM learns tasks of a length that the RNN does not learn."""
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, share
@@ -6,18 +6,18 @@ from experiments.store.studies import Run
 
 STATEMENT = "The LSTM learns over lengths at which the plain RNN does not"
 SOURCE = "Hochreiter, Schmidhuber 1997"
-PREDICTION = "at the longest lengths most LSTMs solve the adding problem, and less than half of the RNNs"
+PREDICTION = "at the two longest lengths, most LSTMs solve the adding problem, and less than half of the RNNs"
 FIGURE = "success"
 VIEW = {"compare": "cell", "where": ("task=adding",)}
 
 
 def shows(run: Run) -> bool:
-    """The two cells that are compared: the RNN, and the LSTM with a forget bias of 1."""
+    """Whether a run is of one of the compared cells: the RNN, or the LSTM with a forget bias of 1."""
     return run.config["cell"] == "rnn" or run.config.get("cell.forget_bias") == 1
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """The solved shares at the two longest lengths."""
+    """Measure the share of runs of each cell that solve the two longest lengths."""
     runs = tables.summary[tables.summary["task"] == "adding"]
     lengths = sorted(runs["timesteps"].unique())[-2:]
     quantities = []

@@ -1,16 +1,18 @@
-"""Any length: every length runs, with the same parameters."""
+"""Any length: a network of one size processes every length."""
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, everywhere
 
 STATEMENT = "An input of any length can be processed, and the model does not grow with it"
 SOURCE = "the notes on the trade-offs of RNNs"
-PREDICTION = "every length ends with a finite loss, and each cell has one number of parameters"
+PREDICTION = (
+    "runs of every length end with a finite loss, and each cell has the same number of parameters at every length"
+)
 FIGURE = "size"
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """Whether the losses are finite, and how many different sizes a cell has over all lengths."""
+    """Measure whether the losses are finite, and how many different sizes a cell has over all lengths."""
     summary = tables.summary
     finite = (summary["status"] == "completed") & summary["final_loss"].notna()
     longest, shortest = summary["timesteps"].max(), summary["timesteps"].min()

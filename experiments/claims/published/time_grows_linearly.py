@@ -1,4 +1,4 @@
-"""Any length: the recurrence takes a time that grows with the length."""
+"""Any length: the time of a training step grows in proportion to the length."""
 
 import numpy as np
 import pandas as pd
@@ -6,15 +6,18 @@ import pandas as pd
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.quantity import Quantity, everywhere
 
-STATEMENT = "The recurrence is slow: one timestep waits for the other"
+STATEMENT = "The recurrence is slow: each timestep waits for the one before it"
 SOURCE = "the notes on the trade-offs of RNNs"
-PREDICTION = "the time of a training step grows as the length to the power of 1, to the nearest half"
-REMARK = "Of the fastest run at each length, on small batches; with large ones the processor's caches add to it."
+PREDICTION = "the time of a training step grows as the length to the power of 1, rounded to the nearest half"
+REMARK = (
+    "Measured on the fastest run at each length, with small batches; with large batches, the processor's caches add to "
+    "it."
+)
 FIGURE = "cost"
 
 
 def measure(tables: RunTables) -> list[Quantity]:
-    """The slope of ln time against ln length, to the nearest half: times never repeat."""
+    """Measure the slope of ln time against ln length, rounded to the nearest half, since times vary between runs."""
     summary = tables.summary
     return [
         everywhere(f"{cell}: power of the length", [exponent(summary[summary["cell"] == cell])], at_least=1, at_most=1)
@@ -23,7 +26,7 @@ def measure(tables: RunTables) -> list[Quantity]:
 
 
 def exponent(runs: pd.DataFrame) -> float:
-    """Of one cell, by the fastest run at each length: what else the machine had to do only adds to it."""
+    """The slope for one cell, from the fastest run at each length: other work of the machine can only add time."""
     fastest = (runs["seconds"] / runs["steps"]).groupby(runs["timesteps"]).min()
     if len(fastest) < 2:
         return np.nan

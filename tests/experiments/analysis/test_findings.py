@@ -1,4 +1,4 @@
-"""What is said of runs, held against tables made up so that the sentence would be false."""
+"""The findings of runs, on made-up tables for which a careless sentence would be false."""
 
 import math
 import re
@@ -7,18 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.analysis.configuration_findings import best_of, by_configuration
-from experiments.analysis.findings import against_chance, finding, read_probe
-from experiments.analysis.summary import outcomes
+from experiments.analysis.configuration_findings import describe_best_trial, describe_configurations
+from experiments.analysis.findings import against_chance, describe_run, probe_readings
+from experiments.analysis.summary import summarize_runs
 from experiments.store.studies import Run
 
 LENGTH = 100
-"""Of every run. Ten recorded timesteps are lags 0, 10, ..., 90."""
+"""Timesteps of every run; ten recorded timesteps are the lags 0, 10, ..., 90."""
 
 
 @pytest.fixture
 def write(tmp_path):
-    """Write a run's folder: its gradients by state at steps 1 and 51, and whatever other tables are given."""
+    """Write a run's folder: its gradients by state at steps 1 and 51, and any other tables."""
 
     def make(cell="lstm", seed=0, *, states=None, tables=None, info=None, **config):
         folder = tmp_path / f"{cell}{seed}"
@@ -65,11 +65,11 @@ def evaluation(*errors, chance=0.9, samples=360, solved=None):
 
 
 def said(run):
-    return finding(run, outcomes([run])[0].to_dict("records")[0])
+    return describe_run(run, summarize_runs([run])[0].to_dict("records")[0])
 
 
 def said_together(*runs):
-    (sentence,) = by_configuration(runs, *outcomes(runs)).values()
+    (sentence,) = describe_configurations(runs, *summarize_runs(runs)).values()
     return sentence
 
 
@@ -97,7 +97,7 @@ def test_a_single_run_says_which_timesteps_get_less_than_a_thousandth(write):
         "gets (horizon 15, recorded 10 timesteps apart)"
     )
     assert "horizon 15 of 99" in said_together(run)
-    assert outcomes([run])[0]["horizon"].item() == 15
+    assert summarize_runs([run])[0]["horizon"].item() == 15
 
 
 def test_with_every_timestep_recorded_nothing_is_said_of_a_resolution(write):
@@ -150,15 +150,23 @@ def test_of_a_gradient_that_is_not_known_nothing_is_said(write, norms):
 
 def test_an_lstm_is_judged_by_the_state_that_carries_its_gradient(write):
     run = write(states={"h": (FLAT, falling(1)), "c": (FLAT, falling(0.1))})
-    assert said(run).startswith("at step 51, the gradient of the cell state arrives: at timestep 10 of 100")
+    assert said(run).startswith("at step 51, the gradient of the state c arrives: at timestep 10 of 100")
     assert "0.126 times" in said(run)
-    assert "at step 51, the gradient of the cell state arrives" in said_together(run)
+    assert "at step 51, the gradient of the state c arrives" in said_together(run)
     assert "vanish" not in said(run) + said_together(run)
+
+
+def test_the_state_that_carries_is_named_whatever_it_is_called(write):
+    """A cell of the user's own may have any states; of those that reach as far as h, h is named."""
+    run = write("mine", states={"h": (FLAT, falling(1)), "memory": (FLAT, FLAT), "trace": (FLAT, falling(0.5))})
+    for sentence in (said(run), said_together(run)):
+        assert "at step 51, the gradient of the state memory arrives" in sentence
+    assert "before training, the gradient arrives" in said_together(run)
 
 
 def test_a_seed_that_failed_does_not_hide_the_cell_state(write):
     runs = [write("lstm", 0, states={"h": (FLAT, falling(1)), "c": (FLAT, FLAT)}), write("lstm", 1)]
-    assert "at step 51, the gradient of the cell state in 1 of them arrives" in said_together(*runs)
+    assert "at step 51, the gradient of the state c in 1 of them arrives" in said_together(*runs)
 
 
 def test_a_stack_says_which_layer_it_speaks_of(write):
@@ -200,7 +208,7 @@ def test_where_nothing_was_too_small_or_nobody_looked_nothing_is_said_of_it(writ
     ):
         read = write(cell, flush_denormals=True, dtype="float32", **run)
         assert "entries" not in said(read) + said_together(read)
-    assert outcomes([read])[0][["underflow_at_init", "underflow"]].isna().all(axis=None)
+    assert summarize_runs([read])[0][["underflow_at_init", "underflow"]].isna().all(axis=None)
 
 
 def test_seeds_that_differ_are_counted(write):
@@ -298,10 +306,10 @@ def test_the_best_of_a_search_is_held_against_all_that_it_tried(write):
         [((0.647,), "no better than chance on 1000 sequences"), ((0.60,), "no better"), ((0.5,), "better than chance")]
     ):
         run = write("gru", seed, tables={"evaluation": evaluation(*errors, chance=0.64, samples=1000)}, steps=1)
-        sentence = best_of([run] * 20, run)
+        sentence = describe_best_trial([run] * 20, run)
         assert sentence.startswith(f"best error {errors[0]:.1%}, chance 64%: {verdict}"), sentence
         assert sentence.endswith(", as the smallest of 20 errors")
-    assert best_of([run], write("gru", 9)) == ""
+    assert describe_best_trial([run], write("gru", 9)) == ""
 
 
 # Norms, clipping, updates.
@@ -386,7 +394,7 @@ def probe(write):
 
 
 def read(run):
-    readings = read_probe(run, outcomes([run])[0].to_dict("records")[0])
+    readings = probe_readings(run, summarize_runs([run])[0].to_dict("records")[0])
     return {reading.name: reading for reading in readings}
 
 
@@ -421,3 +429,21 @@ def test_a_probe_of_a_task_with_a_loss_everywhere_has_jacobians_and_no_gain_of_t
     assert read(run)["gain per timestep"].value == "0.794"
     assert read(run)["gain of the gradient"].value == ""
     assert "loss at 100 timesteps" in read(run)["gain of the gradient"].meaning
+
+
+@pytest.mark.parametrize(("rule", "kept"), [("forget", "0.75"), ("1 - forget", "0.25")])
+def test_a_probe_says_what_share_of_a_state_its_gate_keeps(write, rule, kept):
+    gates = {
+        "step": 1,
+        "layer": [0, 0, 1],
+        "gate": ["forget", "input", "forget"],
+        "timestep": 1,
+        "mean": [0.75, 0.5, 0],
+    }
+    gates |= dict.fromkeys(("std", "saturated_low", "saturated_high"), 0.0)
+    cell = {"states": ["h", "c"], "gates": ["forget", "input"], "kept_by": {"c": rule}}
+    known = {"kind": "probe", "checkpoint": None}
+    tables = {"gates": gates, "metrics": metrics([1.0])}
+    reading = read(write("mine", tables=tables, info={**known, "cell": cell}))["share of c kept"]
+    assert (reading.value, reading.meaning[:25]) == (kept, "by the forget gate in lay")
+    assert not any("kept" in name for name in read(write("lstm", tables=tables, info=known)))

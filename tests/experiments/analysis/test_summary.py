@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.analysis.gradient_profile import Profile, arriving, gain_per_timestep, horizon, overflow_lag
-from experiments.analysis.summary import FLOW, NORMS, outcomes
+from experiments.analysis.gain_and_horizon import Profile, arriving, gain_per_timestep, horizon, overflow_lag
+from experiments.analysis.summary import FLOW, NORMS, summarize_runs
 from experiments.config.composing import compose
 from experiments.errors import UsageError
 from experiments.store.config_keys import compared_keys, differing_keys
@@ -39,10 +39,16 @@ def test_the_horizon_is_the_largest_lag_with_a_thousandth_left():
     assert horizon(profile(1, 0.1, 0.01, 0.0011, 0.0009, 0), 6).lag == 3
     assert horizon(profile(1, 0.1, 0.01, every=10), 30).lag == 29
     assert horizon(profile(1, 1e-4, 1e-2, 1e-5), 4).lag == 2
-    assert horizon(profile(1, 1e-4, np.inf, np.nan), 4).lag == 3  # what overflows has not vanished
+    assert horizon(profile(1, 1e-4, np.inf, np.inf), 4).lag == 3  # what overflows has not vanished
     assert horizon(profile(1, 1e-4, 1e-2, every=10), 30).lag == 29  # as far back as is seen
     for unknown in (profile(), profile(1), profile(0, 1), profile(np.nan, 1), profile(1, 10, np.nan, 1e-9)):
         assert horizon(unknown, 2) == (None, None)
+
+
+@pytest.mark.parametrize("norms", [(1, np.nan, np.inf), (1, np.inf, np.nan), (1, np.nan, 1e-9), (1, 0, np.nan)])
+def test_with_a_norm_that_is_nan_neither_the_horizon_nor_what_arrives_is_known(norms):
+    assert horizon(profile(*norms), 3) == (None, None)
+    assert arriving(profile(*norms)) is None
 
 
 @pytest.mark.parametrize("every", [1, 7, 40, 200])
@@ -82,7 +88,7 @@ def test_a_last_digit_does_not_decide_the_horizon():
 def test_what_arrives_is_the_norm_at_the_earliest_recorded_timestep():
     assert arriving(profile(2, 1, 0.5)) == pytest.approx(0.25)
     assert arriving(profile(2, 1, 0)) == 0
-    assert arriving(profile(1, 2, np.inf, np.nan)) == np.inf
+    assert arriving(profile(1, 2, np.inf, np.inf)) == np.inf
     assert arriving(Profile.of_logs([0, 1], [0, 1e4])) == np.inf
     for unknown in (profile(1), profile(0, 1), profile(1, np.nan), profile(np.inf, 1)):
         assert arriving(unknown) is None
@@ -115,7 +121,7 @@ def test_a_study_is_found_by_name_or_path(tmp_path):
     (tmp_path / "mine" / "runs").mkdir(parents=True)
     assert find_study("mine", str(tmp_path)) == tmp_path / "mine"
     assert find_study(str(tmp_path / "mine"), "elsewhere") == tmp_path / "mine"
-    with pytest.raises(UsageError, match="there is mine"):
+    with pytest.raises(UsageError, match="choose from mine"):
         find_study("other", str(tmp_path))
     with pytest.raises(UsageError, match="run `bptt sweep`"):
         find_study("other", str(tmp_path / "nowhere"))
@@ -124,14 +130,14 @@ def test_a_study_is_found_by_name_or_path(tmp_path):
 def test_a_task_with_a_loss_at_every_timestep_has_no_gain_and_no_horizon(make_run):
     small = ["task=copy", "task.length=5", "model.hidden_size=4", "steps=2", "cell=lstm"]
     copying = make_run(*small)
-    summary, states = outcomes([copying])
+    summary, states = summarize_runs([copying])
     assert copying.info["readout_steps"] > 1
     assert summary[[*FLOW]].isna().all(axis=None)
     assert states[[*FLOW]].isna().all(axis=None)
     assert states["state"].tolist() == ["c", "h"]
     probed = probe(compose([*small, "probe.batches=1", "probe.samples=1", f"results_dir={copying.folder.parents[2]}"]))
     run = next(run for run in read_runs(probed.folder.parents[1]) if run.is_probe)
-    (row,) = outcomes([run])[0].to_dict("records")
+    (row,) = summarize_runs([run])[0].to_dict("records")
     assert row["gain_at_init"] is row["horizon_at_init"] is row["arriving_at_init"] is None
     assert row["gain_per_timestep"] < 1  # of ds_T/ds_t, in which there is no loss
 
@@ -142,6 +148,6 @@ def test_the_norms_are_quantiles_that_steps_had(tmp_path):
         clipped_grad_norm=1, lr=1
     ).to_csv(tmp_path / "metrics.csv", index=False)
     run = Run(tmp_path, {}, {"status": "diverged", "timesteps": 1, "readout_steps": 1, "parameters": 1})
-    (row,) = outcomes([run])[0].to_dict("records")
+    (row,) = summarize_runs([run])[0].to_dict("records")
     assert [row[name] for name in NORMS] == [50, 90, 99, np.inf]
     assert row["clipped_fraction"] == 25 / 101

@@ -1,4 +1,4 @@
-"""Every claim can fail: it holds where the data are as published, and does not where they are doctored."""
+"""Every claim can fail: it holds on data as published, and does not hold on doctored data."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ import pytest
 
 from experiments.catalogue.choices import claims as claims_of_studies
 from experiments.claims.claim import NAMES, read_claim
-from experiments.claims.verdicts import judge
+from experiments.claims.evaluation import evaluate_claims
 from experiments.drawing.style import settings
 from experiments.reports import claims_report as claims_page
 from tests.experiments.claims.world import make_up
@@ -40,7 +40,7 @@ DOCTORED = {
 
 
 EXACT = ("contributions_add_up", "size_stays", "time_grows_linearly")
-"""The claims for which one seed is enough."""
+"""Claims that need only one seed."""
 
 
 def study_of(claim):
@@ -48,13 +48,13 @@ def study_of(claim):
 
 
 def held_against(claim, study, ids):
-    (one,) = judge(study, ids, [read_claim(claim)])
+    (one,) = evaluate_claims(study, ids, [read_claim(claim)])
     return one
 
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory):
-    """The studies as published, each made when it is first asked for."""
+    """The studies as published, each written when it is first asked for."""
     folder = tmp_path_factory.mktemp("published")
     return cache(lambda study: make_up(study, folder))
 

@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from experiments.claims.quantity import COVERAGE, combined_verdict, everywhere, over_seeds, share
+from experiments.claims.quantity import COVERAGE, everywhere, over_seeds, share
+from experiments.claims.verdict import combine_verdicts
 
 
 @pytest.mark.parametrize(
@@ -50,11 +51,11 @@ def test_what_has_to_be_so_everywhere_fails_in_a_single_place():
 
 
 def test_a_claim_needs_all_of_its_quantities():
-    good, bad, open_ = (over_seeds("x", values, at_most=0) for values in ([0] * 5, [1] * 5, range(5)))
-    assert combined_verdict([good, good]) == "holds"
-    assert combined_verdict([good, open_]) == "undecided"
-    assert combined_verdict([good, open_, bad]) == "does not hold here"
-    assert combined_verdict([]) == "undecided"
+    good, bad, open_ = (over_seeds("x", values, at_most=0).verdict for values in ([0] * 5, [1] * 5, range(5)))
+    assert combine_verdicts([good, good]) == "holds"
+    assert combine_verdicts([good, open_]) == "undecided"
+    assert combine_verdicts([good, open_, bad]) == "does not hold here"
+    assert combine_verdicts([]) == "undecided"
 
 
 @pytest.mark.parametrize("last_digits", [1 - 1e-12, 1, 1 + 1e-12])

@@ -1,4 +1,4 @@
-"""Studies made up: their planned runs with CSV files as they would be if all claims were true, or doctored."""
+"""Made-up studies: their planned runs, with CSV files as if all claims were true, or with doctored ones."""
 
 import json
 import math
@@ -14,7 +14,7 @@ SIZES = {"rnn": 4000, "lstm": 16000, "gru": 12000}
 
 
 def facts_of(config):
-    """What a run of this configuration shows where all is as published."""
+    """What a run of this configuration shows if everything is as published."""
     cell, length, gain = config.cell["name"], config.task["length"], config.init.get("gain")
     bias = config.cell.get("forget_bias")
     facts = {
@@ -45,12 +45,12 @@ def make_up(study, folder, doctor=None):
     """Write the planned runs of a study.
 
     Args:
-        study: its name.
-        folder: the results folder.
-        doctor: gets the configuration and the facts of each run, and returns what is to be otherwise.
+        study: Name of the study.
+        folder: Results folder.
+        doctor: Function from the configuration and the facts of a run to the facts that are to be different.
 
     Returns:
-        The study's folder, and the seed of each planned run by its id.
+        Folder of the study, and the seed of each planned run by its id.
     """
     configs = [config.model_copy(update={"results_dir": str(folder)}) for config in planned(study)]
     for config in configs:

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.analysis.intervals import wilson
-from experiments.analysis.summary import outcomes
+from experiments.analysis.intervals import wilson_interval
+from experiments.analysis.summary import summarize_runs
 from experiments.config.composing import compose
 from experiments.drawing.blank_panels import is_blank
 from experiments.drawing.style import CELLS, OKABE_ITO, OVERFLOW, SPARE, UNDERFLOW, colours, settings
@@ -18,7 +18,7 @@ from experiments.figures import NAMES as FIGURES
 from experiments.plotting.figure import Drawing, LeftOut, View
 from experiments.plotting.files import drawn_numbers, plot_studies
 from experiments.plotting.layout import Sheet
-from experiments.store.reading import read_tables
+from experiments.store.combined_tables import read_combined_table
 from experiments.store.studies import read_runs, read_studies
 from experiments.training.probe import probe
 from experiments.training.run import run
@@ -85,7 +85,7 @@ def test_by_default_what_differs_is_compared_and_faceted(study, figures):
 def rows(study, table, query):
     runs = read_runs(study)
     columns = {key: [run.config.get(key) for run in runs] for key in ("cell", "clip", "seed")}
-    return read_tables(runs, table, columns).query(query)
+    return read_combined_table(runs, table, columns).query(query)
 
 
 def test_gradient_flow_draws_the_median_over_seeds(study, figures):
@@ -262,7 +262,7 @@ def test_underflow_and_divergence_are_drawn_as_what_they_are(tmp_path, figures):
     run(compose(["cell.nonlinearity=identity", *vanishing, "study=v", f"results_dir={tmp_path}"]))
     drawn = figures(tmp_path / "v")
     (mark,) = [artist for artist in drawn["gradient_flow"].axes[0].get_lines() if artist.get_marker() == "v"]
-    zeros = read_tables(read_runs(tmp_path / "v"), "gradients").query("step == 1 and grad_norm == 0")["lag"]
+    zeros = read_combined_table(read_runs(tmp_path / "v"), "gradients").query("step == 1 and grad_norm == 0")["lag"]
     assert len(zeros) > 0
     np.testing.assert_array_equal(sorted(mark.get_xdata()), sorted(zeros))
     _, cells = cells_of(drawn["gradient_map"].axes[0], "_0: underflow")
@@ -392,7 +392,7 @@ def test_phase_draws_a_column_over_two_keys_with_the_line_at_gain_1(probed, figu
     for colour in ("gain_per_timestep", "max_grad_norm"):
         view = {"x": "init.gain", "y": "task.length", "colour": colour, "where": ["steps=1"]}
         ax = figures(probed, names=["phase"], **view)["phase"].axes[0]
-        summary = outcomes([run for run in read_runs(probed) if not run.is_probe])[0].infer_objects()
+        summary = summarize_runs([run for run in read_runs(probed) if not run.is_probe])[0].infer_objects()
         expected = summary.pivot_table(index="task.length", columns="init.gain", values=colour)
         _, cells = cells_of(ax, colour)
         np.testing.assert_allclose(cells, expected, rtol=1e-12)
@@ -409,7 +409,7 @@ def test_success_and_horizon_are_drawn_against_the_length(make_run, tmp_path, fi
             for seed in range(2):
                 make_run(f"cell={cell}", *TINY, f"task.length={length}", f"seed={seed}", "study=l", "record.windows=4")
     study = tmp_path / "results" / "l"
-    summary = outcomes(read_runs(study))[0].infer_objects()
+    summary = summarize_runs(read_runs(study))[0].infer_objects()
     solved = {4: 2, 8: 1, 12: 0}
     for run_read, _ in zip(read_runs(study), range(len(summary)), strict=True):  # as if they had learned
         evaluation = pd.read_csv(run_read.folder / "evaluation.csv")
@@ -421,7 +421,7 @@ def test_success_and_horizon_are_drawn_against_the_length(make_run, tmp_path, fi
     drawn = figures(study, names=["success", "horizon"])
     ax = drawn["success"].axes[0]
     assert_line(ax, "rnn", pd.Series({4: 1.0, 8: 0.5, 12: 0.0}))
-    low, high = wilson(np.array([2, 1, 0]), np.array([2, 2, 2]))
+    low, high = wilson_interval(np.array([2, 1, 0]), np.array([2, 2, 2]))
     segments = ax.collections[0].get_segments()
     np.testing.assert_allclose([segment[:, 1] for segment in segments], np.stack([low, high], axis=1), atol=1e-12)
 
@@ -436,7 +436,7 @@ def test_success_and_horizon_are_drawn_against_the_length(make_run, tmp_path, fi
 
 
 def test_wilson_interval_is_the_published_one():
-    low, high = wilson(np.array([0.0, 10.0, 5.0]), np.array([10.0, 10.0, 10.0]))
+    low, high = wilson_interval(np.array([0.0, 10.0, 5.0]), np.array([10.0, 10.0, 10.0]))
     np.testing.assert_allclose(low, [0, 0.7225, 0.2366], atol=1e-4)
     np.testing.assert_allclose(high, [0.2775, 1, 0.7634], atol=1e-4)
 

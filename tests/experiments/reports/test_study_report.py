@@ -9,11 +9,12 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from experiments.analysis.configuration_findings import by_configuration
-from experiments.analysis.summary import outcomes
+from experiments.analysis.configuration_findings import describe_configurations
+from experiments.analysis.summary import summarize_runs
 from experiments.errors import UsageError
 from experiments.plotting.figure import View
-from experiments.reports.study_report import find_browser, write_report
+from experiments.reports.pdf import find_browser
+from experiments.reports.study_report import write_report
 from experiments.store.studies import Runs, read_runs
 
 SMALL = ["task.length=10", "model.hidden_size=5", "batch_size=3", "steps=12", "record.every=5", "record.windows=5"]
@@ -37,10 +38,10 @@ def test_the_page_says_what_was_run_and_found(study):
     assert page == study / "report.html"
     text, runs = text_of(page), read_runs(study)
     assert "4 runs: 4 completed" in text
-    summary, states = outcomes(runs)
+    summary, states = summarize_runs(runs)
     for cell in ("rnn", "lstm"):
         rows = [i for i, run in enumerate(runs) if run.config["cell"] == cell]
-        (sentence,) = by_configuration([runs[i] for i in rows], summary.iloc[rows], states).values()
+        (sentence,) = describe_configurations([runs[i] for i in rows], summary.iloc[rows], states).values()
         assert f"cell = {cell}: {sentence}." in text
         assert f"{summary['gain_at_init'].iloc[rows].astype(float).median():.3f}" in sentence
     for run in runs:
@@ -72,7 +73,7 @@ def test_the_figures_numbers_are_in_the_page(study):
 
 
 def test_numbers_too_many_for_the_page_lie_beside_it(study, monkeypatch):
-    monkeypatch.setattr("experiments.reports.study_report.MOST_BYTES", 100)
+    monkeypatch.setattr("experiments.reports.study_report.MAX_BYTES", 100)
     page = write_report([study]).read_text()
     assert 'download="training.csv" href="figures/training.csv"' in page
     assert len(pd.read_csv(study / "figures" / "training.csv")) > 10
@@ -99,7 +100,7 @@ def test_runs_that_did_not_end_well_are_named(make_run, tmp_path):
     make_run("cell.nonlinearity=identity", "init=orthogonal", "init.gain=3", "task.length=100", "study=d")
     make_run("cell.nonlinearity=identity", "init=orthogonal", "init.gain=1", *SMALL, "study=d")
     page = write_report([tmp_path / "results" / "d"])
-    assert "Did not end as completed" in text_of(page)
+    assert "Runs that did not complete" in text_of(page)
     assert re.search(r"rnn-adding-none-seed0-\w+ diverged: diverged at step 1: loss", text_of(page))
     assert "2 runs: 1 completed, 1 diverged" in text_of(page) or "2 runs: 1 diverged, 1 completed" in text_of(page)
 
@@ -137,5 +138,5 @@ def test_a_condition_is_named(study):
 
 def test_no_browser_is_said_before_anything_is_written(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(UsageError, match="--pdf: needs a Chromium"):
+    with pytest.raises(UsageError, match="--pdf: needs Chromium"):
         find_browser()

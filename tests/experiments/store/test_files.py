@@ -4,13 +4,14 @@ import math
 import pandas as pd
 import pytest
 
-from experiments.store.columns import COLUMNS
-from experiments.store.files import RunFolder, Table, read_csv, to_csv, write_whole
+from experiments.store.csv_columns import COLUMNS
+from experiments.store.csv_writer import CsvWriter, RunWriter
+from experiments.store.files import read_csv, to_csv, write_whole
 
 
 def test_values_come_back_as_they_were(tmp_path):
     values = [0.1, 1e-300, 5e-324, 1.7976931348623157e308, -0.0, 1 / 3, math.inf, -math.inf]
-    table = Table(tmp_path / "t.csv", ("x",))
+    table = CsvWriter(tmp_path / "t.csv", ("x",))
     table.append((value,) for value in values)
     table.close()
     assert read_csv(tmp_path / "t.csv")["x"].tolist() == values
@@ -22,7 +23,7 @@ def test_a_whole_number_has_no_point_also_beside_missing_ones():
 
 
 def test_missing_is_empty_and_nan_is_nan(tmp_path):
-    table = Table(tmp_path / "t.csv", ("a", "b", "c"))
+    table = CsvWriter(tmp_path / "t.csv", ("a", "b", "c"))
     table.append([(1, None, math.nan), (2, math.inf, "x")])
     table.close()
     assert (tmp_path / "t.csv").read_text() == "a,b,c\n1,,nan\n2,inf,x\n"
@@ -30,7 +31,7 @@ def test_missing_is_empty_and_nan_is_nan(tmp_path):
 
 
 def test_rows_reach_the_disk_while_the_run_goes_on(tmp_path):
-    table = Table(tmp_path / "t.csv", ("a",), flush_seconds=0)
+    table = CsvWriter(tmp_path / "t.csv", ("a",), flush_seconds=0)
     table.append([(1,)])
     assert read_csv(tmp_path / "t.csv")["a"].tolist() == [1]
     table.close()
@@ -48,7 +49,7 @@ def test_a_write_that_fits_only_in_part_leaves_whole_rows(tmp_path):
                 raise OSError(28, "No space left on device")
             return super().write(data[:3])
 
-    table = Table(tmp_path / "t.csv", ("a",))
+    table = CsvWriter(tmp_path / "t.csv", ("a",))
     table.append([(1,)])
     table.flush()
     table._file.close()
@@ -62,7 +63,7 @@ def test_a_write_that_fits_only_in_part_leaves_whole_rows(tmp_path):
 
 def test_leaving_a_folder_writes_what_was_kept_back_even_after_an_error(tmp_path):
     def begin_and_fail():
-        with RunFolder(tmp_path) as files:
+        with RunWriter(tmp_path) as files:
             files.table("lyapunov").append([(0, 1, -0.5)])
             files.table("gates").append([(1, 0, "update", 9, 0.5, 0.25, 0.0, 1.0)])
             raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""How far runs are, read from their files."""
+"""Reading how far runs are from their files."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from experiments.config.composing import compose
-from experiments.store.locks import lock
+from experiments.store.locks import lock_run
 from experiments.store.progress import FollowedRun, Follower, progress_of
 from experiments.sweeps.sweep import plan
 from experiments.training.probe import probe
@@ -34,7 +34,7 @@ def test_a_run_that_has_not_begun_is_waiting(tmp_path):
 def test_a_state_is_what_the_last_rows_say(tmp_path):
     folder = made(tmp_path, "cell=lstm", "model.num_layers=2", "record.every=2")
     set_status(folder, status="running", seconds=2.0)
-    with lock(folder):
+    with lock_run(folder):
         state = progress_of(FollowedRun(folder, "x", 9))
     metrics, gradients = (pd.read_csv(folder / f"{name}.csv") for name in ("metrics", "gradients"))
     assert (state.status, state.step) == ("running", 6)
@@ -52,7 +52,7 @@ def test_rows_that_are_being_written_do_not_disturb(tmp_path):
         with (folder / f"{name}.csv").open("a") as file:
             file.write("7,0.1")
     set_status(folder, status="running")
-    with lock(folder):
+    with lock_run(folder):
         assert progress_of(FollowedRun(folder, "x", 9)).step == 6
     (folder / "run.json").write_text('{"status": "runn')
     assert progress_of(FollowedRun(folder, "x", 9)).status == "waiting"
@@ -62,7 +62,7 @@ def test_long_tables_are_read_from_their_end(tmp_path):
     folder = made(tmp_path, "steps=300", "record.every=1")
     assert (folder / "gradients.csv").stat().st_size > 30_000
     set_status(folder, status="running")
-    with lock(folder):
+    with lock_run(folder):
         state = progress_of(FollowedRun(folder, "x", 300))
     assert state.step == 300
     assert len(state.flow) == 5
@@ -90,7 +90,7 @@ def test_a_run_that_nobody_makes_any_more_was_interrupted(tmp_path):
     folder = made(tmp_path)
     set_status(folder, status="running")
     assert progress_of(FollowedRun(folder, "x", 9)).status == "interrupted"
-    with lock(folder):
+    with lock_run(folder):
         assert progress_of(FollowedRun(folder, "x", 9)).status == "running"
 
 
@@ -98,7 +98,7 @@ def test_the_speed_of_a_run_that_goes_on_is_that_since_it_does(tmp_path):
     folder = made(tmp_path)
     at = (datetime.now(UTC) - timedelta(seconds=4)).isoformat(timespec="seconds")
     set_status(folder, status="running", seconds=None, continued=[{"after_step": 2, "at": at, "host": "x"}])
-    with lock(folder):
+    with lock_run(folder):
         assert progress_of(FollowedRun(folder, "x", 9)).speed == pytest.approx(1, rel=0.5)
 
 

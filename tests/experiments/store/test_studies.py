@@ -45,7 +45,7 @@ def test_a_run_that_lacks_something_is_left_out_and_named(folder, file, of, to, 
     assert [run.id for run in runs] == ["whole"]
     ((damaged, what),) = runs.damaged
     assert (damaged, what.startswith(said)) == (folder, True)
-    assert runs.left_out() == ["1 of 2 runs is left out:", f"  {folder}: {what}"]
+    assert runs.damage_report() == ["1 of 2 runs is left out:", f"  {folder}: {what}"]
 
 
 def test_what_is_no_run_is_not_damaged(folder):
@@ -105,8 +105,8 @@ def test_folders_that_are_there_are_not_said_to_be_missing(tmp_path, monkeypatch
     for study, results, said in (
         ("empty", "~/results", "results/empty: is not the folder of a study: it has no folder runs"),
         ("~/results/empty", "r", "results/empty: is not the folder of a study: it has no folder runs"),
-        ("other", "~/results", "other: no study of this name in ~/results, and no such folder; there is study"),
-        ("other", "~/r", "other: no such folder, nor is there a folder ~/r; run `bptt sweep` first"),
+        ("other", "~/results", "other: no study of this name in ~/results, and no such folder; choose from study"),
+        ("other", "~/r", "other: neither this folder nor the folder ~/r exists; run `bptt sweep` first"),
     ):
         with pytest.raises(UsageError) as error:
             find_study(study, results)

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from experiments.analysis.summary import outcomes
+from experiments.analysis.summary import summarize_runs
 from experiments.errors import UsageError
 from experiments.store.studies import read_runs
 from experiments.sweeps import search as searching
@@ -37,7 +37,7 @@ def test_the_best_is_that_of_summary_csv(tmp_path, objective, direction):
     assert {run.folder for run in runs} == set(found.folders)
     assert len(runs) == 7
     assert all(1e-3 <= run.config["optimizer.lr"] <= 1 for run in runs)
-    rows = outcomes(runs)[0].set_index("run_id")[objective].astype(float)
+    rows = summarize_runs(runs)[0].set_index("run_id")[objective].astype(float)
     pick = rows.idxmin if direction == "minimize" else rows.idxmax
     assert found.value == rows.loc[pick()]
     assert found.value == rows.loc[found.best.name]
@@ -138,7 +138,7 @@ def test_a_search_with_a_storage_resumes(tmp_path):
     assert [line.partition(";")[0] for line in told] == ["trials 3 to 4 of 5", "trial 5 of 5"]
     assert [result.skipped for result in results] == [False] * 3
     assert len(found.folders) == len(read_runs(found.study)) == 5
-    rows = outcomes(read_runs(found.study))[0]["final_loss"].astype(float)
+    rows = summarize_runs(read_runs(found.study))[0]["final_loss"].astype(float)
     assert found.value == rows.min()
 
     results, told = [], []

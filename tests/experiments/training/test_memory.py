@@ -6,7 +6,7 @@ from experiments.config.composing import compose
 from experiments.config.parts import draft
 from experiments.errors import in_a_line
 from experiments.store.files import read_json
-from experiments.store.status import of_status
+from experiments.store.run_folders import folders_with_status
 from experiments.sweeps.sweep import plan, sweep
 from experiments.training import memory
 from experiments.training.run import run
@@ -28,7 +28,7 @@ def test_too_much_for_this_machine(tmp_path, too_much):
 def test_a_sweep_goes_on_past_a_run_that_is_too_large(tmp_path):
     planned = plan([*SMALL, "model.hidden_size=4,10000000", f"results_dir={tmp_path}"])
     assert sorted(result.status for result in sweep(planned)) == ["completed", "failed"]
-    assert len(of_status(planned.folders, "failed")) == 1
+    assert len(folders_with_status(planned.folders, "failed")) == 1
 
 
 def test_the_allocators_own_refusal_is_the_same_line(tmp_path, monkeypatch):

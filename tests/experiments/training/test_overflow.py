@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from experiments.analysis.summary import summarize
+from experiments.analysis.summary import write_summary
 from experiments.config.composing import compose
 from experiments.tasks.adding import Adding
 from experiments.training.overflow import Overflow, find_overflow, mark_overflow
@@ -110,7 +110,7 @@ def test_an_exploded_gradient_is_recorded_as_inf(tmp_path, clip):
     timesteps = tables["gradients"].sort_values("lag")["timestep"].to_numpy()
     assert timesteps[lost.argmax()] <= info["overflow"]["timestep"] < timesteps[lost.argmax() - 1]
     assert (info["overflow"]["layer"], info["overflow"]["state"]) == (0, "h")
-    (row,) = summarize(tmp_path / "default")[0].to_dict("records")
+    (row,) = write_summary(tmp_path / "default")[0].to_dict("records")
     assert row["max_grad_norm"] == math.inf
     assert row["overflow_at_timestep"] == info["overflow"]["timestep"]
     assert row["gain_at_init"] == pytest.approx(1.36, rel=0.1)
@@ -129,7 +129,7 @@ def test_a_nan_of_another_cause_stays_nan(tmp_path, cell):
     assert math.isnan(step["loss"]) == (cell is Broken)
     assert pd.read_csv(result.folder / "gradients.csv")["grad_norm"].isna().any()
     assert json.loads((result.folder / "run.json").read_text())["overflow"] is None
-    assert summarize(tmp_path / "default")[0]["overflow_at_timestep"].isna().all()
+    assert write_summary(tmp_path / "default")[0]["overflow_at_timestep"].isna().all()
 
 
 def test_a_probe_records_what_is_beyond_float64(tmp_path):

@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 import torch
 
-from experiments.analysis.findings import finding, read_probe
-from experiments.analysis.summary import summarize
+from experiments.analysis.findings import describe_run, probe_readings
+from experiments.analysis.summary import write_summary
 from experiments.config.composing import compose
 from experiments.errors import UsageError
 from experiments.store.studies import read_runs
@@ -30,10 +30,10 @@ def test_a_probe_of_a_linear_recurrence_is_exact_and_says_what_theory_says(tmp_p
     np.testing.assert_allclose(lyapunov["exponent"], np.log(0.8), atol=1e-12)
     (found,) = read_runs(tmp_path / "default")
     assert found.info["theory"]["gain"] == 0.8
-    (row,) = summarize(tmp_path / "default")[0].to_dict("records")
+    (row,) = write_summary(tmp_path / "default")[0].to_dict("records")
     assert row["gain_per_timestep"] == pytest.approx(0.8, abs=1e-12)
     assert row["gain_at_init"] == pytest.approx(0.8, abs=1e-9)
-    readings = {reading.name: reading for reading in read_probe(found, row)}
+    readings = {reading.name: reading for reading in probe_readings(found, row)}
     assert readings["gain per timestep"].value == "0.8"
     assert readings["gain in theory"].value == "0.8"
     assert readings["gain per timestep"].meaning.startswith("of ds_T/ds_t; shrinks: ")  # 0.8^30 is 1.2e-3
@@ -88,7 +88,7 @@ def test_findings_of_networks_with_a_known_gradient(tmp_path):
         results = tmp_path / str(len(list(tmp_path.iterdir())))
         result = run(compose([*overrides, "record.evaluate_samples=200", f"results_dir={results}"]))
         (found,) = read_runs(result.folder.parent.parent)
-        return finding(found, summarize(result.folder.parent.parent)[0].to_dict("records")[0])
+        return describe_run(found, write_summary(result.folder.parent.parent)[0].to_dict("records")[0])
 
     linear = ["cell.nonlinearity=identity", "init=orthogonal", "record.windows=all", "steps=1"]
     vanishing = said(*linear, "init.gain=0.5")
@@ -137,8 +137,8 @@ def test_what_a_probe_cannot_know_is_empty(tmp_path):
     assert lyapunov[1:] == [f"0,{index}," for index in range(1, 13)]
     assert all(line.endswith(",,,,,") for line in (result.folder / "jacobian.csv").read_text().splitlines()[2:])
     (found,) = read_runs(tmp_path / "default")
-    (row,) = summarize(tmp_path / "default")[0].to_dict("records")
-    assert "largest Lyapunov exponent" not in [reading.name for reading in read_probe(found, row)]
+    (row,) = write_summary(tmp_path / "default")[0].to_dict("records")
+    assert "largest Lyapunov exponent" not in [reading.name for reading in probe_readings(found, row)]
 
 
 def test_the_horizon_of_a_known_gradient_does_not_depend_on_the_windows(tmp_path):
@@ -146,5 +146,5 @@ def test_the_horizon_of_a_known_gradient_does_not_depend_on_the_windows(tmp_path
     options = ["cell.nonlinearity=identity", "init=orthogonal", "init.gain=0.866", "task.length=200", "probe.batches=1"]
     for windows, resolution in (("all", 1), ("2", 100)):
         config = compose([*SMALL[:3], *options, f"record.windows={windows}", f"results_dir={tmp_path / windows}"])
-        (row,) = summarize(probe(config).folder.parents[1])[0].to_dict("records")
+        (row,) = write_summary(probe(config).folder.parents[1])[0].to_dict("records")
         assert (row["horizon"], row["horizon_at_init"], row["horizon_resolution"]) == (48, 48, resolution)

@@ -11,8 +11,8 @@ from experiments.config.composing import compose
 from experiments.errors import UsageError
 from experiments.store import files as results
 from experiments.store.integrity import CONFIG
-from experiments.store.locks import lock, read_info
-from experiments.store.run_folders import discard, reopen
+from experiments.store.locks import lock_run, read_info
+from experiments.store.run_folders import delete_run, prepare_folder
 from experiments.store.studies import read_runs
 from experiments.sweeps.replay import prepare
 from experiments.training import checkpoint
@@ -169,16 +169,16 @@ def test_a_full_disk_is_gone_on_from_an_own_fault_is_not(tmp_path, cut_off):
     run(unbroken)
     cut_off(broken, 10, OSError(28, "No space left on device"))
     assert info_of(broken)["error"] == "OSError: [Errno 28] No space left on device"
-    reopen(broken.run_folder)
+    prepare_folder(broken.run_folder)
     run(broken)
     assert info_of(broken)["continued"][0]["after_step"] == 9
     assert contents(broken.run_folder) == contents(unbroken.run_folder)
 
     faulty = small(tmp_path / "faulty")
     cut_off(faulty, 10, ValueError("my mistake"))
-    reopen(faulty.run_folder)
+    prepare_folder(faulty.run_folder)
     assert run(faulty).skipped
-    reopen(faulty.run_folder, retry=True)
+    prepare_folder(faulty.run_folder, retry=True)
     assert run(faulty).status == "completed"
     assert "continued" not in info_of(faulty)
 
@@ -210,12 +210,12 @@ def test_a_folder_that_is_closed_while_a_run_is_made(tmp_path, monkeypatch):
 def test_a_run_is_made_by_one_process_at_a_time(tmp_path):
     config = small(tmp_path)
     config.run_folder.mkdir(parents=True)
-    with lock(config.run_folder) as free:
+    with lock_run(config.run_folder) as free:
         assert free
         result = run(config)
         assert (result.status, result.skipped) == ("running", True)
-        with pytest.raises(UsageError, match="is being made by another process"):
-            discard(config.run_folder)
+        with pytest.raises(UsageError, match="another process is running it"):
+            delete_run(config.run_folder)
     assert run(config).status == "completed"
 
 
@@ -225,14 +225,14 @@ def test_a_damaged_record_is_said_and_kept(tmp_path, content):
     run(config)
     (config.run_folder / "run.json").write_text(content)
     tables = contents(config.run_folder)
-    reopen(config.run_folder, retry=True)
+    prepare_folder(config.run_folder, retry=True)
     result = run(config)
     assert (result.status, result.skipped) == ("damaged", True)
     assert result.error.startswith("run.json cannot be read")
     with pytest.raises(UsageError, match=f"{config.run_id}: run.json cannot be read .*; make the run again with --fr"):
         prepare(config.run_folder, tmp_path)
     assert contents(config.run_folder) == tables
-    reopen(config.run_folder, fresh=True)
+    prepare_folder(config.run_folder, fresh=True)
     assert run(config).status == "completed"
     assert contents(config.run_folder) == tables
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
-from experiments.analysis.summary import summarize
+from experiments.analysis.summary import write_summary
 from experiments.catalogue.measures import measures
 from experiments.config.composing import compose
-from experiments.store.run_folders import reopen
+from experiments.store.run_folders import prepare_folder
 from experiments.store.studies import read_runs
 from experiments.sweeps.sweep import plan, sweep
 from experiments.training.loop import Evaluation
@@ -86,7 +86,7 @@ def test_steps_and_columns_are_those_of_the_contract(tmp_path):
 
 def test_every_state_of_every_layer_has_its_gain_and_horizon(tmp_path):
     result = run(small(tmp_path, "cell=lstm", "model.num_layers=2", "steps=1", "record.windows=all", "dtype=float64"))
-    summary = summarize(tmp_path / "default")[0].iloc[0]
+    summary = write_summary(tmp_path / "default")[0].iloc[0]
     states = pd.read_csv(tmp_path / "default" / "states.csv")
     assert list(zip(states["layer"], states["state"], strict=True)) == [(0, "c"), (0, "h"), (1, "c"), (1, "h")]
     own = states.query("layer == 0 and state == 'h'").iloc[0]
@@ -123,7 +123,7 @@ def test_divergence_is_a_finding_with_the_infinite_norm_as_it_was(tmp_path, reco
     assert (result.status, result.error) == ("diverged", None)
     (row,) = (result.folder / "metrics.csv").read_text().splitlines()[1:]
     assert row == "1,inf,inf,,,0.01"
-    summary = summarize(tmp_path / "default")[0].iloc[0]
+    summary = write_summary(tmp_path / "default")[0].iloc[0]
     assert (summary["status"], summary["diverged_at_step"], summary["max_grad_norm"]) == ("diverged", 1, np.inf)
     assert summary["best_error"] is None
     assert ",diverged," in (tmp_path / "default" / "summary.csv").read_text()
@@ -151,7 +151,7 @@ def test_a_run_that_raises_is_recorded_with_its_error(tmp_path, monkeypatch):
     monkeypatch.undo()
     again = run(small(tmp_path))
     assert (again.status, again.error, again.skipped) == ("failed", "ZeroDivisionError: division by zero", True)
-    reopen(result.folder, retry=True)
+    prepare_folder(result.folder, retry=True)
     assert run(small(tmp_path)).status == "completed"
 
 
@@ -164,7 +164,7 @@ def test_an_interrupted_run_keeps_its_rows(tmp_path, monkeypatch):
     (found,) = read_runs(tmp_path / "default")
     assert found.info["status"] == "interrupted"
     assert found.table("metrics")["step"].tolist() == list(range(1, 8))
-    assert summarize(tmp_path / "default")[0]["status"].tolist() == ["interrupted"]
+    assert write_summary(tmp_path / "default")[0]["status"].tolist() == ["interrupted"]
 
 
 def test_what_is_finished_is_not_made_again_unless_asked(tmp_path):
@@ -173,7 +173,7 @@ def test_what_is_finished_is_not_made_again_unless_asked(tmp_path):
     stamp = (first.folder / "metrics.csv").stat().st_mtime_ns
     assert run(config).skipped
     assert (first.folder / "metrics.csv").stat().st_mtime_ns == stamp
-    reopen(first.folder, fresh=True)
+    prepare_folder(first.folder, fresh=True)
     again = run(config)
     assert not again.skipped
     assert (first.folder / "metrics.csv").stat().st_mtime_ns > stamp

@@ -11,7 +11,7 @@ import pytest
 from experiments.catalogue.measures import measures
 from experiments.config.composing import compose
 from experiments.errors import UsageError
-from experiments.store.run_folders import reopen
+from experiments.store.run_folders import prepare_folder
 from experiments.training.run import run
 from experiments.training.tensorboard import NAMED_BY
 
@@ -73,7 +73,7 @@ def test_the_run_is_the_same_with_and_without(tmp_path):
         assert path.read_bytes() == (folders[1] / path.name).read_bytes()
     assert [len(list(folder.glob("events.*"))) for folder in folders] == [1, 0]
     assert run(with_it).skipped
-    reopen(with_it.run_folder, fresh=True)
+    prepare_folder(with_it.run_folder, fresh=True)
     run(with_it)
     assert len(list(folders[0].glob("events.*"))) == 1
 

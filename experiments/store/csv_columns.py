@@ -1,4 +1,7 @@
-"""The CSV files of a run, and their columns in order; results/README.md says what they mean. Imports no torch."""
+"""The columns of a run's CSV files, and the check that a table that was read has them.
+
+results/README.md explains what each column means.
+"""
 
 import math
 
@@ -26,29 +29,38 @@ COLUMNS = {
     "lyapunov": ("layer", "index", "exponent"),
     **{name: columns_of(path).names for name, path in measures().items()},
 }
+"""The columns of each table, in order. A run may have further tables, from a measure of the user's own."""
 
-WORDS = tuple(dict.fromkeys(word for path in measures().values() for word in columns_of(path).words))
-"""The columns of words; all others are of numbers."""
+TEXT_COLUMNS = tuple(dict.fromkeys(word for path in measures().values() for word in columns_of(path).words))
+"""The columns of `COLUMNS` that hold words; all others hold numbers."""
 
-LATER = ("samples", "underflow", "clip_threshold", "clip_cosine", "penalty")
+ADDED_LATER = ("samples", "underflow", "clip_threshold", "clip_cosine", "penalty")
 """Columns added later; older files lack them."""
 
 
-def checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """A table that was read, held against what its file has to be; columns that were added later are empty in it.
+def check_table(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Check a table that was read from NAME.csv, and add the columns that an older file lacks, filled with nan.
+
+    A table that is not in `COLUMNS` may hold anything; it is returned as it is.
+
+    Args:
+        table: Content of the file.
+        name: Name of the table, such as "gradients".
 
     Raises:
-        ValueError: A row is blank, a column is missing, or a number is a word.
+        ValueError: A row is blank, a column is missing, or a column of numbers has a word in it.
     """
+    if name not in COLUMNS:
+        return table
     if len(table) and (blank := table.iloc[:, 0].isna()).any():
         raise ValueError(f"row {int(blank.argmax()) + 1} is blank")
     for column in COLUMNS[name]:
         if column not in table:
-            if column not in LATER:
+            if column not in ADDED_LATER:
                 raise ValueError(f"it has no column {column}")
             table = table.assign(**{column: math.nan})
     for column in map(str, table):
-        if column not in WORDS and not pd.api.types.is_numeric_dtype(table[column]):
+        if column not in TEXT_COLUMNS and not pd.api.types.is_numeric_dtype(table[column]):
             wrong = pd.to_numeric(table[column], errors="coerce").isna() & table[column].notna()
             if wrong.any():
                 raise ValueError(f"{column} is {table[column][wrong].iloc[0]} in row {int(wrong.argmax()) + 1}")

@@ -1,4 +1,4 @@
-"""How a gradient goes back through time: its norm by lag, the gain and the horizon that sum it up. Imports no torch."""
+"""The gain and the horizon of a gradient: computed from its norm by lag, as it flows back through time."""
 
 import math
 from collections.abc import Mapping
@@ -8,18 +8,18 @@ import numpy as np
 import pandas as pd
 
 Columns = Mapping[str, Any] | pd.DataFrame
-"""A table's columns by name, as arrays or as a DataFrame has them; {} or an empty frame has no rows."""
+"""Columns of a table by name, as arrays or in a DataFrame; {} and an empty frame have no rows."""
 
 LOG_THOUSAND = math.log(1e3) + 1e-6
-"""What ln grad_norm falls by until the horizon; a last digit of float32 does not decide."""
+"""Decrease of ln grad_norm up to the horizon; the small addition keeps float32 rounding from deciding."""
 
 
 class Profile(NamedTuple):
-    """A norm by lag.
+    """A norm as a function of the lag.
 
     Attributes:
-        lag: Timesteps before the end, rising.
-        log_norm: Natural logarithm of the norm at each lag; -inf where the norm is 0 (underflow).
+        lag: Timesteps before the last one, increasing.
+        log_norm: Natural logarithm of the norm at each lag; -inf if the norm is 0 (underflow).
     """
 
     lag: np.ndarray
@@ -27,13 +27,13 @@ class Profile(NamedTuple):
 
     @classmethod
     def of(cls, lag: Any, norm: Any) -> "Profile":
-        """From norms in any order."""
+        """Build a profile from norms in any order."""
         with np.errstate(divide="ignore"):
             return cls.of_logs(lag, np.log(np.asarray(norm, float)))
 
     @classmethod
     def of_logs(cls, lag: Any, log_norm: Any) -> "Profile":
-        """From logarithms in any order: they hold what no floating-point number can."""
+        """Build a profile from logarithms in any order; they can represent norms beyond the floating-point range."""
         lag, log_norm = np.asarray(lag), np.asarray(log_norm, float)
         order = np.argsort(lag, kind="stable")
         return cls(lag[order], log_norm[order])
@@ -43,7 +43,13 @@ NOTHING = Profile(np.array([], int), np.array([]))
 
 
 def gradient_profiles(gradients: Columns, layer: int = 0, state: str = "h") -> tuple[Profile, Profile]:
-    """grad_norm of one state by lag: at the first and at the last recorded step. Layer 0 reads the input."""
+    """The profiles of grad_norm at the first and at the last recorded step of one run.
+
+    Args:
+        gradients: Rows of gradients.csv of one run.
+        layer: Index of the layer; layer 0 reads the input.
+        state: Name of the state.
+    """
     step, lag, norm = _of_state(gradients, layer, state)
     if not len(step):
         return NOTHING, NOTHING
@@ -52,7 +58,7 @@ def gradient_profiles(gradients: Columns, layer: int = 0, state: str = "h") -> t
 
 
 def gain_by_step(gradients: Columns, layer: int = 0, state: str = "h") -> dict[int, float]:
-    """The gain per timestep of one state at each recorded step of one run where there is one."""
+    """The gain per timestep of one state at each recorded step of one run; steps without a gain are left out."""
     step, lag, norm = _of_state(gradients, layer, state)
     gains = {int(at): gain_per_timestep(Profile.of(lag[step == at], norm[step == at])) for at in np.unique(step)}
     return {at: gain for at, gain in gains.items() if gain is not None}
@@ -67,7 +73,7 @@ def _of_state(gradients: Columns, layer: int, state: str) -> tuple[np.ndarray, n
 
 
 def jacobian_profile(jacobian: Columns) -> Profile:
-    """The root mean squared singular value of ds_T/ds_t in layer 0, by lag."""
+    """The profile of the root mean squared singular value of ds_T/ds_t in layer 0."""
     if not len(jacobian):
         return NOTHING
     rows = np.asarray(jacobian["layer"]) == 0
@@ -76,10 +82,10 @@ def jacobian_profile(jacobian: Columns) -> Profile:
 
 
 def gain_per_timestep(profile: Profile) -> float | None:
-    """exp of the least-squares slope of ln grad_norm against lag.
+    """Compute the gain per timestep: exp of the least-squares slope of ln grad_norm against lag.
 
-    From lag 0 back to where the norm is 0 (underflow) or not finite: beyond that it has no logarithm. None where fewer
-    than two points are left.
+    The fit starts at lag 0 and ends before the first lag at which the norm is 0 (underflow) or not finite. Returns None
+    if fewer than two points are left.
     """
     lags, logs = _logarithms(profile)
     if len(lags) < 2:
@@ -89,26 +95,26 @@ def gain_per_timestep(profile: Profile) -> float | None:
 
 
 def straightness(profile: Profile) -> float:
-    """How much of the variance of ln grad_norm a straight line against lag explains (R²); nan with fewer than three."""
+    """R² of a straight line through ln grad_norm against lag; nan with fewer than three points."""
     lags, logs = _logarithms(profile)
     return float(np.corrcoef(lags, logs)[0, 1] ** 2) if len(lags) > 2 else np.nan
 
 
 def _logarithms(profile: Profile) -> tuple[np.ndarray, np.ndarray]:
-    """Lags and ln grad_norm, from lag 0 up to the last lag before an underflow or overflow."""
+    """Lags and ln grad_norm from lag 0 to the last lag before an underflow or overflow."""
     finite = np.isfinite(profile.log_norm)
     reach = len(finite) if finite.all() else int(np.argmin(finite))
     return profile.lag[:reach].astype(float), profile.log_norm[:reach]
 
 
 class Horizon(NamedTuple):
-    """How far back a gradient keeps a thousandth of its size.
+    """How far back a gradient keeps at least a thousandth of its size.
 
     Attributes:
-        lag: The largest lag at which grad_norm is at least 1e-3 of its value at lag 0; T - 1 where the earliest
-            recorded timestep still has that much. None where lag 0 has no finite gradient or is the only recorded lag,
-            or where a norm is not known.
-        resolution: Distance between the recorded lags around it: 1 where every timestep is recorded.
+        lag: Largest lag at which grad_norm is at least 1e-3 of its value at lag 0; T - 1 if the earliest recorded
+            timestep still has that much. None if the gradient at lag 0 is not finite, if lag 0 is the only recorded
+            lag, or if a norm is nan.
+        resolution: Distance between the recorded lags around it; 1 if every timestep is recorded.
     """
 
     lag: int | None
@@ -116,19 +122,19 @@ class Horizon(NamedTuple):
 
 
 def horizon(profile: Profile, timesteps: int, smallest: float = float(np.finfo(np.float32).tiny)) -> Horizon:
-    """The horizon of a profile. Between recorded lags, ln grad_norm is taken as a straight line.
+    """Compute the horizon of a profile. Between recorded lags, ln grad_norm is interpolated linearly.
 
-    A norm of 0 is below what the numbers can hold. It counts as the smallest normal one, so that the line falls no
-    faster than was measured: the horizon is then rather too large. A norm beyond the numbers has not fallen, nor have
-    those further back; one that is nan without that is not known, and then the horizon is not.
+    A norm of 0 is below the range of the floating-point type. It counts as the smallest normal number, so that the line
+    falls no faster than was measured; the horizon is then too large rather than too small. A norm of inf is above the
+    range, so it has not fallen. A norm of nan is not known, and then neither is the horizon.
 
     Args:
-        profile: The norms.
-        timesteps: T, the length of the sequence.
-        smallest: The smallest positive normal number of the floating-point type.
+        profile: Norm by lag.
+        timesteps: Length T of the sequence.
+        smallest: Smallest positive normal number of the floating-point type.
     """
     lag, logs = profile
-    if len(logs) < 2 or not np.isfinite(logs[0]) or (np.isnan(logs).any() and overflow_lag(profile) is None):
+    if len(logs) < 2 or not np.isfinite(logs[0]) or np.isnan(logs).any():
         return Horizon(None, None)
     level = logs[0] - LOG_THOUSAND
     held = int(np.flatnonzero(~(logs < level)).max())
@@ -141,23 +147,22 @@ def horizon(profile: Profile, timesteps: int, smallest: float = float(np.finfo(n
 
 
 def arriving(profile: Profile) -> float | None:
-    """grad_norm at the earliest recorded timestep over grad_norm at the last timestep.
+    """Compute grad_norm at the earliest recorded timestep divided by grad_norm at the last timestep.
 
-    inf where it has left the range of numbers on the way back. None with fewer than two lags, or where it is not known.
+    It is inf if the norm left the range of numbers on the way back. Returns None with fewer than two lags, if the
+    gradient at lag 0 is 0 or not finite, and if a norm is nan.
     """
     logs = profile.log_norm
-    if len(logs) < 2 or not np.isfinite(logs[0]):
+    if len(logs) < 2 or not np.isfinite(logs[0]) or np.isnan(logs).any():
         return None
     if overflow_lag(profile) is not None:
         return math.inf
-    if np.isnan(logs).any():
-        return None
     with np.errstate(over="ignore"):
         return float(np.exp(logs[-1] - logs[0]))
 
 
 def overflow_lag(profile: Profile) -> int | None:
-    """The first recorded lag at which the norm is inf, going back from a finite one; None where it stays finite."""
+    """Find the first recorded lag at which the norm is inf, after finite ones; None if there is none."""
     beyond = ~(profile.log_norm < np.inf)
     first = int(np.argmax(beyond)) if beyond.any() else 0
     return int(profile.lag[first]) if first and profile.log_norm[first] == np.inf else None
