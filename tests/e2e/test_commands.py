@@ -161,11 +161,11 @@ def test_stdout_carries_results_and_stderr_progress(bptt, tmp_path):
     assert (tmp_path / done.stdout.splitlines()[-1] / "run.json").exists()
     assert "completed in" in done.stderr
     again = bptt("run", *SMALL, "study=한국어")
-    assert again.stderr == "completed before; --fresh makes it again\n"
+    assert again.stderr == "already completed; --fresh runs it again\n"
     assert again.stdout == done.stdout
     sweep = bptt("sweep", *SMALL, "cell=rnn,lstm", "study=한국어")
     assert sorted(line.partition(": completed in ")[0][6:] for line in sweep.stderr.splitlines()[:1]) == ["cell=lstm"]
-    assert sweep.stderr.endswith("1 of 2 finished before; --fresh makes it again\n")
+    assert sweep.stderr.endswith("1 of 2 already finished; --fresh runs it again\n")
     quiet = bptt("sweep", *SMALL, "cell=rnn,lstm", "study=quiet", "--quiet")
     assert (quiet.stdout, quiet.stderr) == ("results/quiet\n", "")
     assert (tmp_path / "results" / "quiet" / "summary.csv").exists()
@@ -329,7 +329,7 @@ def test_replay(bptt, tmp_path):
     assert first == f"{folders[0]}: identical"
     assert second.startswith(f"{folders[1]}: metrics.csv, row 3 (step=3), column loss: 9")
     assert third == "  metrics.csv was changed after the run ended"
-    assert fourth.startswith("  to make it again: bptt sweep ")
+    assert fourth.startswith("  to rerun it: bptt sweep ")
     assert bptt("replay", "results").returncode == 2
 
 

@@ -47,7 +47,7 @@ def test_the_readmes_own_study_is_reproduced(mine, bptt):
 
     before = (mine / "results/leak/claims.csv").read_bytes()
     again = bptt(*command)
-    assert "10 of 10 finished before" in again.stderr
+    assert "10 of 10 already finished" in again.stderr
     assert (mine / "results/leak/claims.csv").read_bytes() == before
     assert (mine / "page.md").read_text() == page
 
@@ -55,9 +55,9 @@ def test_the_readmes_own_study_is_reproduced(mine, bptt):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ([], "say which: --all, or some of bptt_terms, any_length, vanishing"),
-        (["vanishin"], "vanishin: no study of this name claims anything; choose from bptt_terms"),
-        (["quickstart"], "quickstart: no study of this name claims anything"),
+        ([], "which studies? give --all, or one or more of bptt_terms, any_length, vanishing"),
+        (["vanishin"], "vanishin: there is no study with claims of this name; choose from bptt_terms"),
+        (["quickstart"], "quickstart: there is no study with claims of this name"),
         (["vanishing", "scale=huge"], "scale=huge: the study has no such scale; choose from small, paper"),
         (["leak", "--config-dir", "mine", "scale=paper"], "scale=paper: the study has no such scale"),
         (["vanishing", "steps=many"], "steps=many: must be"),
