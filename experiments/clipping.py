@@ -1,7 +1,7 @@
-"""Gradient clipping: what is done to a gradient between backpropagation and the update."""
+"""Gradient clipping: what happens to a gradient between backpropagation and the update."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import Annotated, NamedTuple
 
 import torch
 from pydantic import Field
@@ -9,9 +9,50 @@ from torch import Tensor
 
 Threshold = Annotated[float, Field(gt=0)]
 
+Clip = Callable[[Sequence[Tensor], float], float | None]
+"""A clipping rule: changes finite gradients in place, given their total norm. Returns the threshold that it applied.
+
+The threshold is None where a rule applies none. A rule that remembers something from step to step has `state_dict` and
+`load_state_dict`, as torch's optimisers do; a run that resumes then continues with the same memory.
+"""
+
+
+class Clipped(NamedTuple):
+    """What a clipping rule did at one step.
+
+    Attributes:
+        norm: L2 norm of the gradient of all parameters after clipping.
+        threshold: The threshold that the rule applied; None without one.
+        cosine: Cosine of the angle between the gradients before and after clipping; 1 if the direction is unchanged,
+            None if either gradient is 0.
+    """
+
+    norm: float
+    threshold: float | None
+    cosine: float | None
+
+
+def apply_clipping(clip: Clip, gradients: Sequence[Tensor], norm: float) -> Clipped:
+    """Clip finite gradients in place, and measure what changed.
+
+    Args:
+        clip: The rule.
+        gradients: Gradients of all parameters.
+        norm: Their total norm.
+    """
+    if isinstance(clip, NoClipping):
+        return Clipped(norm, None, 1.0 if norm else None)
+    before = [gradient.clone() for gradient in gradients]
+    threshold = clip(gradients, norm)
+    if all(torch.equal(old, new) for old, new in zip(before, gradients, strict=True)):
+        return Clipped(norm, threshold, 1.0 if norm else None)
+    clipped = total_norm(gradients)
+    inner = sum(float((old.double() * new.double()).sum()) for old, new in zip(before, gradients, strict=True))
+    return Clipped(clipped, threshold, min(1.0, inner / norm / clipped) if norm and clipped else None)
+
 
 def total_norm(gradients: Sequence[Tensor]) -> float:
-    """The L2 norm of all gradients together, in float64: it overflows only where the gradient itself did."""
+    """The L2 norm of all gradients together, in float64: it overflows only where a gradient itself does."""
     norms = [torch.linalg.vector_norm(gradient, dtype=torch.float64) for gradient in gradients]
     return float(torch.linalg.vector_norm(torch.stack(norms)))
 
@@ -19,9 +60,8 @@ def total_norm(gradients: Sequence[Tensor]) -> float:
 class NoClipping:
     """Leave the gradient as it is."""
 
-    def __call__(self, gradients: Sequence[Tensor], norm: float) -> float:
-        """Clip finite gradients in place; `norm` is their norm before, the answer the norm afterwards."""
-        return norm
+    def __call__(self, gradients: Sequence[Tensor], norm: float) -> float | None:
+        return None
 
 
 class ClipNorm:
@@ -30,36 +70,47 @@ class ClipNorm:
     All parameters are scaled together. torch's `clip_grad_norm_` divides by ||g|| + 1e-6 instead.
 
     Args:
-        threshold: the largest norm that passes.
+        threshold: Largest norm that passes unchanged.
     """
 
     def __init__(self, threshold: Threshold) -> None:
         self.threshold = threshold
 
-    def __call__(self, gradients: Sequence[Tensor], norm: float) -> float:
-        if norm <= self.threshold:
-            return norm
-        for gradient in gradients:
-            numbers = torch.finfo(gradient.dtype)
-            factor = self.threshold / norm
-            parts = 1 if factor >= numbers.tiny else 2  # a denormal factor may be flushed to 0, its root is not
-            for _ in range(parts):
-                rounded_down = 1 - numbers.eps  # or rounding may leave it above the threshold
-                gradient.mul_(factor ** (1 / parts) * rounded_down)
-        return total_norm(gradients)
+    def __call__(self, gradients: Sequence[Tensor], norm: float) -> float | None:
+        scale_to(gradients, norm, self.threshold)
+        return self.threshold
 
 
 class ClipValue:
     """Cut each entry to [-threshold, threshold] (Mikolov 2012): the direction may change.
 
     Args:
-        threshold: the largest absolute value that passes.
+        threshold: Largest absolute value that passes unchanged.
     """
 
     def __init__(self, threshold: Threshold) -> None:
         self.threshold = threshold
 
-    def __call__(self, gradients: Sequence[Tensor], norm: float) -> float:
+    def __call__(self, gradients: Sequence[Tensor], norm: float) -> float | None:
         for gradient in gradients:
             gradient.clamp_(-self.threshold, self.threshold)
-        return total_norm(gradients)
+        return self.threshold
+
+
+def scale_to(gradients: Sequence[Tensor], norm: float, threshold: float) -> None:
+    """Scale gradients in place so that their total norm is at most `threshold`; smaller ones stay as they are.
+
+    Args:
+        gradients: Gradients of all parameters.
+        norm: Their total norm.
+        threshold: Largest norm afterwards, above 0.
+    """
+    if norm <= threshold:
+        return
+    for gradient in gradients:
+        numbers = torch.finfo(gradient.dtype)
+        factor = threshold / norm
+        parts = 1 if factor >= numbers.tiny else 2  # a denormal factor may be flushed to 0, its root is not
+        for _ in range(parts):
+            rounded_down = 1 - numbers.eps  # or rounding may leave it above the threshold
+            gradient.mul_(factor ** (1 / parts) * rounded_down)

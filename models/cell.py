@@ -47,6 +47,9 @@ class Cell(nn.Module):
     state_names: ClassVar[tuple[str, ...]] = ("h",)
     """The names of the state's tensors. The first is the hidden state h, the layer's output."""
 
+    kept_by: ClassVar[dict[str, str]] = {}
+    """Which gate keeps a state from one timestep to the next: {"c": "forget"}; "1 - NAME" where a gate's rest does."""
+
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.input_size = input_size

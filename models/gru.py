@@ -1,5 +1,7 @@
 """The gated recurrent unit."""
 
+from typing import ClassVar
+
 import torch
 from torch.nn.functional import linear
 
@@ -20,6 +22,7 @@ class GRU(TorchCell):
     """
 
     gates = ("reset", "update", "candidate")
+    kept_by: ClassVar = {"h": "update"}
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float | None = None) -> None:
         super().__init__(input_size, hidden_size)

@@ -1,5 +1,7 @@
 """Long short-term memory."""
 
+from typing import ClassVar
+
 import torch
 from torch.nn.functional import linear
 
@@ -21,6 +23,7 @@ class LSTM(TorchCell):
     """
 
     state_names = ("h", "c")
+    kept_by: ClassVar = {"c": "forget"}
     gates = ("input", "forget", "candidate", "output")
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float | None = 1.0) -> None:

@@ -41,6 +41,7 @@ class Window:
         input: (batch, input), what the layer read at `last`.
         h_before: (batch, hidden), the hidden state that met it, h_{last-1}.
         weights: this window's own aliases of the layer's parameters, by name in the network.
+        hidden: (time, batch, hidden), h of each of the window's timesteps, as part of the graph.
         overflowed: whether a nan in a gradient stands for a value beyond the range of the dtype: it is inf then.
     """
 
@@ -52,6 +53,7 @@ class Window:
     input: Tensor
     h_before: Tensor
     weights: dict[str, Tensor]
+    hidden: Tensor
     overflowed: bool = False
 
     def state_gradient(self, name: str) -> Float[Tensor, "batch hidden"]:
@@ -177,6 +179,7 @@ class RecurrentNetwork(nn.Module):
                     slopes = cell.hidden_slopes(signal[-1], h_before, state)
                 for tensor in (*aliases.values(), *state):
                     tensor.retain_grad()
+                below, signal = signal, torch.cat([output[:-1], state[0][None]])
                 trace.append(
                     Window(
                         layer=layer,
@@ -184,12 +187,12 @@ class RecurrentNetwork(nn.Module):
                         last=last,
                         states=dict(zip(cell.state_names, state, strict=True)),
                         slopes=slopes,
-                        input=signal[-1].detach(),
+                        input=below[-1].detach(),
                         h_before=h_before.detach(),
                         weights={f"layers.{layer}.{name}": alias for name, alias in aliases.items()},
+                        hidden=signal,
                     )
                 )
-                signal = torch.cat([output[:-1], state[0][None]])
             hidden.append(signal)
         return self._read_out(hidden), trace
 

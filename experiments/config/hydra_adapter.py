@@ -15,6 +15,7 @@ from unittest.mock import patch
 import yaml
 from hydra import compose, initialize_config_module
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, OverrideParseException
@@ -23,6 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.catalogue.choices import check_files, choices, groups
+from experiments.catalogue.measures import measures
 from experiments.config.extras import how_to_install
 from experiments.config.grammar import parse_overrides
 from experiments.config.hydra_keys import is_of_hydra, refuse_in_study
@@ -109,6 +111,8 @@ def composing(config_dir: Path | None = None) -> Iterator[Composer]:
     """Keep Hydra set up to compose, which costs more than composing once."""
     if config_dir is not None:
         check_files(config_dir)
+    switches = dict.fromkeys(measures(config_dir), False)
+    ConfigStore.instance().store(group="measures", name="off", node=switches, package="record")
     header = patch.object(ConfigSource, "_get_header_dict", staticmethod(_read_header))
     with initialize_config_module("conf", version_base="1.3"), header:
         yield Composer(config_dir)

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The objects that a run is made of, built from its configuration."""
 
 import traceback
 from collections.abc import Callable, Sequence
@@ -8,27 +8,43 @@ from pathlib import Path
 import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
+from torch.optim.lr_scheduler import LRScheduler
 
+from experiments.clipping import Clip
+from experiments.config.identity import OWN
 from experiments.config.schema import CHOICES, Config
 from experiments.errors import UsageError, in_a_line, is_out_of_memory
+from experiments.measures.measure import Measure, find_measure
+from experiments.remedies import Remedy
 from experiments.tasks.task import Task
 from models.network import RecurrentNetwork
-
-OWN_OPTIMIZERS = "experiments.optimizers."
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is made of."""
+    """The objects that a run is made of.
+
+    Attributes:
+        network: With its parameters as drawn from the run's seed.
+        task: The task.
+        clip: The clipping rule.
+        make_optimizer: Called with the network's parameters.
+        make_schedule: Called with the optimiser.
+        remedy: The penalty and what follows an update.
+        measures: The measures that are switched on, by name.
+    """
 
     network: RecurrentNetwork
     task: Task
-    clip: Callable[..., float]
+    clip: Clip
     make_optimizer: Callable[..., torch.optim.Optimizer]
+    make_schedule: Callable[..., LRScheduler]
+    remedy: Remedy
+    measures: dict[str, Measure]
 
 
 def draft(config: Config) -> Parts:
-    """As `build`, but the network takes no memory: to check a configuration, and to count its parameters.
+    """Build the parts with a network that takes no memory, to check a configuration and count its parameters.
 
     Raises:
         UsageError: As `build` does.
@@ -40,10 +56,10 @@ def draft(config: Config) -> Parts:
 
 
 def build(config: Config) -> Parts:
-    """The objects of a run; the network's parameters are drawn from the run's seed.
+    """Build the parts of a run; the network's parameters are drawn from the run's seed.
 
     Raises:
-        UsageError: what a constructor refuses, or fails at: every choice may be the user's own.
+        UsageError: A constructor refuses its arguments or fails. Every choice may be the user's own class.
         MemoryError, RuntimeError: There is not enough memory.
     """
     try:
@@ -77,13 +93,15 @@ def _construct(config: Config, device: str) -> Parts:
             readout_steps=task.readout_steps,
             dtype=getattr(torch, config.dtype),
         )
-    if not config.optimizer["_target_"].startswith(OWN_OPTIMIZERS):  # of ours, the annotations say all
+    tried = ("optimizer", "schedule")
+    if not all(getattr(config, group)["_target_"].startswith(OWN) for group in tried):  # ours are checked already
         try:
-            parts["optimizer"](network.parameters())
+            parts["schedule"](parts["optimizer"](network.parameters()))
         except Exception as error:
-            raise _refused(config, ("optimizer",), error) from error
+            raise _refused(config, tried, error) from error
     network = network if device == "meta" else network.to(config.device)
-    return Parts(network, task, parts["clip"], parts["optimizer"])
+    measures = {name: find_measure(name)() for name in config.record.measures}
+    return Parts(network, task, parts["clip"], parts["optimizer"], parts["schedule"], parts["remedy"], measures)
 
 
 def _refused(config: Config, groups: Sequence[str], error: Exception) -> UsageError:

@@ -3,8 +3,6 @@
 Hydra's DictConfig stops here: a `Config` is plain typed values, and everything after takes plain arguments.
 """
 
-import hashlib
-import json
 import os
 import re
 from importlib.util import find_spec
@@ -12,13 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import ConfigDict, Field, PositiveInt, field_validator
 
 from experiments.config.extras import how_to_install
+from experiments.config.identity import digest_of, without_defaults
 from experiments.config.typed_values import Section
 
-CHOICES = ("cell", "init", "task", "clip", "optimizer")
+CHOICES = ("cell", "init", "task", "clip", "optimizer", "schedule", "remedy")
 """The groups whose choice is a Python object; the choice's name becomes the group's `name`."""
+
+
+CONSTANT = {"name": "constant", "_target_": "experiments.schedules.constant", "_partial_": True}
+NO_REMEDY = {"name": "none", "_target_": "experiments.remedies.Remedy"}
 
 
 class ModelConfig(Section):
@@ -29,17 +32,21 @@ class ModelConfig(Section):
 
 
 class RecordConfig(Section):
-    """`record`: what is measured, how often, and how finely."""
+    """`record`: what is measured, how often, and how finely. Every further key switches the measure of its name."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, bool]
 
     every: PositiveInt
     windows: PositiveInt | Literal["all"]
-    gradients: bool
-    contributions: bool
-    parameters: bool
-    gates: bool
     evaluate_every: PositiveInt
     evaluate_samples: PositiveInt
     tensorboard: bool = False
+
+    @property
+    def measures(self) -> list[str]:
+        """The measures that are switched on."""
+        return [name for name, switched_on in self.__pydantic_extra__.items() if switched_on]
 
     @field_validator("tensorboard")
     @classmethod
@@ -77,6 +84,8 @@ class Config(Section):
     task: dict[str, Any]
     clip: dict[str, Any]
     optimizer: dict[str, Any]
+    schedule: dict[str, Any] = CONSTANT
+    remedy: dict[str, Any] = NO_REMEDY
     model: ModelConfig
     record: RecordConfig
     probe: ProbeConfig
@@ -85,7 +94,7 @@ class Config(Section):
     steps: PositiveInt
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     dtype: Literal["float32", "float64"]
-    flush_denormals: bool = False  # of runs that were made before there was a choice
+    flush_denormals: bool = False
     device: str
     threads: Annotated[int, Field(ge=1, le=1024)]
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 30.0
@@ -122,10 +131,22 @@ class Config(Section):
 
     @property
     def run_id(self) -> str:
-        """A readable name, and the hash of all that the results depend on: the same for the same run, in any study."""
-        identity = self.model_dump(exclude={"study": True, "results_dir": True, "checkpoint_seconds": True})
-        del identity["record"]["tensorboard"]
-        if not self.flushes_denormals:
-            del identity["flush_denormals"]
-        digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:10]
+        """A readable name and a digest of all settings that the results depend on; the same in every study."""
+        digest = digest_of(self.identity())
         return f"{self.cell['name']}-{self.task['name']}-{self.clip['name']}-seed{self.seed}-{digest}"
+
+    @property
+    def probe_id(self) -> str:
+        """The same for a probe, whose results depend on `probe` as well."""
+        digest = digest_of({**self.identity(), "probe": self.probe.model_dump()})
+        return f"{self.cell['name']}-{self.task['name']}-{self.clip['name']}-seed{self.seed}-{digest}"
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that tell this run from others; see `experiments.config.identity`."""
+        elsewhere = {"study", "results_dir", "checkpoint_seconds", "probe", "record"}
+        settings = self.model_dump(exclude=elsewhere, exclude_defaults=True)
+        record = self.record.model_dump(exclude={"tensorboard"}, exclude_defaults=True)
+        settings["record"] = {name: value for name, value in record.items() if value is not False}
+        if not self.flushes_denormals:
+            settings.pop("flush_denormals", None)
+        return settings | {group: without_defaults(settings[group]) for group in CHOICES if group in settings}

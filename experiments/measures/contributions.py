@@ -16,6 +16,9 @@ class Contributions(Measure):
     so that the shares of one parameter add up to 1. Where the whole gradient is 0 or not finite there is no share.
     """
 
+    columns = ("step", "parameter", "first_timestep", "last_timestep", "grad_norm", "share")
+    words = ("parameter",)
+
     def before_update(self, step: int, network: RecurrentNetwork, trace: list[Window]) -> Iterable[Row]:
         windows = defaultdict(list)
         for window in trace:

@@ -17,6 +17,9 @@ class Gates(Measure):
     values below 0.1, saturated_high above 0.9; for the candidate, which is a tanh, below -0.9 and above 0.9.
     """
 
+    columns = ("step", "layer", "gate", "timestep", "mean", "std", "saturated_low", "saturated_high")
+    words = ("gate",)
+
     @torch.no_grad()
     def before_update(self, step: int, network: RecurrentNetwork, trace: list[Window]) -> Iterable[Row]:
         windows = defaultdict(list)

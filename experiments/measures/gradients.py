@@ -18,6 +18,9 @@ class Gradients(Measure):
     smallest normal number of their dtype: no longer known to full precision.
     """
 
+    columns = ("step", "layer", "state", "timestep", "lag", "grad_norm", "underflow")
+    words = ("state",)
+
     def before_update(self, step: int, network: RecurrentNetwork, trace: list[Window]) -> Iterable[Row]:
         length = max(window.last for window in trace)
         lines = defaultdict(list)

@@ -19,6 +19,9 @@ class Parameters(Measure):
     1.8).
     """
 
+    columns = ("step", "parameter", "grad_norm", "weight_norm", "update_norm", "spectral_radius", "sigma_max")
+    words = ("parameter",)
+
     def __init__(self) -> None:
         self._before: dict[str, tuple[Tensor, float]] = {}
 

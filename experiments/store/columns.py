@@ -4,25 +4,34 @@ import math
 
 import pandas as pd
 
+from experiments.catalogue.measures import columns_of, measures
+
 COLUMNS = {
-    "metrics": ("step", "loss", "grad_norm", "clipped_grad_norm", "clip_scale", "lr"),
+    "metrics": (
+        "step",
+        "loss",
+        "grad_norm",
+        "clipped_grad_norm",
+        "clip_scale",
+        "lr",
+        "clip_threshold",
+        "clip_cosine",
+        "penalty",
+    ),
     "evaluation": ("step", "loss", "error", "solved", "chance_loss", "chance_error", "samples"),
-    "gradients": ("step", "layer", "state", "timestep", "lag", "grad_norm", "underflow"),
-    "contributions": ("step", "parameter", "first_timestep", "last_timestep", "grad_norm", "share"),
-    "parameters": ("step", "parameter", "grad_norm", "weight_norm", "update_norm", "spectral_radius", "sigma_max"),
-    "gates": ("step", "layer", "gate", "timestep", "mean", "std", "saturated_low", "saturated_high"),
     "jacobian": (
         *("layer", "timestep", "lag", "log10_sv_max", "log10_sv_mean", "log10_sv_min"),
         *("mean_squared_sv", "log10_mean_squared_sv"),
     ),
     "lyapunov": ("layer", "index", "exponent"),
+    **{name: columns_of(path).names for name, path in measures().items()},
 }
 
-WORDS = ("state", "parameter", "gate")
+WORDS = tuple(dict.fromkeys(word for path in measures().values() for word in columns_of(path).words))
 """The columns of words; all others are of numbers."""
 
-LATER = ("samples", "underflow")
-"""The columns that were added: files of before have them not."""
+LATER = ("samples", "underflow", "clip_threshold", "clip_cosine", "penalty")
+"""Columns added later; older files lack them."""
 
 
 def checked(table: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -126,9 +126,15 @@ class RunFolder:
         self._kept = kept or {}
         self._tables: list[Table] = []
 
-    def table(self, name: str) -> Table:
-        """Begin NAME.csv, or go on with it."""
-        table = Table(self.path / f"{name}.csv", COLUMNS[name], self._mirror, kept=self._kept.get(name, 0))
+    def table(self, name: str, columns: Sequence[str] = ()) -> Table:
+        """Open NAME.csv to write to it, from its start or behind the rows that are kept.
+
+        Args:
+            name: Name of the table.
+            columns: Its columns; by default those of `COLUMNS`.
+        """
+        columns = columns or COLUMNS[name]
+        table = Table(self.path / f"{name}.csv", columns, self._mirror, kept=self._kept.get(name, 0))
         self._tables.append(table)
         return table
 

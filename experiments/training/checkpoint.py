@@ -2,12 +2,12 @@
 
 import io
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import Generator, Tensor, nn
-from torch.optim import Optimizer
+from torch import Generator
 
 from experiments.store.files import RunFolder, write_whole
 
@@ -22,18 +22,15 @@ class Checkpoint(NamedTuple):
         seconds: what the steps took so far.
         sizes: of the CSV files after that step, in bytes, by the table's name.
         code: what made it, as `provenance` says; another version might go on differently.
-        network: its state dict.
-        optimizer: its state dict.
-        random: the states of the training's generator, and of torch's own, of which a user's cell may draw.
+        states: State dicts of everything that remembers something from step to step, by name: network, optimizer,
+            clip, schedule, remedy, each measure, and the random number generators.
     """
 
     step: int
     seconds: float
     sizes: dict[str, int]
     code: dict[str, Any]
-    network: dict[str, Tensor]
-    optimizer: dict[str, Any]
-    random: dict[str, Tensor]
+    states: dict[str, dict[str, Any]]
 
 
 def load(folder: Path, code: dict[str, Any]) -> Checkpoint | None:
@@ -57,39 +54,67 @@ def saved_at(folder: Path) -> float:
         return 0.0
 
 
+@runtime_checkable
+class Stateful(Protocol):
+    """Anything that remembers something from step to step, as torch's modules and optimisers do.
+
+    The state consists of tensors, numbers, strings, and lists and dicts of them: torch reads nothing else back safely.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        """What to save."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any:
+        """Continue from what was saved."""
+        ...
+
+
+class RandomNumbers:
+    """The generator of the training sequences and torch's global ones, from which a cell or remedy may draw.
+
+    Args:
+        generator: Generator of the training sequences.
+        device: Device of the network.
+    """
+
+    def __init__(self, generator: Generator, device: torch.device) -> None:
+        self._generator, self._device = generator, device
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of the generators."""
+        state = {"training": self._generator.get_state(), "torch": torch.get_rng_state()}
+        if self._device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self._device)
+        return state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from saved states."""
+        self._generator.set_state(state["training"])
+        torch.set_rng_state(state["torch"])
+        if "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"], self._device)
+
+
 class Saver:
     """Saves checkpoints of one training.
 
     Args:
-        files: the run's folder and tables.
-        code: see `Checkpoint`.
-        network: that is trained, with its optimizer and the generator of its sequences.
-        optimizer: of the network.
-        generator: of the training sequences.
-        every: seconds between two checkpoints; 0 saves after each step.
+        files: Folder and tables of the run.
+        code: See `Checkpoint`.
+        parts: Parts of the training by name; those that are `Stateful` are saved.
+        every: Seconds between two checkpoints; 0 saves after each step.
     """
 
-    def __init__(
-        self,
-        files: RunFolder,
-        code: dict[str, Any],
-        network: nn.Module,
-        optimizer: Optimizer,
-        generator: Generator,
-        every: float,
-    ) -> None:
+    def __init__(self, files: RunFolder, code: dict[str, Any], parts: Mapping[str, object], every: float) -> None:
         self._files, self._code, self._every = files, code, every
-        self._network, self._optimizer, self._generator = network, optimizer, generator
+        self._parts = {name: part for name, part in parts.items() if isinstance(part, Stateful)}
         self._began = self._saved = time.monotonic()
 
     def restore(self, saved: Checkpoint) -> None:
-        """Put the training back to where it was. The tables are: they began at the checkpoint's sizes."""
-        self._network.load_state_dict(saved.network)
-        self._optimizer.load_state_dict(saved.optimizer)
-        self._generator.set_state(saved.random["training"])
-        torch.set_rng_state(saved.random["torch"])
-        if "cuda" in saved.random:
-            torch.cuda.set_rng_state(saved.random["cuda"], self._device)
+        """Put all parts back to where they were. The tables are there: they were opened at the checkpoint's sizes."""
+        for name, part in self._parts.items():
+            part.load_state_dict(saved.states[name])
         self._began -= saved.seconds
 
     def save_if_due(self, step: int) -> None:
@@ -99,23 +124,10 @@ class Saver:
 
     def save(self, step: int) -> None:
         """Save: first the tables, then, in one go, the checkpoint that counts on them."""
-        random = {"training": self._generator.get_state(), "torch": torch.get_rng_state()}
-        if self._device.type == "cuda":
-            random["cuda"] = torch.cuda.get_rng_state(self._device)
-        checkpoint = Checkpoint(
-            step,
-            time.monotonic() - self._began,
-            self._files.sync(),
-            self._code,
-            self._network.state_dict(),
-            self._optimizer.state_dict(),
-            random,
-        )
+        seconds = time.monotonic() - self._began
+        states = {name: part.state_dict() for name, part in self._parts.items()}
+        checkpoint = Checkpoint(step, seconds, self._files.sync(), self._code, states)
         buffer = io.BytesIO()
         torch.save(checkpoint._asdict(), buffer)
         write_whole(self._files.path / CHECKPOINT, buffer.getvalue())
         self._saved = time.monotonic()
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self._network.parameters()).device

@@ -15,6 +15,7 @@ from torch import Tensor
 from experiments.config.parts import Parts, build, draft
 from experiments.config.schema import CHOICES, Config
 from experiments.errors import DamagedRun, in_a_line
+from experiments.measures.measure import find_measure
 from experiments.store.files import RunFolder, read_json, write_json, write_whole
 from experiments.store.integrity import changed_inputs, damage_of, inputs_of, seal
 from experiments.store.locks import lock
@@ -28,6 +29,7 @@ from experiments.training.seeding import generator_of
 from experiments.training.tensorboard import EventFile
 from experiments.training.theory import predict
 from experiments.training.user_files import data_files, own_modules
+from models.cell import Cell
 
 
 class Result(NamedTuple):
@@ -115,6 +117,7 @@ def _make(config: Config, folder: Path, drafted: Parts, work: Work, trained: Map
         "threads": config.threads,
         "parameters": sum(parameter.numel() for parameter in drafted.network.parameters()),
         "timesteps": drafted.task.timesteps,
+        "cell": _roles(drafted.network.cells[0]),
         "theory": None,
         "readout_steps": drafted.task.readout_steps or drafted.task.timesteps,
         "pid": os.getpid(),
@@ -177,6 +180,11 @@ def _theory(config: Config, parts: Parts, *, trained: bool) -> dict[str, Any] | 
     return None if theory is None else theory._asdict()
 
 
+def _roles(cell: Cell) -> dict[str, Any]:
+    """What readers need to know of a cell: the names of its states, and which gate keeps which."""
+    return {"states": list(cell.state_names), "kept_by": cell.kept_by}
+
+
 def settled_result(config: Config, folder: Path) -> Result | None:
     """How a run ended that is left as it is, damaged or made from other files though it may be; None to make it."""
     try:
@@ -208,7 +216,9 @@ def own_files(config: Config) -> dict[str, Path]:
 
 
 def _targets(config: Config) -> list[str]:
-    return [str(getattr(config, group)["_target_"]) for group in CHOICES]
+    measures = [find_measure(name) for name in config.record.measures]
+    chosen = [str(getattr(config, group)["_target_"]) for group in CHOICES]
+    return chosen + [f"{measure.__module__}.{measure.__qualname__}" for measure in measures]
 
 
 def _now() -> str:

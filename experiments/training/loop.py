@@ -1,22 +1,22 @@
 """The training loop: what happens at a step, in the order in which it happens."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from experiments.clipping import total_norm
+from experiments.clipping import Clip, apply_clipping, total_norm
 from experiments.measures.measure import Measure
+from experiments.remedies import Remedy
+from experiments.schedules import advance
 from experiments.store.files import Table
 from experiments.tasks.task import Batch, Task
 from experiments.training.overflow import Overflow, find_overflow, mark_overflow
 from models.network import DetachedState, RecurrentNetwork, Window
-
-Clip = Callable[[Sequence[Tensor], float], float]
-"""Clips finite gradients in place, knowing their norm; returns the norm afterwards."""
 
 
 class Step(NamedTuple):
@@ -64,6 +64,8 @@ def train(
     task: Task,
     optimizer: Optimizer,
     clip: Clip,
+    schedule: LRScheduler,
+    remedy: Remedy,
     *,
     steps: int,
     first_step: int = 1,
@@ -97,15 +99,15 @@ def train(
     for number in range(first_step, steps + 1):
         batch = task.draw(batch_size, generator).to(first.device, first.dtype)
         recorded = bool(measures) and is_due(number, record_every, steps)
-        loss, trace = _backpropagate(network, task, optimizer, batch, windows if recorded else None)
+        loss, penalty, trace = _backpropagate(network, task, remedy, batch, windows if recorded else None)
         gradients = _gradients(parameters)
         norm = total_norm(gradients)
-        finite = math.isfinite(norm) and math.isfinite(loss)
+        finite = all(map(math.isfinite, (norm, loss, penalty or 0.0)))
         overflow = None
         if not finite:
             overflow = find_overflow(network, task, batch) if math.isfinite(loss) else None
             recorded = bool(measures)
-            _, trace = _backpropagate(network, task, optimizer, batch, windows if recorded else None)
+            _, _, trace = _backpropagate(network, task, remedy, batch, windows if recorded else None)
             if overflow is not None:
                 norm, trace = math.inf, mark_overflow(parameters.values(), trace)
 
@@ -114,11 +116,15 @@ def train(
                 table.append(measure.before_update(number, network, trace))
         lr = optimizer.param_groups[0]["lr"]
         if finite:
-            clipped = clip(gradients, norm)
+            clipped = apply_clipping(clip, gradients, norm)
             optimizer.step()
-            metrics.append([(number, loss, norm, clipped, clipped / norm if norm else 1.0, lr)])
+            with torch.no_grad():
+                remedy.after_update(network)
+            scale = clipped.norm / norm if norm else 1.0
+            metrics.append([(number, loss, norm, clipped.norm, scale, lr, clipped.threshold, clipped.cosine, penalty)])
+            advance(schedule, loss)
         else:
-            metrics.append([(number, loss, norm, None, None, lr)])
+            metrics.append([(number, loss, norm, None, None, lr, None, None, penalty)])
         if recorded:
             for measure, table in measures.items():
                 table.append(measure.after_update(number, network))
@@ -130,14 +136,17 @@ def train(
 
 
 def _backpropagate(
-    network: RecurrentNetwork, task: Task, optimizer: Optimizer, batch: Batch, windows: int | None
-) -> tuple[float, list[Window]]:
-    """The loss, and the windows if it was to be cut into any, with the gradients in place."""
-    optimizer.zero_grad()
+    network: RecurrentNetwork, task: Task, remedy: Remedy, batch: Batch, windows: int | None
+) -> tuple[float, float | None, list[Window]]:
+    """Put the gradients in place; return the loss, the remedy's penalty, and the windows if any were asked for."""
+    network.zero_grad()
+    if windows is None and remedy.penalizes:
+        windows = 1
     outputs, trace = (network(batch.inputs), []) if windows is None else network.unroll(batch.inputs, windows)
     loss = task.losses(outputs, batch.targets).mean()
-    torch.autograd.backward(loss)
-    return loss.item(), trace
+    penalty = remedy.penalty(network, outputs, trace) if remedy.penalizes else None
+    torch.autograd.backward(loss if penalty is None else loss + penalty)
+    return loss.item(), None if penalty is None else penalty.item(), trace
 
 
 def _gradients(parameters: Mapping[str, Tensor]) -> list[Tensor]:

@@ -19,7 +19,7 @@ from experiments.tasks.task import Batch
 from experiments.training.checkpoint import Checkpoint
 from experiments.training.execution import Result, carry_out
 from experiments.training.overflow import Overflow, find_overflow, mark_overflow
-from experiments.training.run import NETWORK, measures_of, windows_of
+from experiments.training.run import NETWORK, open_tables, windows_of
 from experiments.training.seeding import generator_of
 from models.jacobian import Spectrum, analyze, backward_step_jacobians, unroll_states
 from models.network import Window, cut
@@ -55,7 +55,7 @@ def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
 
 def probe_folder(config: Config, *, trained: bool = False) -> Path:
     """Where a probe is written: beside the training of the same configuration."""
-    return config.run_folder.with_name(f"probe-{'trained-' if trained else ''}{config.run_id}")
+    return config.run_folder.with_name(f"probe-{'trained-' if trained else ''}{config.probe_id}")
 
 
 def config_of_checkpoint(run: Path) -> Config:
@@ -103,7 +103,7 @@ def _probe_gradients(
         metrics.append([(number, loss, norm, None, None, None)])
         if first is None:
             first = batch.inputs
-            for measure, table in measures_of(config, files).items():
+            for measure, table in open_tables(parts.measures, files).items():
                 table.append(measure.before_update(number, network, trace))
                 table.append(measure.after_update(number, network))
     assert first is not None

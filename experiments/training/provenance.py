@@ -16,7 +16,10 @@ import torch
 
 COMPUTES = (
     "models",
-    *(f"experiments/{name}" for name in ("clipping", "config", "measures", "optimizers", "tasks", "training")),
+    *(
+        f"experiments/{name}"
+        for name in ("clipping", "config", "measures", "optimizers", "remedies", "schedules", "tasks", "training")
+    ),
 )
 """The packages and modules of ours that a training computes with. What only reads results is none of them."""
 

@@ -1,6 +1,7 @@
 """A training run: from a checked configuration to a folder of CSV files."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,25 +9,13 @@ import torch
 
 from experiments.config.parts import Parts
 from experiments.config.schema import Config
-from experiments.measures.contributions import Contributions
-from experiments.measures.gates import Gates
-from experiments.measures.gradients import Gradients
 from experiments.measures.measure import Measure
-from experiments.measures.parameters import Parameters
 from experiments.store.files import RunFolder, Table, write_whole
 from experiments.tasks.task import Task
-from experiments.training.checkpoint import Checkpoint, Saver
+from experiments.training.checkpoint import Checkpoint, RandomNumbers, Saver
 from experiments.training.execution import Result, carry_out, code_of
 from experiments.training.loop import Divergence, Step, evaluate, is_due, train
 from experiments.training.seeding import generator_of
-
-MEASURES: dict[str, type[Measure]] = {
-    "gradients": Gradients,
-    "contributions": Contributions,
-    "parameters": Parameters,
-    "gates": Gates,
-}
-"""By the name of its CSV file, which is also its switch in `record`."""
 
 NETWORK = "network.pt"
 """The parameters of a trained network, for `bptt probe --checkpoint`."""
@@ -48,8 +37,18 @@ def run(config: Config) -> Result:
 def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | None) -> Divergence | None:
     network, task = parts.network, parts.task
     optimizer = parts.make_optimizer(network.parameters())
+    schedule = parts.make_schedule(optimizer)
     generator = generator_of(config.seed, "training")
-    saver = Saver(files, code_of(config), network, optimizer, generator, config.checkpoint_seconds)
+    stateful = {
+        "network": network,
+        "optimizer": optimizer,
+        "clip": parts.clip,
+        "schedule": schedule,
+        "remedy": parts.remedy,
+        "random": RandomNumbers(generator, torch.device(config.device)),
+        **{f"measure.{name}": measure for name, measure in parts.measures.items()},
+    }
+    saver = Saver(files, code_of(config), stateful, config.checkpoint_seconds)
     if saved is not None:
         saver.restore(saved)
     metrics = files.table("metrics")
@@ -69,6 +68,8 @@ def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | N
         task,
         optimizer,
         parts.clip,
+        schedule,
+        parts.remedy,
         steps=config.steps,
         first_step=1 if saved is None else saved.step + 1,
         batch_size=config.batch_size,
@@ -76,15 +77,14 @@ def _train(config: Config, parts: Parts, files: RunFolder, saved: Checkpoint | N
         record_every=config.record.every,
         windows=windows_of(config, task),
         metrics=metrics,
-        measures=measures_of(config, files),
+        measures=open_tables(parts.measures, files),
         after_step=after_step,
     )
 
 
-def measures_of(config: Config, files: RunFolder) -> dict[Measure, Table]:
-    """The measures that `record` has switched on, each with its table."""
-    switched_on = [name for name in MEASURES if getattr(config.record, name)]
-    return {MEASURES[name](): files.table(name) for name in switched_on}
+def open_tables(measures: Mapping[str, Measure], files: RunFolder) -> dict[Measure, Table]:
+    """Each measure with the table that takes its rows."""
+    return {measure: files.table(name, measure.columns) for name, measure in measures.items()}
 
 
 def windows_of(config: Config, task: Task) -> int:

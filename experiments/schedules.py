@@ -1,0 +1,57 @@
+"""Learning-rate schedules: torch's schedulers, each advanced once after every update."""
+
+from typing import Annotated
+
+from pydantic import Field, PositiveInt
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LinearLR,
+    LRScheduler,
+    ReduceLROnPlateau,
+    StepLR,
+)
+
+Factor = Annotated[float, Field(gt=0, lt=1)]
+Floor = Annotated[float, Field(ge=0)]
+
+
+def constant(optimizer: Optimizer) -> LRScheduler:
+    """Keep the learning rate."""
+    return ConstantLR(optimizer, factor=1.0, total_iters=0)
+
+
+def warmup(optimizer: Optimizer, updates: PositiveInt, start: Factor = 0.01) -> LRScheduler:
+    """Raise the learning rate linearly over the first `updates` updates, from `start` times optimizer.lr."""
+    return LinearLR(optimizer, start_factor=start, total_iters=updates)
+
+
+def cosine(optimizer: Optimizer, updates: PositiveInt, min_lr: Floor = 0.0) -> LRScheduler:
+    """Lower the learning rate to `min_lr` along half a cosine over `updates` updates (Loshchilov, Hutter 2017)."""
+    return CosineAnnealingLR(optimizer, T_max=updates, eta_min=min_lr)
+
+
+def step(optimizer: Optimizer, every: PositiveInt, factor: Factor = 0.1) -> LRScheduler:
+    """Multiply the learning rate by `factor` after every `every` updates."""
+    return StepLR(optimizer, step_size=every, gamma=factor)
+
+
+def plateau(
+    optimizer: Optimizer, patience: PositiveInt, factor: Factor = 0.1, min_lr: Floor = 0.0
+) -> ReduceLROnPlateau:
+    """Multiply the learning rate by `factor` when the training loss has had no new minimum for `patience` updates."""
+    return ReduceLROnPlateau(optimizer, factor=factor, patience=patience, threshold=0.0, min_lr=min_lr)
+
+
+def advance(schedule: LRScheduler | ReduceLROnPlateau, loss: float) -> None:
+    """Set the learning rate of the next update.
+
+    Args:
+        schedule: Any scheduler of torch.
+        loss: The training loss of this step; only `ReduceLROnPlateau` looks at it.
+    """
+    if isinstance(schedule, ReduceLROnPlateau):
+        schedule.step(loss)
+    else:
+        schedule.step()
