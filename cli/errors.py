@@ -75,7 +75,10 @@ def print_usage_errors_in_one_line() -> None:
     def show(self: Any, file: Any = None) -> None:
         command = self.ctx.command_path if self.ctx else "bptt"
         message = " ".join(self.format_message().split()).removesuffix(".")
-        typer.echo(f"bptt: {message[:1].lower()}{message[1:]}; see `{command} --help`", file, err=file is None)
+        separator = "" if message.endswith("?") else ";"
+        typer.echo(
+            f"bptt: {message[:1].lower()}{message[1:]}{separator} see `{command} --help`", file, err=file is None
+        )
 
     usage_error: Any = typer.BadParameter.__bases__[0]
     usage_error.show = show

@@ -27,9 +27,10 @@ def list_choices(
     ] = None,
     config_dir: ConfigDir = None,
 ) -> None:
-    """Print the choices for cell, task and so on, the studies and the figures.
+    """Print the choices of each group, and their options.
 
-    Under each choice are its options, with their defaults and their meaning.
+    The groups are cell, task, optimizer and so on, the studies and the figures. Each option has its default and its
+    meaning.
 
     Example: bptt list cell
     """

@@ -47,7 +47,7 @@ def status(
     console = stdout_console()
     progress, seconds = _timed_progress(folder)
     if not progress:
-        raise UsageError(f"{folder}: has no runs yet")
+        raise UsageError(f"{folder}: holds no run yet")
     if watch:
         with suppress(KeyboardInterrupt), RedrawnText(sys.stdout, tall=True) as text:
             while any(run.status in ("running", "waiting") for run in progress):

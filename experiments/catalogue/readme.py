@@ -44,8 +44,7 @@ def readme() -> str:
 
 def _defaults(root: str) -> Iterator[tuple[str, str, str]]:
     """The groups in the defaults list of config.yaml, each with its default choice and the comment behind it."""
-    for group, choice, comment in re.findall(r"^  - (\w+): (\S+)(?: *# (.*))?$", root, flags=re.MULTILINE):
-        yield group, choice, comment
+    yield from re.findall(r"^  - (\w+): (\S+)(?: *# (.*))?$", root, flags=re.MULTILINE)
 
 
 def _map(ordered: Iterable[str], defaults: Mapping[str, tuple[str, str]]) -> str:
