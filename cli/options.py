@@ -42,7 +42,7 @@ Retry = Annotated[
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer yes to all questions.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the last line.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not print progress, tables and findings.")]
 ResultsDir = Annotated[str, typer.Option(help="Folder that contains the studies.")]
 Jobs = Annotated[
     int | None,

@@ -19,7 +19,7 @@ def list_choices(
     group: Annotated[
         str | None,
         typer.Argument(
-            metavar="[GROUP]",
+            metavar="GROUP",
             help="Print only this group, such as cell, task, study or figure.",
             show_default=False,
             autocompletion=completion.groups,

@@ -58,7 +58,7 @@ def reproduce(
     Trains the runs of each study and skips those that have finished. For each claim it prints the prediction, the
     measured value with its interval over seeds, and the verdict: holds, does not hold here, or undecided.
 
-    The last line on stdout is the HTML page with the verdicts and figures.
+    The last line on stdout is the path of an HTML page with the verdicts and figures.
 
     Example: bptt reproduce vanishing; bptt reproduce --all; bptt reproduce gru scale=paper --launcher submitit_slurm
     """
