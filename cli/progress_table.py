@@ -26,10 +26,10 @@ def progress_table(progress: "Sequence[Progress]", console: "Console") -> "Rende
     from rich.text import Text
 
     wide = console.width >= 100
-    running = [run for run in progress if run.status == "running"]
+    running = [one for one in progress if one.status == "running"]
     lines = _overview_lines(progress, console.width, 20 if wide else 12) if len(progress) > 1 else []
     by_run = _lines_by_run(running, console.width, 20 if wide else 8)
-    has_legend = wide and any(run.flow for run in running)
+    has_legend = wide and any(one.flow for one in running)
     room = console.height - 1 - len(lines) - has_legend
     if sum(map(len, by_run)) > room:
         room -= 1
@@ -49,7 +49,7 @@ def _overview_lines(progress: "Sequence[Progress]", width: int, bar_width: int) 
     """The counts of all runs, a bar and the time left; without the bar where they do not fit in one line."""
     from rich.text import Text
 
-    done = sum(run.step / run.task.steps if run.status == "running" else run.status in FINISHED for run in progress)
+    done = sum(one.step / one.task.steps if one.status == "running" else one.status in FINISHED for one in progress)
     counts, left = count_by_status(progress), time_left(progress)
     line = Text(" ").join([Text(counts), _bar(done / len(progress), bar_width), Text(left)])
     return [line] if line.cell_len <= width else [Text(part) for part in wrap(f"{counts}, {left}".split(" "), width)]
@@ -68,13 +68,13 @@ def _lines_by_run(running: "Sequence[Progress]", width: int, bar_width: int) -> 
     from rich.text import Text
 
     columns = {
-        "bar": [_bar(run.step / run.task.steps if run.task.steps else 0.0, bar_width) for run in running],
-        "step": [Text(f"{run.step}/{run.task.steps}") for run in running],
-        "speed": [Text(f"{run.speed:.0f}/s" if run.step else "") for run in running],
-        "norm": [Text(f"norm {run.grad_norm:.2g}" if run.step else "") for run in running],
-        "loss": [Text(f"loss {run.loss:.3g}" if run.step else "starting") for run in running],
-        "left": [Text(format_time_left(run.left)) for run in running],
-        "flow": [Text(sparkline(run.flow, max(bar_width, 10))) for run in running],
+        "bar": [_bar(one.step / one.task.steps if one.task.steps else 0.0, bar_width) for one in running],
+        "step": [Text(f"{one.step}/{one.task.steps}") for one in running],
+        "speed": [Text(f"{one.speed:.0f}/s" if one.step else "") for one in running],
+        "norm": [Text(f"norm {one.grad_norm:.2g}" if one.step else "") for one in running],
+        "loss": [Text(f"loss {one.loss:.3g}" if one.step else "starting") for one in running],
+        "left": [Text(format_time_left(one.left)) for one in running],
+        "flow": [Text(sparkline(one.flow, max(bar_width, 10))) for one in running],
     }
     for cells in columns.values():
         longest = max((cell.cell_len for cell in cells), default=0)
@@ -85,7 +85,7 @@ def _lines_by_run(running: "Sequence[Progress]", width: int, bar_width: int) -> 
         chosen = [cells for name, cells in columns.items() if name not in left_out]
         return [Text(" ").join(cell for cell in cells if cell.cell_len) for cells in zip(*chosen, strict=True)]
 
-    labels = [run.task.label for run in running]
+    labels = [one.task.label for one in running]
     longest = max(map(cell_len, labels), default=0)
     beside = _first_that_fits(map(numbers, LEFT_OUT), width - longest - 1)
     if beside:
@@ -135,7 +135,7 @@ def sparkline(norms: "Sequence[float]", width: int) -> str:
 
 def count_by_status(progress: "Sequence[Progress]") -> str:
     """How many runs have each status: '3/18 done, 2 running, 1 diverged, 13 waiting'. A diverged run is done, too."""
-    by_status = Counter(run.status for run in progress)
+    by_status = Counter(one.status for one in progress)
     done = by_status["completed"] + by_status["diverged"]
     further = ("running", *ENDED[1:], "damaged", "waiting")
     others = [f"{by_status[status]} {status}" for status in further if by_status[status]]
@@ -144,10 +144,10 @@ def count_by_status(progress: "Sequence[Progress]") -> str:
 
 def time_left(progress: "Sequence[Progress]") -> str:
     """Time left for all runs at their mean speed so far; an empty string where it is unknown."""
-    timed = [run for run in progress if not run.kept and run.status in ("running", "completed", "diverged")]
-    steps_done, seconds = sum(run.step for run in timed), sum(run.seconds for run in timed)
-    side_by_side = sum(run.status == "running" for run in progress)
-    steps_left = sum(run.task.steps - run.step for run in progress if run.status in ("running", "waiting"))
+    timed = [one for one in progress if not one.kept and one.status in ("running", "completed", "diverged")]
+    steps_done, seconds = sum(one.step for one in timed), sum(one.seconds for one in timed)
+    side_by_side = sum(one.status == "running" for one in progress)
+    steps_left = sum(one.task.steps - one.step for one in progress if one.status in ("running", "waiting"))
     return format_time_left(steps_left * seconds / steps_done / side_by_side) if steps_done and side_by_side else ""
 
 

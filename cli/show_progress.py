@@ -57,7 +57,7 @@ def _live_table(follower: "Follower") -> "Iterator[None]":
                 text.draw(progress_table(follower.look(), text.console))
 
         thread = threading.Thread(target=redraw, daemon=True)
-        if not all(run.kept for run in progress):
+        if not all(one.kept for one in progress):
             thread.start()
         try:
             yield
@@ -69,7 +69,7 @@ def _live_table(follower: "Follower") -> "Iterator[None]":
 
 def _print_skipped(progress: "Sequence[Progress]") -> None:
     """Say how many runs were skipped because they had already finished."""
-    skipped = sum(run.kept for run in progress)
+    skipped = sum(one.kept for one in progress)
     if skipped and len(progress) == 1:
         print_wrapped(f"already {progress[0].status}; --fresh runs it again", err=True)
     elif skipped:
@@ -88,13 +88,13 @@ def _plain_lines(follower: "Follower") -> "Iterator[None]":
 
     def print_ended() -> bool:
         progress = follower.look()
-        new = [run for run in progress if run.status in ENDED and run.task.label not in printed and not run.kept]
-        for run in new:
-            printed.add(run.task.label)
-            if len(progress) <= MOST_RUNS_NAMED or run.status not in ("completed", "diverged"):
+        new = [one for one in progress if one.status in ENDED and one.task.label not in printed and not one.kept]
+        for one in new:
+            printed.add(one.task.label)
+            if len(progress) <= MOST_RUNS_NAMED or one.status not in ("completed", "diverged"):
                 number = f"[{len(printed)}/{sum(not one.kept for one in progress)}] " if len(progress) > 1 else ""
-                outcome = f"{run.status} in {run.seconds:.1f} s"
-                _print_line(f"{number}{run.task.label}: {outcome}" + (f": {run.error}" if run.error else ""))
+                outcome = f"{one.status} in {one.seconds:.1f} s"
+                _print_line(f"{number}{one.task.label}: {outcome}" + (f": {one.error}" if one.error else ""))
         return bool(new) and len(progress) <= MOST_RUNS_NAMED
 
     def follow() -> None:
@@ -119,10 +119,10 @@ def _progress_line(progress: "Sequence[Progress]") -> str:
     """The step and loss of a single run, or the counts of several."""
     if len(progress) > 1:
         return f"{count_by_status(progress)}, {time_left(progress)}".removesuffix(", ")
-    (run,) = progress
+    (one,) = progress
     return (
-        f"step {run.step}/{run.task.steps}, loss {run.loss:.4g}, gradient norm {run.grad_norm:.3g}, "
-        f"{run.speed:.0f} steps/s, {format_time_left(run.left)}"
+        f"step {one.step}/{one.task.steps}, loss {one.loss:.4g}, gradient norm {one.grad_norm:.3g}, "
+        f"{one.speed:.0f} steps/s, {format_time_left(one.left)}"
     )
 
 

@@ -50,7 +50,7 @@ def status(
         raise UsageError(f"{folder}: holds no run yet")
     if watch:
         with suppress(KeyboardInterrupt), RedrawnText(sys.stdout, tall=True) as text:
-            while any(run.status in ("running", "waiting") for run in progress):
+            while any(one.status in ("running", "waiting") for one in progress):
                 if console.is_terminal:
                     text.draw(_status_text(folder, progress, text.console))
                 time.sleep(max(1.0, 4 * seconds))
@@ -75,25 +75,25 @@ def _status_text(folder: Path, progress: "Sequence[Progress]", console: "Console
     from experiments.store.plans import read_plans
     from experiments.wording import counted
 
-    failed = [run for run in progress if run.status == "failed"]
-    problems = [f"{run.task.label}: {run.error}" for run in failed[:MOST_NAMED]]
+    failed = [one for one in progress if one.status == "failed"]
+    problems = [f"{one.task.label}: {one.error}" for one in failed[:MOST_NAMED]]
     if len(failed) > MOST_NAMED:
         problems.append(f"and {counted(len(failed) - MOST_NAMED, 'more failed run')}")
-    damaged = [run for run in progress if run.status == "damaged"]
-    problems += [f"{run.task.label}: damaged: {run.error}" for run in damaged[:MOST_NAMED]]
+    damaged = [one for one in progress if one.status == "damaged"]
+    problems += [f"{one.task.label}: damaged: {one.error}" for one in damaged[:MOST_NAMED]]
     if len(damaged) > MOST_NAMED:
         problems.append(f"and {counted(len(damaged) - MOST_NAMED, 'more damaged run')}")
-    outdated = [run for run in progress if run.changed]
+    outdated = [one for one in progress if one.changed]
     problems += [
         f"{counted(number, 'run')} used another version of {files}"
-        for files, number in Counter(run.changed for run in outdated).items()
+        for files, number in Counter(one.changed for one in outdated).items()
     ]
-    doubtful = {run.task.folder.name for run in (*damaged, *outdated)}
-    unfinished = [run.task.folder.name for run in progress if run.status in ("interrupted", "waiting")]
-    is_running = any(run.status == "running" for run in progress)
+    doubtful = {one.task.folder.name for one in (*damaged, *outdated)}
+    unfinished = [one.task.folder.name for one in progress if one.status in ("interrupted", "waiting")]
+    is_running = any(one.status == "running" for one in progress)
     lines = [line for problem in problems for line in wrap(problem.split(" "), console.width, "  ")]
     for sweep in read_plans(folder):
-        if not sweep.runs.keys().isdisjoint(run.task.folder.name for run in failed):
+        if not sweep.runs.keys().isdisjoint(one.task.folder.name for one in failed):
             lines += _command_lines("to rerun failed runs", sweep.retry, console.width)
         elif not is_running and not sweep.runs.keys().isdisjoint(unfinished):
             lines += _command_lines("to resume", sweep.command, console.width)
@@ -112,19 +112,19 @@ def _command_lines(purpose: str, command: str, width: int) -> list[str]:
     return [line] if len(line) <= width else [f"{purpose}:", *wrap_command(command, width)]
 
 
-def _command_for_only_run(study: Path, run: "Progress") -> tuple[str, str] | None:
+def _command_for_only_run(study: Path, one: "Progress") -> tuple[str, str] | None:
     """The purpose and the command that resumes or reruns the only run of a study, if no sweep planned it."""
     from experiments.errors import DamagedRun
     from experiments.store.files import read_json
     from experiments.store.plans import commands, read_plans
 
     try:
-        info = read_json(run.task.folder / "run.json")
+        info = read_json(one.task.folder / "run.json")
     except DamagedRun:
         info = {}
-    known = None if read_plans(study) else commands(study, info, run.task.folder.name)
+    known = None if read_plans(study) else commands(study, info, one.task.folder.name)
     if known is None:
         return None
-    if run.status == "interrupted":
+    if one.status == "interrupted":
         return "to resume", known[0]
-    return ("to rerun it", known[1]) if run.status in ("failed", "damaged") or run.changed else None
+    return ("to rerun it", known[1]) if one.status in ("failed", "damaged") or one.changed else None
