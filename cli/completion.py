@@ -85,7 +85,8 @@ def claims(ctx: typer.Context, incomplete: str) -> list[str]:
     from experiments.catalogue.completion import complete
 
     given = ctx.params.get("studies") or ()
-    named = [name for name in claims(ctx.params.get("config_dir")) if name.startswith(incomplete) and name not in given]
+    known = claims(ctx.params.get("config_dir"))
+    named = [name for name in known if name.startswith(incomplete) and name not in given]
     overrides = [word for word in given if "=" in word]
     return named + complete(incomplete, overrides, ctx.params.get("config_dir")) if incomplete else named
 

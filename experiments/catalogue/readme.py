@@ -74,7 +74,8 @@ def _group(group: str, default: str, comment: str) -> str:
     """The section of a group: its choices, and the keys that each of them has."""
     files = choices(group)
     described = f"{_capital(comment)}. Default: `{default}`.\n\n" if comment else ""
-    described += _table(("Choice", "Description"), [(f"`{group}={name}`", title(path)) for name, path in files.items()])
+    rows = [(f"`{group}={name}`", title(path)) for name, path in files.items()]
+    described += _table(("Choice", "Description"), rows)
     keys = [
         (f"`{name}`", f"`{option.key}`", f"`{option.default}`", option.comment)
         for name in files
