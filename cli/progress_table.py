@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from cli.printing import wrap
+from experiments.store.status import FINISHED
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
     from experiments.store.progress import Progress
 
 BARS = "▁▂▃▄▅▆▇█"
-
-FINISHED = ("completed", "diverged")
-ENDED = (*FINISHED, "failed", "interrupted")
 
 
 def progress_table(progress: "Sequence[Progress]", console: "Console") -> "RenderableType":
@@ -136,15 +134,15 @@ def sparkline(norms: "Sequence[float]", width: int) -> str:
 def count_by_status(progress: "Sequence[Progress]") -> str:
     """How many runs have each status: '3/18 done, 2 running, 1 diverged, 13 waiting'. A diverged run is done, too."""
     by_status = Counter(one.status for one in progress)
-    done = by_status["completed"] + by_status["diverged"]
-    further = ("running", *ENDED[1:], "damaged", "waiting")
+    done = sum(by_status[status] for status in FINISHED)
+    further = ("running", "diverged", "failed", "interrupted", "damaged", "waiting")
     others = [f"{by_status[status]} {status}" for status in further if by_status[status]]
     return ", ".join([f"{done}/{len(progress)} done", *others])
 
 
 def time_left(progress: "Sequence[Progress]") -> str:
     """Time left for all runs at their mean speed so far; an empty string where it is unknown."""
-    timed = [one for one in progress if not one.kept and one.status in ("running", "completed", "diverged")]
+    timed = [one for one in progress if not one.kept and one.status in ("running", *FINISHED)]
     steps_done, seconds = sum(one.step for one in timed), sum(one.seconds for one in timed)
     side_by_side = sum(one.status == "running" for one in progress)
     steps_left = sum(one.task.steps - one.step for one in progress if one.status in ("running", "waiting"))

@@ -8,7 +8,8 @@ from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, TextIO, cast
 
 from cli.printing import print_wrapped
-from cli.progress_table import ENDED, count_by_status, format_time_left, progress_table, time_left
+from cli.progress_table import count_by_status, format_time_left, progress_table, time_left
+from experiments.store.status import ENDED, FINISHED
 
 if TYPE_CHECKING:
     from experiments.store.progress import FollowedRun, Follower, Progress
@@ -91,7 +92,7 @@ def _plain_lines(follower: "Follower") -> "Iterator[None]":
         new = [one for one in progress if one.status in ENDED and one.task.label not in printed and not one.kept]
         for one in new:
             printed.add(one.task.label)
-            if len(progress) <= MOST_RUNS_NAMED or one.status not in ("completed", "diverged"):
+            if len(progress) <= MOST_RUNS_NAMED or one.status not in FINISHED:
                 number = f"[{len(printed)}/{sum(not one.kept for one in progress)}] " if len(progress) > 1 else ""
                 outcome = f"{one.status} in {one.seconds:.1f} s"
                 _print_line(f"{number}{one.task.label}: {outcome}" + (f": {one.error}" if one.error else ""))
