@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench reference reproduce format
+.PHONY: demo test lint bench reference reproduce format docs
 
 demo: .venv/installed
 	$(BIN)/bptt sweep study=quickstart
@@ -45,6 +45,10 @@ reproduce: .venv/installed
 	  mkdir -p results/reference/$$study && cp results/$$study/summary.csv results/$$study/states.csv results/reference/$$study/; done
 	$(BIN)/bptt plot any_length --figure cost --figure size --output results/reference/any_length
 	$(BIN)/bptt plot gates --figure gate_means --where init=default --output results/reference/gates
+
+# Writes conf/README.md from the comments in the YAML files.
+docs: .venv/installed
+	$(BIN)/python -m experiments.catalogue.readme
 
 format: .venv/installed
 	$(BIN)/ruff check --fix

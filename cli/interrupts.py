@@ -1,4 +1,4 @@
-"""Ctrl-C is answered at once, also while torch computes and Python cannot listen."""
+"""Ctrl-C and SIGTERM: a command answers at once, even while torch computes and Python cannot run a signal handler."""
 
 import os
 import select
@@ -7,27 +7,31 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from cli.frame import Frame
+from cli.redrawn_text import RedrawnText
 from experiments.sweeps.process_end import listen, stop_listening
 
 INTERRUPTED = 130
 """Exit code of an interrupted command."""
 
-STOPPING = "bptt: stopping when the current step lets go; Ctrl-C again stops at once"
-STOPPED = "bptt: interrupted; what is written stays"
+STOPPING_MESSAGE = "bptt: stopping after the current computation; press Ctrl-C again to stop at once"
+INTERRUPTED_MESSAGE = "bptt: interrupted; results written so far are kept"
 
 SECONDS_TO_STOP = 0.3
-"""An interrupted command has ended by then, unless it is inside a long computation."""
+"""Time in which an interrupted command normally ends; one that takes longer is inside a long computation."""
 
 
 @contextmanager
-def answered() -> Iterator[None]:
-    """Say that an interrupt was heard where the command does not end at once; let a second one end the process."""
+def answer_interrupts() -> Iterator[None]:
+    """Answer interrupts while a command runs.
+
+    If the command does not end soon after the first interrupt, a message says that it is stopping. The second interrupt
+    ends the process at once.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     signals = listen()
-    thread = threading.Thread(target=_answer, args=(signals,), daemon=True)
+    thread = threading.Thread(target=_answer_signals, args=(signals,), daemon=True)
     thread.start()
     try:
         yield
@@ -37,38 +41,38 @@ def answered() -> Iterator[None]:
         os.close(signals)
 
 
-def _answer(signals: int) -> None:
-    if not _hear(signals):
+def _answer_signals(signals: int) -> None:
+    if not _wait_for_interrupt(signals):
         return
-    if not _arrives(signals):
-        _say(STOPPING)
-    if not _hear(signals):
+    if not _is_readable_soon(signals):
+        _write_line(STOPPING_MESSAGE)
+    if not _wait_for_interrupt(signals):
         return
-    while _arrives(signals):
+    while _is_readable_soon(signals):
         if not os.read(signals, 1):
             return
-    if frame := Frame.current:
-        frame.__exit__()
-    _say(STOPPED)
-    os._exit(INTERRUPTED)  # it frees the run's lock: its run.json is then read as interrupted
+    if text := RedrawnText.current:
+        text.__exit__()
+    _write_line(INTERRUPTED_MESSAGE)
+    os._exit(INTERRUPTED)  # this releases the run's lock, after which its run.json reads as interrupted
 
 
-def _hear(signals: int) -> bool:
-    """Wait for an interrupt; False where the command ends first."""
+def _wait_for_interrupt(signals: int) -> bool:
+    """Block until an interrupt arrives; return False if the command ends first."""
     while number := os.read(signals, 1):
         if number[0] in (signal.SIGINT, signal.SIGTERM):
             return True
     return False
 
 
-def _arrives(signals: int) -> bool:
-    """Whether a signal, or the end of the command, comes soon."""
+def _is_readable_soon(signals: int) -> bool:
+    """Whether another signal arrives, or the command ends, within `SECONDS_TO_STOP`."""
     return bool(select.select([signals], [], [], SECONDS_TO_STOP)[0])
 
 
-def _say(line: str) -> None:
-    """Write a line on the terminal's picture, or past Python's buffer, whose lock the interrupted thread may hold."""
-    if frame := Frame.current:
-        frame.write(f"{line}\n")
+def _write_line(line: str) -> None:
+    """Write a line to stderr without Python's buffer, whose lock the interrupted thread may hold."""
+    if text := RedrawnText.current:
+        text.write(f"{line}\n")
     else:
         os.write(2, f"{line}\n".encode())

@@ -1,4 +1,4 @@
-"""The `bptt` command."""
+"""The `bptt` program: its commands and its `--version` option."""
 
 import atexit
 import gc
@@ -7,28 +7,28 @@ from typing import Annotated
 
 import typer
 
-from cli.clean import clean
+from cli.commands.clean import clean
+from cli.commands.list import list_choices
+from cli.commands.plot import plot
+from cli.commands.probe import probe
+from cli.commands.replay import replay
+from cli.commands.report import report
+from cli.commands.reproduce import reproduce
+from cli.commands.run import run
+from cli.commands.show import show
+from cli.commands.status import status
+from cli.commands.sweep import sweep
 from cli.completion import use_own_scripts
-from cli.errors import use_one_line
-from cli.list import list_choices
-from cli.plot import plot
-from cli.probe import probe
-from cli.replay import replay
-from cli.report import report
-from cli.reproduce import reproduce
-from cli.run import run
-from cli.show import show
-from cli.status import status
-from cli.sweep import sweep
+from cli.errors import print_usage_errors_in_one_line
 
 use_own_scripts()
-use_one_line()
-os.environ["MPLBACKEND"] = "agg"  # files need no windows, and a notebook's backend may not be installed here
-atexit.register(gc.freeze)  # else Python spends a second at the end to take torch apart
+print_usage_errors_in_one_line()
+os.environ["MPLBACKEND"] = "agg"  # figures are written to files; a notebook's backend may not be installed here
+atexit.register(gc.freeze)  # without it, Python spends about a second at exit on freeing torch's modules
 app = typer.Typer(
     name="bptt",
-    help="See how gradients flow back through time: train recurrent networks, measure, compare, draw.",
-    epilog="First: bptt sweep study=quickstart, then bptt plot quickstart.",
+    help="Train recurrent networks and measure how their gradients vanish or explode through time.",
+    epilog="To start: bptt sweep study=quickstart, then bptt plot quickstart.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=True,
@@ -58,7 +58,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """See how gradients flow back through time."""
+    """Train recurrent networks and measure how their gradients vanish or explode through time."""

@@ -1,4 +1,4 @@
-"""The arguments and options that several commands share."""
+"""Arguments and options that several commands share, with their help texts."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="KEY=VALUE",
-        help="Hydra overrides: cell=lstm task.length=200. `bptt show` prints all keys.",
+        help="Settings that differ from the defaults, such as cell=lstm task.length=200. `bptt show` prints all keys.",
         show_default=False,
         autocompletion=completion.overrides,
     ),
@@ -19,43 +19,47 @@ Overrides = Annotated[
 ConfigDir = Annotated[
     Path | None,
     typer.Option(
-        help="A folder with your own choices, such as cell/mine.yaml.", exists=True, file_okay=False, show_default=False
+        help="Folder with your own YAML files, such as cell/mine.yaml.",
+        exists=True,
+        file_okay=False,
+        show_default=False,
     ),
 ]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Make it again from the start, even if it is finished.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Delete what the run has written and start over.")]
 Resume = Annotated[
     bool,
     typer.Option(
         "--fresh/--resume",
-        help="Delete finished runs and start over (asks first), or keep them, and go on with what was cut off.",
+        help="Delete finished runs and start over (asks first), or skip them and resume interrupted ones.",
     ),
 ]
 Retry = Annotated[
     bool,
     typer.Option(
         "--retry",
-        help="Also start over runs that failed, and (asks first) finished runs that are damaged or were made from "
-        "files that have changed since.",
+        help="Also rerun failed runs, and (asks first) finished runs that are damaged or whose input files have "
+        "changed since.",
     ),
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the folder and nothing else.")]
-ResultsDir = Annotated[str, typer.Option(help="Where studies are looked for by name.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Answer yes to all questions.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Do not print progress, tables and findings.")]
+ResultsDir = Annotated[str, typer.Option(help="Folder that contains the studies.")]
 Jobs = Annotated[
     int | None,
     typer.Option(
         "--jobs",
         "-j",
         min=1,
-        help="Runs at a time.  [default: the number of processors; on Slurm, that of the runs]",
+        help="Runs at a time.  [default: number of processors; on Slurm, number of runs]",
         show_default=False,
     ),
 ]
 Launcher = Annotated[
     str | None,
     typer.Option(
-        help="basic: in this process; joblib; submitit_local; submitit_slurm: on a cluster, its own options as "
-        "hydra.launcher.partition=NAME and so on.  [default: joblib, for one run basic]",
+        help="basic (one after the other, in this process), joblib (parallel), submitit_local (parallel) or "
+        "submitit_slurm (on a Slurm cluster; set its options with hydra.launcher.partition=NAME etc.).  "
+        "[default: joblib; basic for one run]",
         show_default=False,
         autocompletion=completion.launchers,
     ),
@@ -63,13 +67,13 @@ Launcher = Annotated[
 Studies = Annotated[
     list[str],
     typer.Argument(
-        metavar="STUDY...", help="Studies, by name or folder.", show_default=False, autocompletion=completion.studies
+        metavar="STUDY...", help="Names or folders of studies.", show_default=False, autocompletion=completion.studies
     ),
 ]
 Compare = Annotated[
     str | None,
     typer.Option(
-        help="The key whose values are the lines.  [default: a key that differs]",
+        help="Key to compare: one line for each of its values.  [default: a key that differs between the runs]",
         show_default=False,
         autocompletion=completion.keys,
     ),
@@ -77,7 +81,7 @@ Compare = Annotated[
 Facet = Annotated[
     str | None,
     typer.Option(
-        help="The key whose values are panels side by side.  [default: another]",
+        help="Key to split by: one panel for each of its values.  [default: another key that differs]",
         show_default=False,
         autocompletion=completion.keys,
     ),
@@ -86,7 +90,7 @@ Where = Annotated[
     list[str] | None,
     typer.Option(
         metavar="KEY=VALUE",
-        help="Only runs with this value, or one of several (task.length=50,100); may be given several times.",
+        help="Use only runs with this value, or one of these values (task.length=50,100). Repeatable.",
         show_default=False,
         autocompletion=completion.conditions,
     ),
@@ -94,7 +98,7 @@ Where = Annotated[
 XAxis = Annotated[
     str | None,
     typer.Option(
-        help="The key on the axis of `success`, `horizon`, `cost`, `phase`.  [default: task.length]",
+        help="Key on the x axis of the figures `success`, `horizon`, `cost` and `phase`.  [default: task.length]",
         show_default=False,
         autocompletion=completion.keys,
     ),
@@ -102,8 +106,14 @@ XAxis = Annotated[
 YAxis = Annotated[
     str | None,
     typer.Option(
-        help="The key on the other axis of `phase`.  [default: one that differs]",
+        help="Key on the y axis of the figure `phase`.  [default: a key that differs]",
         show_default=False,
         autocompletion=completion.keys,
+    ),
+]
+Study = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY", help="Name or folder of a study.", show_default=False, autocompletion=completion.studies
     ),
 ]

@@ -1,1 +1,1 @@
-"""The Hydra configuration: config.yaml and a folder for each group of choices."""
+"""The Hydra configuration: config.yaml with the defaults, and a folder of YAML files for each group of choices."""

@@ -1,9 +1,10 @@
-"""Every YAML composes, builds, and runs two steps."""
+"""Every YAML file composes, builds, runs two steps, and is described in conf/README.md."""
 
 import pytest
 
 from experiments.catalogue.choices import CONF
 from experiments.catalogue.key_comments import options
+from experiments.catalogue.readme import readme
 from experiments.config.composing import compose
 from experiments.training.run import run
 
@@ -29,3 +30,16 @@ def test_every_choice_has_a_line_that_says_what_it_is(choice):
 def test_every_option_has_a_comment(choice):
     for option in options(*choice.split("=")):
         assert len(option.comment) > 10, option
+
+
+def test_the_readme_is_current():
+    assert (CONF / "README.md").read_text() == readme(), "run `make docs`"
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_the_readme_has_every_choice_and_option(choice):
+    group, name = choice.split("=")
+    assert f"| `{choice}` | " in readme()
+    if group != "study":
+        for option in options(group, name):
+            assert f"| `{name}` | `{option.key}` | `{option.default}` | {option.comment} |" in readme()

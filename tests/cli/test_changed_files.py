@@ -1,4 +1,4 @@
-"""A finished run that was made from another version of the user's own files is not passed off as an answer."""
+"""A finished run that used another version of the user's own files is reported by every command."""
 
 import json
 import sys
@@ -41,37 +41,37 @@ def test_every_command_says_that_a_file_has_changed(bptt, own, file, content):
     assert bptt("sweep", *ASKED, "seed=0,1", "-j1").exit_code == 0
     assert bptt("sweep", *ASKED, "seed=0,1", "-j1").exit_code == 0
     (own / file).write_text(content)
-    said = f"made from another version of {file}"
+    said = f"used another version of {file}"
 
     swept = bptt("sweep", *ASKED, "seed=0,1", "-j1")
     assert swept.exit_code == 1
-    assert f"2 runs were {said}; --retry makes them again" in swept.stderr
+    assert f"2 runs {said}; --retry runs them again" in swept.stderr
     one = bptt("run", *ASKED)
     assert one.exit_code == 1
-    assert f"1 run was {said}; --fresh makes it again" in one.stderr
+    assert f"1 run {said}; --fresh runs it again" in one.stderr
     states = bptt("status", "s").stdout
-    assert f"2 runs were {said}" in states
+    assert f"2 runs {said}" in states
     assert "--retry" in states
     (folder, _) = sorted((own / "results" / "s" / "runs").iterdir())
     replayed = bptt("replay", folder, "-q", "--config-dir", "mine")
-    assert f"  was {said}\n  to make it again: bptt sweep" in replayed.stdout
+    assert f"  {said}\n  to rerun it: bptt sweep" in replayed.stdout
 
     asked = bptt("sweep", *ASKED, "seed=0,1", "-j1", "--retry")
     assert asked.exit_code == 2
-    assert f"--retry deletes finished runs in results/s: 2 runs were {said}" in asked.stderr
+    assert f"--retry deletes finished runs in results/s: 2 runs {said}" in asked.stderr
     assert bptt("sweep", *ASKED, "seed=0,1", "-j1", "--retry", "--yes").stderr == ""
     assert bptt("status", "s").stdout.strip().startswith("2/2 done")
-    assert "made from" not in bptt("status", "s").stdout
+    assert "another version" not in bptt("status", "s").stdout
 
 
 def test_a_file_that_is_only_touched_or_moved_is_the_same(bptt, own, monkeypatch):
     assert bptt("run", *ASKED).exit_code == 0
     (own / "sensor.csv").write_text("1")
-    assert "made from" not in bptt("status", "s").stdout
+    assert "another version" not in bptt("status", "s").stdout
     own.rename(own.with_name("moved"))
     monkeypatch.chdir(own.with_name("moved"))
     assert bptt("run", *ASKED).exit_code == 0
-    assert "made from" not in bptt("status", "s").stdout
+    assert "another version" not in bptt("status", "s").stdout
     own.with_name("moved").rename(own)
 
 

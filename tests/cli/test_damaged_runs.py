@@ -120,7 +120,7 @@ def test_a_sweep_keeps_a_damaged_run_until_it_is_told_to_make_it_again(bptt, stu
     harm(victim)
     again = bptt(*GRID)
     assert again.exit_code == 1
-    assert "1 run is damaged; --retry makes it again" in again.stderr
+    assert "1 run is damaged; --retry runs it again" in again.stderr
     asked = bptt(*GRID, "--retry")
     assert asked.exit_code == 2
     assert "--retry deletes finished runs in results/s: 1 run is damaged" in asked.stderr
@@ -134,7 +134,7 @@ def test_a_single_run_keeps_what_is_damaged_until_it_is_told_to_make_it_again(bp
     break_record(victim)
     again = bptt("run", "cell=rnn", *TINY, "study=s")
     assert again.exit_code == 1
-    assert "1 run is damaged; --fresh makes it again" in again.stderr
+    assert "1 run is damaged; --fresh runs it again" in again.stderr
     assert bptt("run", "cell=rnn", *TINY, "study=s", "--fresh").exit_code == 0
     assert json.loads((victim / "run.json").read_text())["status"] == "completed"
 
@@ -188,7 +188,7 @@ def test_replay_says_what_was_changed_and_how_to_make_it_again(bptt, study, vict
     done = bptt("replay", victim, *others, "-q")
     assert done.exit_code == 1
     assert f"{victim}: metrics.csv, row 2" in done.stdout
-    assert "  metrics.csv was changed after the run ended\n  to make it again: bptt sweep cell=rnn,lstm" in done.stdout
+    assert "  metrics.csv was changed after the run ended\n  to rerun it: bptt sweep cell=rnn,lstm" in done.stdout
     assert done.stdout.count("identical") == 2
     assert f"left out: {others[0]}: run.json cannot be read" in done.stderr
     assert "2 of 4 damaged" in done.stderr

@@ -1,4 +1,7 @@
-"""Complaints of the command line itself: one line, exit code 2."""
+"""Wrong usage: one line on stderr, exit code 2, nothing written. And what `--help` prints."""
+
+import re
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -27,6 +30,81 @@ def test_what_typer_complains_of_is_one_line(arguments, said):
     assert result.exit_code == 2
     assert line.startswith("bptt: ")
     assert said in line
+
+
+def one_line_of(done):
+    """The line on stderr of a command that refused its arguments."""
+    (line,) = done.stderr.splitlines()
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert line.startswith("bptt: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["cell=foo"], ["task.length=0"], ["task.length=abc"], ["task.lenght=5"], ["clip.threshold=-1"],
+        ["clip=norm", "clip.threshold=-1"], ["steps=0"], ["seed=x"], ["device=nowhere"], ["dtype=int8"],
+        ["results_dir=/proc/nowhere"], ["results_dir=file/below"], ["study=../../x"], ["nonsense"], ["--job", "2"],
+        ["--config-dir", "nowhere"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+@pytest.mark.parametrize("command", [["run"], ["sweep", "-j1"]], ids=["run", "sweep"])
+def test_bad_input_is_one_line_and_nothing_written(bptt, tmp_path, command, wrong):
+    (tmp_path / "file").write_text("not a folder")
+    before = sorted(tmp_path.rglob("*"))
+    line = one_line_of(bptt(*command, *wrong))
+    assert (wrong[0] if wrong[0].startswith("--") else wrong[-1].partition("=")[0]) in line
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "which studies? give --all, or one or more of bptt_terms, any_length, vanishing"),
+        (["--all", "vanishing"], "--all vanishing: give either --all or the names of studies"),
+        (["vanishin"], "vanishin: there is no study with claims of this name; choose from bptt_terms"),
+        (["quickstart"], "quickstart: there is no study with claims of this name"),
+        (["vanishing", "scale=huge"], "scale=huge: the study has no such scale; choose from small, paper"),
+        (["vanishing", "steps=many"], "steps=many: must be"),
+        (["vanishing", "--markdown", "page.md"], "has no lines '<!-- claims"),
+        (["vanishing", "--markdown", "nowhere.md"], "nowhere.md: No such file"),
+        (["lost", "--config-dir", "mine"], "claims: not_there: there is no such claim"),
+        (["empty", "--config-dir", "mine"], "claims: empty_claim: missing"),
+    ],
+)
+def test_what_cannot_be_reproduced_is_one_line(bptt, tmp_path, arguments, said):
+    (tmp_path / "mine/study").mkdir(parents=True)
+    for name, claim in (("lost", "not_there"), ("empty", "empty_claim")):
+        (tmp_path / f"mine/study/{name}.yaml").write_text(
+            f"# @package _global_\nstudy: {{name: {name}}}\nclaims: [{claim}]\n"
+        )
+    (tmp_path / "empty_claim.py").write_text("STATEMENT = 'nothing'\n")
+    (tmp_path / "page.md").write_text("# Mine\n")
+    assert said in one_line_of(bptt("reproduce", *arguments, "-j1"))
+    assert not (tmp_path / "results").exists()
+    sys.modules.pop("empty_claim", None)
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest():
+    result = CliRunner().invoke(app, ["sweeep"], prog_name="bptt")
+    assert result.stderr == "bptt: no such command 'sweeep'. Did you mean 'sweep'? see `bptt --help`\n"
+
+
+COMMANDS = ["run", "sweep", "probe", "status", "plot", "report", "reproduce", "replay", "clean", "show", "list"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_the_command_is_for(command):
+    overview, own = (CliRunner().invoke(app, [*words, "--help"], prog_name="bptt") for words in ([], [command]))
+    assert overview.exit_code == own.exit_code == 0
+    (line,) = [line for line in overview.output.splitlines() if re.match(rf" *{command} ", line)]
+    assert line.rstrip().endswith(".")
+    assert not line.rstrip().endswith("...")
+    assert f"Usage: bptt {command} " in own.output
+    assert "Example: bptt " in own.output
+    assert max(map(len, (overview.output + own.output).splitlines())) <= 80
 
 
 def test_no_arguments_are_answered_with_help():

@@ -5,9 +5,9 @@ import re
 import pytest
 from typer.testing import CliRunner
 
+from cli.commands.sweep import print_best_trial
 from cli.main import app
-from cli.sweep import tell_best
-from cli.table import print_runs
+from cli.run_table import print_runs
 from experiments.sweeps.search import Found
 
 TINY = ["model.hidden_size=3", "batch_size=2", "steps=2", "task.length=20", "study=s", "record.evaluate_samples=10"]
@@ -21,21 +21,21 @@ def runs(make_run):
 def test_the_table_has_the_horizon_and_how_far_the_recorded_lags_are_apart(runs, capsys):
     print_runs(runs[0].folder.parents[1], [run.id for run in runs])
     table = capsys.readouterr().out.partition("medians")[0]
-    assert re.search(r"horizon +lags apart", table)
+    assert re.search(r"horizon +lag spacing", table)
 
 
 def test_the_best_trial_of_a_search_stands_beside_chance(runs, capsys):
     study = runs[0].folder.parents[1]
-    tell_best(Found(study, [run.folder for run in runs], runs[1].folder, 0.6), "final_loss")
+    print_best_trial(Found(study, [run.folder for run in runs], runs[1].folder, 0.6), "final_loss")
     first, second = capsys.readouterr().out.splitlines()
     assert first == f"best of 2 runs: final_loss 0.6, {runs[1].folder}"
     assert second.startswith("its best error ")
     assert ", chance 64%: no better than chance on 10 sequences, as the smallest of " in second
-    tell_best(Found(study, [run.folder for run in runs], None, float("nan")), "solved_at_step")
-    assert capsys.readouterr().out == "no run has a solved_at_step\n"
+    print_best_trial(Found(study, [run.folder for run in runs], None, float("nan")), "solved_at_step")
+    assert capsys.readouterr().out == "no run has a value of solved_at_step\n"
 
 
 def test_the_help_of_probe_offers_no_clipping_threshold():
     text = " ".join(CliRunner().invoke(app, ["probe", "--help"]).output.replace("│", " ").split())
-    assert "it cannot tell a clipping threshold" in text
+    assert "it cannot suggest a clipping threshold" in text
     assert "to start from" not in text

@@ -1,4 +1,4 @@
-"""What is shown while runs go on."""
+"""The progress that is shown while runs are running."""
 
 import io
 import math
@@ -8,21 +8,21 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from cli.display import counts, display, sparkline
-from cli.frame import ERASE_BELOW, FIRST_SCREEN, HIDE_CURSOR, OTHER_SCREEN, SHOW_CURSOR, Frame
+from cli.progress_table import count_by_status, progress_table, sparkline
+from cli.redrawn_text import ALTERNATE_SCREEN, ERASE_BELOW, HIDE_CURSOR, MAIN_SCREEN, SHOW_CURSOR, RedrawnText
 from experiments.store.progress import FollowedRun, Progress
 
 
-def state(status, step=0, label="cell=lstm", **more):
+def run(status, step=0, label="cell=lstm", **more):
     return Progress(FollowedRun(Path("x"), label, 1000), status, step, **more)
 
 
 RUNNING = {"loss": 0.123456, "grad_norm": 1234.5, "seconds": 10.0, "speed": 37.0, "flow": [1, 0.1, 0.01, 1e-9, 0.0]}
 
 
-def rendered(states, width, height=24):
+def rendered(progress, width, height=24):
     console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
-    console.print(display(states, console))
+    console.print(progress_table(progress, console))
     return console.file.getvalue().splitlines()
 
 
@@ -34,15 +34,15 @@ def test_a_level_of_the_sparkline_is_a_decade():
 
 
 def test_runs_are_counted_by_how_they_are():
-    states = [state("completed"), state("diverged"), state("running"), state("failed"), state("waiting")]
-    assert counts(states) == "2/5 done, 1 running, 1 diverged, 1 failed, 1 waiting"
+    progress = [run("completed"), run("diverged"), run("running"), run("failed"), run("waiting")]
+    assert count_by_status(progress) == "2/5 done, 1 running, 1 diverged, 1 failed, 1 waiting"
 
 
 @pytest.mark.parametrize(("width", "fit"), [(40, 6), (60, 7), (80, 8), (100, 8), (140, 8)])
 def test_the_display_fits_the_terminal(width, fit):
     label = "cell=lstm init=orthogonal init.gain=1.25 task.length=200 seed=11"
-    states = [state("running", 350, label, **RUNNING)] * 8 + [state("waiting")] * 100 + [state("completed", 1000)] * 9
-    lines = rendered(states, width)
+    progress = [run("running", 350, label, **RUNNING)] * 8 + [run("waiting")] * 100 + [run("completed", 1000)] * 9
+    lines = rendered(progress, width)
     assert len(lines) <= 24
     assert max(map(cell_len, lines)) <= width
     assert "9/117 done, 8 running, 100 waiting" in lines[0]
@@ -55,14 +55,14 @@ def test_the_display_fits_the_terminal(width, fit):
 
 
 def test_more_runs_than_lines_are_counted():
-    lines = rendered([state("running", 1, f"run {i}", **RUNNING) for i in range(50)], 80, height=12)
+    lines = rendered([run("running", 1, f"run {i}", **RUNNING) for i in range(50)], 80, height=12)
     assert len(lines) <= 12
     assert sum("1/1000" in line for line in lines) == 9
     assert "and 41 more" in lines
 
 
 def test_a_run_without_a_row_yet_is_starting():
-    (line,) = (line for line in rendered([state("running")], 120) if line.strip())
+    (line,) = (line for line in rendered([run("running")], 120) if line.strip())
     assert "starting" in line
     assert "nan" not in line
 
@@ -72,42 +72,42 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_what_is_written_while_a_tall_frame_is_there_is_seen_and_stays():
+def test_what_is_written_while_a_tall_text_is_there_is_seen_and_stays():
     stream = Terminal()
-    with Frame(stream, tall=True) as frame:
-        frame.draw("running")
+    with RedrawnText(stream, tall=True) as text:
+        text.draw("running")
         begun = stream.tell()
-        frame.write("stopping after this step\n")
+        text.write("stopping after this step\n")
         assert "stopping after this step" in stream.getvalue()[begun:]
         begun = stream.tell()
-        frame.draw("running")
+        text.draw("running")
         assert "running" in stream.getvalue()[begun:]
         assert "stopping after this step" in stream.getvalue()[begun:]
         begun = stream.tell()
     assert stream.getvalue()[begun:].endswith("stopping after this step\n")
-    assert stream.getvalue().startswith(HIDE_CURSOR + OTHER_SCREEN)
-    assert FIRST_SCREEN + SHOW_CURSOR in stream.getvalue()[begun:]
+    assert stream.getvalue().startswith(HIDE_CURSOR + ALTERNATE_SCREEN)
+    assert MAIN_SCREEN + SHOW_CURSOR in stream.getvalue()[begun:]
 
 
-def test_what_is_written_while_a_low_frame_is_there_stands_above_it():
+def test_what_is_written_while_a_low_text_is_there_stands_above_it():
     stream = Terminal()
-    with Frame(stream, tall=False) as frame:
-        frame.draw("running")
+    with RedrawnText(stream, tall=False) as text:
+        text.draw("running")
         begun = stream.tell()
-        frame.write("stopping after this step\n")
+        text.write("stopping after this step\n")
         assert stream.getvalue()[begun:] == f"\r{ERASE_BELOW}stopping after this step\n"
-    assert OTHER_SCREEN not in stream.getvalue()
+    assert ALTERNATE_SCREEN not in stream.getvalue()
 
 
-def test_a_frame_is_never_higher_than_its_terminal(monkeypatch):
+def test_a_text_is_never_higher_than_its_terminal(monkeypatch):
     monkeypatch.setenv("LINES", "5")
     monkeypatch.setenv("COLUMNS", "20")
     stream = Terminal()
-    with Frame(stream, tall=True) as frame:
-        frame.draw("\n".join(f"line {i}" for i in range(50)))
-        frame.write("said\n")
+    with RedrawnText(stream, tall=True) as text:
+        text.draw("\n".join(f"line {i}" for i in range(50)))
+        text.write("said\n")
         begun = stream.tell()
-        frame.draw("\n".join(f"line {i}" for i in range(50)))
+        text.draw("\n".join(f"line {i}" for i in range(50)))
         drawn = stream.getvalue()[begun:]
     assert drawn.count("\n") == 4
     assert "line 3" in drawn
@@ -115,8 +115,8 @@ def test_a_frame_is_never_higher_than_its_terminal(monkeypatch):
     assert "said" in drawn
 
 
-def test_a_frame_that_is_never_drawn_writes_nothing():
+def test_a_text_that_is_never_drawn_writes_nothing():
     stream = Terminal()
-    with Frame(stream, tall=True):
+    with RedrawnText(stream, tall=True):
         pass
     assert stream.getvalue() == ""

@@ -37,18 +37,10 @@ def test_the_gradient_of_a_linear_recurrence_from_the_command_line(bptt, tmp_pat
     assert summary["horizon"].item() == 59
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        ["cell=foo"], ["task.length=0"], ["task.length=abc"], ["task.lenght=5"], ["clip.threshold=-1"],
-        ["clip=norm", "clip.threshold=-1"], ["steps=0"], ["seed=x"], ["device=nowhere"], ["dtype=int8"],
-        ["results_dir=/proc/nowhere"], ["results_dir=file/below"], ["study=../../x"], ["nonsense"], ["--job", "2"],
-        ["--config-dir", "nowhere"],
-    ],
-    ids=" ".join,
-)  # fmt: skip
+@pytest.mark.parametrize("wrong", [["task.lenght=5"], ["results_dir=file/below"], ["--job", "2"]], ids=" ".join)
 @pytest.mark.parametrize("command", ["run", "sweep"])
 def test_bad_input_is_one_line_and_nothing_written(bptt, tmp_path, command, wrong):
+    """In a real process; tests/cli/test_errors.py has more of it."""
     (tmp_path / "file").write_text("not a folder")
     before = sorted(tmp_path.rglob("*"))
     done = bptt(command, *wrong)
@@ -101,16 +93,6 @@ def test_a_folder_that_may_not_be_written(bptt, tmp_path):
     assert (done.returncode, done.stderr) == (2, "bptt: results_dir: cannot write to closed (Permission denied)\n")
 
 
-@pytest.mark.parametrize("command", ["run", "sweep", "probe", "plot", "show", "list"])
-def test_help_says_what_the_command_is_for(bptt, command):
-    overview, own = bptt("--help"), bptt(command, "--help")
-    assert overview.returncode == own.returncode == 0
-    (line,) = [line for line in overview.stdout.splitlines() if line.strip().startswith(command)]
-    assert line.rstrip().endswith(".")
-    assert not line.rstrip().endswith("...")
-    assert "Usage: bptt " + command in own.stdout
-
-
 def test_a_sweep_with_a_run_that_fails(bptt, tmp_path):
     (tmp_path / "mine" / "cell").mkdir(parents=True)
     (tmp_path / "fragile.py").write_text(
@@ -161,11 +143,11 @@ def test_stdout_carries_results_and_stderr_progress(bptt, tmp_path):
     assert (tmp_path / done.stdout.splitlines()[-1] / "run.json").exists()
     assert "completed in" in done.stderr
     again = bptt("run", *SMALL, "study=한국어")
-    assert again.stderr == "completed before; --fresh makes it again\n"
+    assert again.stderr == "already completed; --fresh runs it again\n"
     assert again.stdout == done.stdout
     sweep = bptt("sweep", *SMALL, "cell=rnn,lstm", "study=한국어")
     assert sorted(line.partition(": completed in ")[0][6:] for line in sweep.stderr.splitlines()[:1]) == ["cell=lstm"]
-    assert sweep.stderr.endswith("1 of 2 finished before; --fresh makes it again\n")
+    assert sweep.stderr.endswith("1 of 2 already finished; --fresh runs it again\n")
     quiet = bptt("sweep", *SMALL, "cell=rnn,lstm", "study=quiet", "--quiet")
     assert (quiet.stdout, quiet.stderr) == ("results/quiet\n", "")
     assert (tmp_path / "results" / "quiet" / "summary.csv").exists()
@@ -209,13 +191,14 @@ def test_the_live_display_stays_within_the_terminal(tmp_path):
 
 
 def test_a_probe_and_a_grid_of_probes(bptt, tmp_path):
-    one = bptt("probe", "cell=lstm", "task.length=60", "model.hidden_size=8", "study=look")
+    few = ["model.hidden_size=8", "probe.samples=4", "probe.batches=4"]
+    one = bptt("probe", "cell=lstm", "task.length=60", *few, "study=look")
     assert one.returncode == 0, one.stderr
     for words in ("gain per timestep", "vanishes: ", "largest Lyapunov exponent", "clipping threshold", "not known"):
         assert words in one.stdout
     folder = tmp_path / one.stdout.splitlines()[-1]
     assert (folder / "jacobian.csv").exists()
-    grid = bptt("probe", "init=gaussian", "init.gain=0.5,1.5", "task.length=20", "model.hidden_size=8", "study=grid")
+    grid = bptt("probe", "init=gaussian", "init.gain=0.5,1.5", "task.length=20", *few, "study=grid")
     assert grid.returncode == 0, grid.stderr
     summary = pd.read_csv(tmp_path / "results" / "grid" / "summary.csv").sort_values("init.gain")
     assert summary["kind"].tolist() == ["probe", "probe"]
@@ -329,7 +312,7 @@ def test_replay(bptt, tmp_path):
     assert first == f"{folders[0]}: identical"
     assert second.startswith(f"{folders[1]}: metrics.csv, row 3 (step=3), column loss: 9")
     assert third == "  metrics.csv was changed after the run ended"
-    assert fourth.startswith("  to make it again: bptt sweep ")
+    assert fourth.startswith("  to rerun it: bptt sweep ")
     assert bptt("replay", "results").returncode == 2
 
 

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.sweeps import Sweep, contents, statuses
 
 GRID = [
-    "cell=rnn,lstm", "seed=0,1", "task.length=30", "model.hidden_size=8", "steps=150", "record.every=2",
+    "cell=rnn,lstm", "seed=0,1", "task.length=30", "model.hidden_size=8", "steps=100", "record.every=2",
     "record.windows=all", "record.evaluate_samples=50", "checkpoint_seconds=0.1", "--jobs", "2",
 ]  # fmt: skip
 
@@ -20,7 +20,7 @@ class Tmpfs:
     def __init__(self, folder):
         self._folder = folder
         folder.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", folder], check=True, capture_output=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", folder], check=True, capture_output=True)
 
     def make_room(self):
         subprocess.run(["mount", "-o", "remount,size=50m", self._folder], check=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.interrupts import STOPPED, STOPPING
+from cli.interrupts import INTERRUPTED_MESSAGE, STOPPING_MESSAGE
 from experiments.store.locks import read_info
 from tests.e2e.sweeps import Sweep, contents, size, statuses, until, writing
 
@@ -57,7 +57,7 @@ def test_an_interrupt_ends_a_sweep_at_once_and_is_recorded(tmp_path, sweep, laun
     assert time.monotonic() - began < 2
     assert code == 130, said
     assert statuses(tmp_path) == {"interrupted": jobs}
-    assert said.endswith("bptt: interrupted; what is written stays\n")
+    assert said.endswith("bptt: interrupted; results written so far are kept\n")
     assert "Traceback" not in said
     until(lambda: not one.processes(), seconds=5)
 
@@ -74,8 +74,8 @@ def test_processes_end_when_the_sweep_ends_while_they_start(sweep, processes, si
     assert code == (130 if signum == signal.SIGINT else -9)
     assert "Traceback" not in said
     if signum == signal.SIGINT:
-        assert set(said.splitlines()) <= {STOPPING, STOPPED}
-        assert said.endswith(f"{STOPPED}\n")
+        assert set(said.splitlines()) <= {STOPPING_MESSAGE, INTERRUPTED_MESSAGE}
+        assert said.endswith(f"{INTERRUPTED_MESSAGE}\n")
 
 
 def test_a_killed_fork_server_takes_no_run_with_it(tmp_path, sweep, unbroken):
@@ -180,7 +180,7 @@ def test_an_interrupt_is_answered_in_the_middle_of_a_step(tmp_path, sweep, launc
     until(lambda: len([*tmp_path.glob("busy-*")]) == jobs)
     time.sleep(0.2)
     os.killpg(one.pid, signal.SIGINT)
-    until(lambda: one.is_over() or "stopping when the current step lets go" in one.log.read_text(), seconds=2)
+    until(lambda: one.is_over() or "stopping after the current computation" in one.log.read_text(), seconds=2)
     if launcher == "basic":
         assert not one.is_over()
         began = time.monotonic()
@@ -190,7 +190,7 @@ def test_an_interrupt_is_answered_in_the_middle_of_a_step(tmp_path, sweep, launc
     else:
         code, said = one.end(5)
     assert code == 130, said
-    assert said.splitlines()[-1] == "bptt: interrupted; what is written stays"
+    assert said.splitlines()[-1] == "bptt: interrupted; results written so far are kept"
     assert "Traceback" not in said
     until(lambda: not one.processes(), seconds=5)
     folders = [path.parent for path in tmp_path.glob("results/default/runs/*/checkpoint.pt")]

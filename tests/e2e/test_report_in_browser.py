@@ -12,11 +12,13 @@ import pytest
 from matplotlib.image import imread
 
 import experiments.reports.study_report
+from experiments.config.composing import compose
 from experiments.errors import UsageError
 from experiments.reports.html import render_page
 from experiments.reports.pdf import find_browser, print_to_pdf
 from experiments.reports.study_report import write_report
 from experiments.store.studies import Runs, read_studies
+from experiments.training.run import run
 
 SMALL = ["task.length=10", "model.hidden_size=5", "batch_size=3", "record.every=5", "record.windows=5"]
 NAME = "<script>alert(1)<script> 기울기"
@@ -74,13 +76,14 @@ def open_page(browser):
     return opened
 
 
-@pytest.fixture
-def report(make_run, tmp_path):
-    for gain in (0.9, 1, 1.1):
-        make_run("init=orthogonal", f"init.gain={gain}", *SMALL, "steps=12", f'study="{NAME}"')
-    exploding = ["cell.nonlinearity=identity", "init=orthogonal", "init.gain=3", "task.length=100"]
-    make_run(*exploding, f'study="{NAME}"')
-    return write_report([tmp_path / "results" / NAME])
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """A report of four runs, one of which diverges; the tests of this module only read it."""
+    results = tmp_path_factory.mktemp("report") / "results"
+    exploding = ["cell.nonlinearity=identity", "init.gain=3", "task.length=100"]
+    for overrides in (*([f"init.gain={gain}", *SMALL, "steps=12"] for gain in (0.9, 1, 1.1)), exploding):
+        run(compose(["init=orthogonal", *overrides, f'study="{NAME}"', f"results_dir={results}"]))
+    return write_report([results / NAME])
 
 
 def test_it_opens_without_an_error_and_asks_for_nothing(open_page, report):
@@ -174,28 +177,30 @@ FEW = ("gradient_flow", "training", "clipping", "gates")
 """Figures enough to fill some pages."""
 
 
-@pytest.fixture
-def wide_report(make_run, monkeypatch):
+@pytest.fixture(scope="module")
+def wide_report(tmp_path_factory):
     """A real run under 12 configurations that differ in nine keys, some of long names; of 264,193 parameters."""
-    folder = make_run("cell=lstm", *SMALL, "steps=6", "study=wide").folder.parent.parent
+    results = tmp_path_factory.mktemp("wide") / "results"
+    run(compose(["cell=lstm", *SMALL, "steps=6", "study=wide", f"results_dir={results}"]))
     keys = ["optimizer.lr", "optimizer.beta1", "optimizer.beta2", "init.gain", "model.hidden_size", "batch_size"]
     keys += ["record.evaluate_samples", "clip.threshold_of_the_recurrent_weights", "task.length"]
 
     def many(studies):
-        (run,) = read_studies(studies)
+        (only,) = read_studies(studies)
         return Runs(
             replace(
-                run,
+                only,
                 prefix=f"{number} ",
-                config={**run.config, **dict.fromkeys(keys, (number + 1) * 1.23456), "clip": "value"},
-                info={**run.info, "parameters": 264193},
+                config={**only.config, **dict.fromkeys(keys, (number + 1) * 1.23456), "clip": "value"},
+                info={**only.info, "parameters": 264193},
             )
             for number in range(12)
         )
 
-    monkeypatch.setattr(experiments.reports.study_report, "read_studies", many)
-    monkeypatch.setattr(experiments.reports.study_report, "NAMES", FEW)
-    return write_report([folder])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(experiments.reports.study_report, "read_studies", many)
+        patched.setattr(experiments.reports.study_report, "NAMES", FEW)
+        return write_report([results / "wide"])
 
 
 @pytest.mark.parametrize("paper", ["A4", "Letter"])
@@ -259,13 +264,13 @@ def test_a_report_of_500_runs_is_small(open_page, make_run, tmp_path, monkeypatc
     study = study.folder.parent.parent
 
     def many(studies):
-        (run,) = read_studies(studies)
+        (only,) = read_studies(studies)
         gains, lengths = [i / 10 for i in range(1, 11)], [10, 20, 30, 40, 50]
         return Runs(
             replace(
-                run,
+                only,
                 prefix=f"{cell} {gain} {length} ",
-                config={**run.config, "cell": cell, "init.gain": gain, "task.length": length, "seed": seed},
+                config={**only.config, "cell": cell, "init.gain": gain, "task.length": length, "seed": seed},
             )
             for cell in ("lstm", "gru")
             for gain in gains

@@ -41,34 +41,16 @@ def test_the_readmes_own_study_is_reproduced(mine, bptt):
 
     before = (mine / "results/leak/claims.csv").read_bytes()
     again = bptt(*command)
-    assert "10 of 10 finished before" in again.stderr
+    assert "10 of 10 already finished" in again.stderr
     assert (mine / "results/leak/claims.csv").read_bytes() == before
     assert (mine / "page.md").read_text() == page
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ([], "say which: --all, or some of bptt_terms, any_length, vanishing"),
-        (["vanishin"], "vanishin: no study of this name claims anything; choose from bptt_terms"),
-        (["quickstart"], "quickstart: no study of this name claims anything"),
-        (["vanishing", "scale=huge"], "scale=huge: the study has no such scale; choose from small, paper"),
-        (["leak", "--config-dir", "mine", "scale=paper"], "scale=paper: the study has no such scale"),
-        (["vanishing", "steps=many"], "steps=many: must be"),
-        (["vanishing", "--markdown", "leaky.py"], "has no lines '<!-- claims"),
-        (["vanishing", "--markdown", "nowhere.md"], "nowhere.md: No such file"),
-        (["lost", "--config-dir", "mine"], "claims: not_there: there is no such claim"),
-        (["empty", "--config-dir", "mine"], "claims: empty_claim: missing"),
-    ],
-)
-def test_what_is_wrong_is_told_in_one_line(mine, bptt, arguments, says):
-    (mine / "mine/study/lost.yaml").write_text("# @package _global_\nstudy: {name: lost}\nclaims: [not_there]\n")
-    (mine / "mine/study/empty.yaml").write_text("# @package _global_\nstudy: {name: empty}\nclaims: [empty_claim]\n")
-    (mine / "empty_claim.py").write_text("STATEMENT = 'nothing'\n")
-    done = bptt("reproduce", *arguments)
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+def test_a_scale_that_the_study_has_not_is_told_in_one_line(mine, bptt):
+    """In a real process; tests/cli/test_errors.py has more of it."""
+    done = bptt("reproduce", "leak", "--config-dir", "mine", "scale=paper")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "scale=paper: the study has no such scale" in done.stderr
     assert not (mine / "results").exists()
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import time
+from functools import cache
 
 import pytest
 
@@ -12,7 +13,14 @@ from tests.e2e.sweeps import BPTT
 PATH = f"{BPTT.parent}:{os.environ['PATH']}"
 
 
-def script(shell, tmp_path):
+@pytest.fixture(scope="module")
+def script(tmp_path_factory):
+    """The path of a shell's completion script, which is printed once."""
+    folder = tmp_path_factory.mktemp("scripts")
+    return cache(lambda shell: print_script(shell, folder))
+
+
+def print_script(shell, tmp_path):
     environment = {**os.environ, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     done = subprocess.run(
         [BPTT, "--show-completion", shell], env=environment, capture_output=True, text=True, check=True, cwd=tmp_path
@@ -22,10 +30,10 @@ def script(shell, tmp_path):
     return path
 
 
-def in_bash(tmp_path, line):
+def in_bash(script, tmp_path, line):
     """What bash offers for the last word, split as bash splits it."""
     ask = f"""
-    source {script("bash", tmp_path)}
+    source {script("bash")}
     COMP_LINE={line!r} COMP_POINT={len(line)}
     compopt() {{ :; }}
     _bptt_completion bptt
@@ -57,20 +65,20 @@ def in_bash(tmp_path, line):
         ("bptt list s", ["study"]),
     ],
 )
-def test_bash_completes(tmp_path, line, expected):
+def test_bash_completes(script, tmp_path, line, expected):
     for study in ("deep", "wide"):
         (tmp_path / "results" / study / "runs").mkdir(parents=True, exist_ok=True)
-    assert in_bash(tmp_path, line) == expected
+    assert in_bash(script, tmp_path, line) == expected
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_a_tab_in_an_interactive_shell(tmp_path, shell):
+def test_a_tab_in_an_interactive_shell(script, tmp_path, shell):
     """Typed into a terminal: the shell itself splits the words, asks, and fills in."""
     if shutil.which("tmux") is None or shutil.which(shell) is None:
         pytest.skip(f"tmux or {shell} is not installed")
     start = {"bash": f"bash --rcfile {tmp_path}/rc -i", "zsh": f"ZDOTDIR={tmp_path} zsh -i"}[shell]
-    (tmp_path / "rc").write_text(f"PS1='> '; source {tmp_path}/completion.bash\n")
-    completion = script(shell, tmp_path)
+    completion = script(shell)
+    (tmp_path / "rc").write_text(f"PS1='> '; source {completion}\n")
     (tmp_path / ".zshrc").write_text(f"PS1='> '; autoload -U compinit; compinit -u -D; source {completion}\n")
     server = ["tmux", "-L", f"bptt-{shell}-{os.getpid()}", "-f", "/dev/null"]
     subprocess.run([*server, "new-session", "-d", "-x", "100", "-y", "20", start], env={**os.environ, "PATH": PATH})

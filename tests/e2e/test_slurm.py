@@ -67,7 +67,7 @@ def test_an_array_job_that_loses_a_node_and_a_job_is_gone_on_with(tmp_path, swee
     until(lambda: "down" in slurm.says("sinfo", "-h", "-N", "-n", "node1", "-o", "%T"))
     code, said = one.end(240)
     assert code == 1, said
-    assert "cut off; the same command resumes" in said
+    assert "interrupted; run the same command again to resume" in said
     assert "Traceback" not in said
     assert statuses(tmp_path)["interrupted"] >= 1
     assert not queued(slurm)
@@ -89,7 +89,7 @@ def test_an_interrupt_cancels_the_array(tmp_path, sweep, slurm):
     code, said = one.end(30)
     assert time.monotonic() - began < 5
     assert code == 130, said
-    assert said.endswith("bptt: interrupted; what is written stays\n")
+    assert said.endswith("bptt: interrupted; results written so far are kept\n")
     until(lambda: not queued(slurm))
     assert statuses(tmp_path) == {"interrupted": 2}
 
@@ -103,7 +103,7 @@ def test_where_there_is_no_accounting_a_lost_job_is_not_waited_for(tmp_path, swe
     code, said = one.end(60)
     assert code == 1, said
     assert statuses(tmp_path) == {"interrupted": 2}
-    assert "2 runs cut off" in said
+    assert "2 runs interrupted" in said
 
 
 def test_what_slurm_does_not_accept_is_one_line(bptt, slurm):

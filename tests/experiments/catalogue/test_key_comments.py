@@ -51,8 +51,8 @@ def test_comments_are_read_as_people_write_them(own):
     comments = read_comments({"cell": "leaky"}, own)
     assert {key: comments[f"cell.{key}"] for key in MEANT} == MEANT
     assert (comments["cell"], comments["cell.name"]) == ("A leaky unit", "one of gru, lstm, rnn, leakier, leaky")
-    assert comments["seed"].startswith("whole number")
-    assert comments["record.every"].startswith("steps between")
+    assert comments["seed"].startswith("integer, at least 0")
+    assert comments["record.every"].startswith("training steps between")
 
 
 def test_a_choice_means_what_the_one_it_builds_on_means(own):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.sweep import launcher_asked
+from cli.run_plan import requested_launcher
 from experiments.catalogue.choices import catalogue, claims
 from experiments.config import hydra_adapter as composition
 from experiments.config.composing import compose
@@ -100,18 +100,18 @@ def test_a_launcher_on_the_command_line_or_in_a_study_counts(tmp_path):
     )
     tiny = ["model.hidden_size=4", "batch_size=4", "steps=2", "task.length=10", "record.evaluate_samples=8"]
     far = plan(["study=far", *tiny, f'results_dir="{tmp_path}/it\'s"', "study.name=it's"], tmp_path)
-    assert launcher_asked(None, far.launcher) == "submitit_local"
-    with pytest.raises(UsageError, match="hydra/launcher=basic: --launcher says joblib; give one of them"):
-        launcher_asked("joblib", ["hydra/launcher=basic"])
+    assert requested_launcher(None, far.launcher) == "submitit_local"
+    with pytest.raises(UsageError, match="hydra/launcher=basic: --launcher is joblib; give only one of them"):
+        requested_launcher("joblib", ["hydra/launcher=basic"])
     assert len(far.configs) == 2
     for launcher in ("submitit_local", "joblib", "basic"):
         check_launch(far, launcher, 2)
     assert [result.status for result in sweep(far, launcher="basic")] == ["completed"] * 2
     near = plan(["seed=0,1", "hydra/launcher=basic"])
-    assert choose(launcher_asked(None, near.launcher), None, 2) == ("basic", 1)
+    assert choose(requested_launcher(None, near.launcher), None, 2) == ("basic", 1)
     assert overrides_of("basic", 1, near.launcher) == ["hydra/launcher=basic"]
     with pytest.raises(UsageError, match="--launcher nowhere: there is no such launcher"):
-        choose(launcher_asked(None, ["hydra/launcher=nowhere"]), None, 2)
+        choose(requested_launcher(None, ["hydra/launcher=nowhere"]), None, 2)
 
 
 @pytest.mark.parametrize(

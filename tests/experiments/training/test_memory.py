@@ -19,7 +19,7 @@ def test_too_much_for_this_machine(tmp_path, too_much):
     result = run(compose([*SMALL, too_much, f"results_dir={tmp_path}"]))
     assert result.status == "failed"
     assert result.error.startswith("out of memory (")
-    assert result.error.endswith("a smaller task.length, batch_size or model.hidden_size needs less")
+    assert result.error.endswith("reduce task.length, batch_size or model.hidden_size")
     info = read_json(result.folder / "run.json")
     assert (info["status"], info["error"]) == ("failed", result.error)
     assert info["parameters"] > 0
@@ -36,13 +36,13 @@ def test_the_allocators_own_refusal_is_the_same_line(tmp_path, monkeypatch):
     monkeypatch.setattr(memory, "_installed", lambda: None)
     result = run(compose([*SMALL, "model.hidden_size=10000000", f"results_dir={tmp_path}"]))
     assert result.status == "failed"
-    assert result.error.startswith("out of memory (372,529.0 GiB asked for)")
+    assert result.error.startswith("out of memory (372,529.0 GiB requested)")
 
 
 def test_what_fits_is_not_refused():
     config = compose(SMALL)
     memory.check_memory(config, draft(config))
     assert in_a_line(RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB.")).startswith(
-        "out of memory (20 GiB asked for)"
+        "out of memory (20 GiB requested)"
     )
     assert in_a_line(RuntimeError("it broke")) == "RuntimeError: it broke"

@@ -229,7 +229,7 @@ def test_a_damaged_record_is_said_and_kept(tmp_path, content):
     result = run(config)
     assert (result.status, result.skipped) == ("damaged", True)
     assert result.error.startswith("run.json cannot be read")
-    with pytest.raises(UsageError, match=f"{config.run_id}: run.json cannot be read .*; make the run again with --fr"):
+    with pytest.raises(UsageError, match=f"{config.run_id}: run.json cannot be read .*; run it again with --fr"):
         prepare(config.run_folder, tmp_path)
     assert contents(config.run_folder) == tables
     prepare_folder(config.run_folder, fresh=True)

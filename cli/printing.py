@@ -1,4 +1,4 @@
-"""Text for a terminal: lines that break between words. A pipe gets each line whole."""
+"""Printing text: lines break between words in a terminal, and stay whole in a pipe."""
 
 import re
 import sys
@@ -11,26 +11,27 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 UNLIMITED = 10_000
-"""Columns of a pipe."""
+"""Width and height, in characters, of output that is not a terminal."""
 
 ARGUMENT = re.compile(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""")
+"""One argument of a shell command, with its quotes."""
 
 
-def stdout() -> "Console":
-    """A console as wide as the terminal; of unlimited width for a pipe."""
+def stdout_console() -> "Console":
+    """A rich console on stdout: as wide as the terminal, of unlimited size for a pipe or a file."""
     from rich.console import Console
 
     console = Console()
-    return console if console.is_terminal else Console(width=UNLIMITED)
+    return console if console.is_terminal else Console(width=UNLIMITED, height=UNLIMITED)
 
 
-def say(text: Any, *, indent: str = "", err: bool = False) -> None:
-    """Print a line, broken between words where the terminal is narrower.
+def print_wrapped(text: Any, *, indent: str = "", err: bool = False) -> None:
+    """Print a line, broken between words where the terminal is too narrow for it.
 
     Args:
         text: The line.
-        indent: What stands before each further line.
-        err: Whether it goes to stderr.
+        indent: Prefix of each line but the first.
+        err: Whether to print to stderr instead of stdout.
     """
     lines = [str(text)]
     if (sys.stderr if err else sys.stdout).isatty():
@@ -41,13 +42,13 @@ def say(text: Any, *, indent: str = "", err: bool = False) -> None:
 
 
 def wrap(pieces: Sequence[str], width: int, indent: str = "", *, start: str = "") -> list[str]:
-    """Lines made of pieces that are never broken: one that is wider than the terminal gets a line of its own.
+    """Join pieces of text to lines of at most `width` columns; a piece that is wider gets a line of its own.
 
     Args:
-        pieces: Such as the words of a sentence.
+        pieces: Pieces that are never broken, such as the words of a sentence.
         width: Columns of the terminal; a Chinese, Japanese or Korean character takes two.
-        indent: What stands before each line but the first.
-        start: What stands before the first line.
+        indent: Prefix of each line but the first.
+        start: Prefix of the first line.
     """
     from rich.cells import cell_len
 
@@ -61,9 +62,9 @@ def wrap(pieces: Sequence[str], width: int, indent: str = "", *, start: str = ""
 
 
 def wrap_command(command: str, width: int, indent: str = "  ") -> list[str]:
-    """The lines of a shell command, broken between arguments, each but the last ending in a backslash.
+    """Break a shell command between arguments, with a backslash at the end of each line but the last.
 
-    They can be pasted into a shell as they are.
+    The lines can be pasted into a shell as they are.
     """
     lines = wrap(ARGUMENT.findall(command), width - len(" \\"), indent)
     return [*(f"{line} \\" for line in lines[:-1]), lines[-1]]

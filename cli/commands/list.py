@@ -7,19 +7,20 @@ from typing import Annotated
 import typer
 
 from cli import completion
-from cli.errors import one_line
+from cli.errors import one_line_errors
 from cli.options import ConfigDir
 
 LEAST_WIDTH = 24
-"""Columns that a text keeps on a narrow terminal."""
+"""Smallest number of columns for a description; on a narrower terminal it moves to a line of its own."""
 
 
-@one_line
+@one_line_errors
 def list_choices(
     group: Annotated[
         str | None,
         typer.Argument(
-            help="cell, init, task, clip, optimizer, record, study or figure.",
+            metavar="GROUP",
+            help="Print only this group, such as cell, task, study or figure.",
             show_default=False,
             autocompletion=completion.groups,
         ),
@@ -28,8 +29,8 @@ def list_choices(
 ) -> None:
     """Print the choices of each group, and their options.
 
-    Cells, initialisations, tasks, clips, optimisers, records, studies and figures. An option stands with its default
-    and its meaning.
+    The groups are cell, task, optimizer and so on, the studies and the figures. Each option has its default and its
+    meaning.
 
     Example: bptt list cell
     """
@@ -43,27 +44,27 @@ def list_choices(
     for name in [group] if group else groups:
         typer.echo(name)
         width = max(map(len, groups[name]))
-        for choice, line in groups[name].items():
-            _print(f"  {choice:<{width}}  ", line)
+        for choice, description in groups[name].items():
+            _print_hanging(f"  {choice:<{width}}  ", description)
             if name not in ("study", "figure"):  # a study sets keys of other groups, and a figure has none
                 found = options(name, choice, config_dir)
                 column = max((len(f"{one.key}={one.default}") for one in found), default=0)
                 for one in found:
-                    _print(f"{'':{width + 4}}{f'{one.key}={one.default}':<{column}}  ", one.comment)
+                    _print_hanging(f"{'':{width + 4}}{f'{one.key}={one.default}':<{column}}  ", one.comment)
 
 
 def _singular(group: str) -> str:
-    """The name of a group, also from its plural: 'cells', 'studies', 'optimisers'."""
+    """The name of a group for its plural or British spelling: 'cells', 'studies', 'optimisers'."""
     name = group.lower().replace("optimis", "optimiz")
     return name.removesuffix("ies") + "y" if name.endswith("ies") else name.removesuffix("s")
 
 
-def _print(begin: str, text: str) -> None:
-    """A text that goes on below where it began, or all of it below where there is no room; it breaks between words."""
+def _print_hanging(start: str, text: str) -> None:
+    """Print a text after `start`, with further lines indented to the same column, or below it if there is no room."""
     width = shutil.get_terminal_size((200, 24)).columns
-    if width - len(begin) < LEAST_WIDTH:
-        typer.echo(begin.rstrip())
-        begin = " " * (len(begin) - len(begin.lstrip()) + 2)
-    lines = textwrap.wrap(text, max(1, width - len(begin)), break_long_words=False, break_on_hyphens=False)
+    if width - len(start) < LEAST_WIDTH:
+        typer.echo(start.rstrip())
+        start = " " * (len(start) - len(start.lstrip()) + 2)
+    lines = textwrap.wrap(text, max(1, width - len(start)), break_long_words=False, break_on_hyphens=False)
     for number, line in enumerate(lines or [""]):
-        typer.echo(((" " * len(begin) if number else begin) + line).rstrip())
+        typer.echo(((" " * len(start) if number else start) + line).rstrip())

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from cli.errors import one_line
+from cli.errors import one_line_errors
 from cli.options import Compare, Facet, ResultsDir, Studies, Where, XAxis, YAxis
 
 
-@one_line
+@one_line_errors
 def report(
     studies: Studies,
     compare: Compare = None,
@@ -17,17 +17,19 @@ def report(
     where: Where = None,
     x: XAxis = None,
     y: YAxis = None,
-    pdf: Annotated[bool, typer.Option("--pdf", help="Print it to PDF as well; needs Chromium.")] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Also print the report to PDF; needs Chromium.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option(help="The page's path.  [default: STUDY/report.html]", dir_okay=False, show_default=False),
+        typer.Option(help="Path of the HTML file.  [default: STUDY/report.html]", dir_okay=False, show_default=False),
     ] = None,
     results_dir: ResultsDir = "results",
 ) -> None:
-    """Write a report of a study, or of several beside each other.
+    """Write an HTML report of one or more studies.
 
-    One HTML page that needs no network: what was run, findings in words, figures with their numbers, a table of runs
-    that sorts, and what it takes to repeat it all. Its path is printed.
+    The report is a single file that works offline. It contains the configurations, the findings in words, the figures
+    with their data, a sortable table of all runs, and the commands and versions needed to repeat them.
+
+    The file's path is printed on stdout.
 
     Example: bptt report quickstart --compare cell --pdf
     """

@@ -7,15 +7,19 @@ from typing import Annotated
 import typer
 
 from cli import completion
-from cli.errors import FAILED, one_line
+from cli.errors import FAILED, one_line_errors
 from cli.options import ConfigDir, Quiet
-from cli.terminal import say
+from cli.printing import print_wrapped
 
-SAME = "versions, processor, threads and source are the same: a file was changed, or the run is not deterministic"
-UNCHANGED = "files are what the run wrote; versions, processor, threads and source are the same: not deterministic"
+SAME_CIRCUMSTANCES = (
+    "versions, processor, threads and source are the same, so a file was changed or the run is not deterministic"
+)
+UNCHANGED_FILES = (
+    "the files are unchanged, and versions, processor, threads and source are the same, so the run is not deterministic"
+)
 
 
-@one_line
+@one_line_errors
 def replay(
     runs: Annotated[
         list[Path],
@@ -29,15 +33,15 @@ def replay(
     config_dir: ConfigDir = None,
     quiet: Quiet = False,
 ) -> None:
-    """Make runs again, and compare.
+    """Repeat runs and check that the results are identical.
 
-    Each is made from its own saved configuration in a temporary folder, and every CSV file compared byte for byte. Says
-    'identical', or the first difference, and what has changed since: versions, processor, threads, source. The exit
-    code is 1 where anything differs.
+    Each run is repeated from its saved configuration in a temporary folder, and every CSV file is compared byte for
+    byte. For each run, the command prints 'identical', or the first difference together with what has changed since:
+    versions, processor, threads, source. The exit code is 1 if anything differs.
 
     Example: bptt replay results/quickstart/runs/*
     """
-    from cli.progress import show_progress
+    from cli.show_progress import show_progress
     from experiments.config.hydra_adapter import extend_path
     from experiments.errors import DamagedRun
     from experiments.store.locks import read_info
@@ -59,17 +63,17 @@ def replay(
                 result = rerun.make()
             difference = f"fails: {result.error}" if result.status == "failed" else compare(run, rerun.folder)
             differ += difference is not None
-            say(f"{run}: {'identical' if difference is None else difference}")
+            print_wrapped(f"{run}: {'identical' if difference is None else difference}")
             info, what, files = read_info(run), damage(run), changed_files(run, rerun.folder)
             damaged += bool(what)
-            lines = [f"was made from another version of {files}"] if files else []
+            lines = [f"used another version of {files}"] if files else []
             if difference is not None:
                 lines = [*([what] if what else []), *lines, *circumstances(run, rerun.folder)]
-                lines = lines or [UNCHANGED if "files" in info else SAME]
+                lines = lines or [UNCHANGED_FILES if "files" in info else SAME_CIRCUMSTANCES]
             if (what or files) and (known := commands_of_run(run.absolute().parent.parent, info, run.name)):
-                lines.append(f"to make it again: {known[1]}")
+                lines.append(f"to rerun it: {known[1]}")
             for line in lines:
-                say(f"  {line}", indent="  ")
+                print_wrapped(f"  {line}", indent="  ")
     for unread in unreadable:
         typer.echo(f"left out: {unread}", err=True)
     if damaged or unreadable:

@@ -8,8 +8,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from cli.table import print_columns, print_readings, print_runs
-from cli.terminal import say, wrap_command
+from cli.printing import print_wrapped, wrap_command
+from cli.run_table import print_columns, print_readings, print_runs
 from experiments.analysis.findings import Reading
 
 WIDTHS = [40, 60, 80, 120]
@@ -59,7 +59,7 @@ def test_no_cell_is_cut_and_what_is_left_out_is_said(width, more):
     assert "…" not in text
     assert max(map(cell_len, text.splitlines())) <= max(width, *(len(key) + 11 for key in keys))
     words = set(text.replace(",", " ").replace("=", " ").split())
-    left_out = text.partition("no room for ")[2].partition(": see")[0].replace("\n ", "")
+    left_out = " ".join(text.split()).partition("columns that do not fit: ")[2].partition("; see")[0]
     for heading, cells in table.items():
         if heading in left_out.split(", "):
             assert heading not in keys
@@ -71,13 +71,13 @@ def test_no_cell_is_cut_and_what_is_left_out_is_said(width, more):
     ("width", "left_out"),
     [
         (120, ""),
-        (80, "no room for seconds, max norm: see summary.csv"),
-        (60, "max norm, loss, clipped: see summary.csv"),
+        (80, "columns that do not fit: seconds, max norm; see summary.csv"),
+        (60, "max norm, loss, clipped; see summary.csv"),
     ],
 )
 def test_a_narrow_table_says_once_what_all_rows_share_and_names_what_it_leaves_out(width, left_out):
     text = printed(width, columns(1), ["cell", "task.length", "clip"])
-    assert ("in all rows: completed, chance 64%" in text) == (width < 120)
+    assert ("same in all rows: completed, chance 64%" in text) == (width < 120)
     assert left_out in " ".join(text.split())
     assert len({line.rstrip().endswith(" 1023") for line in text.splitlines()}) == 1 + (width == 60)
 
@@ -85,7 +85,7 @@ def test_a_narrow_table_says_once_what_all_rows_share_and_names_what_it_leaves_o
 @pytest.mark.parametrize("width", [40, 60])
 def test_where_the_keys_alone_are_too_wide_each_row_is_a_paragraph_with_all_its_numbers(width):
     text = printed(width, columns(1, **LONG), ["cell", "task.length", "clip", *LONG])
-    assert "no room" not in text
+    assert "do not fit" not in text
     assert text.count("init.gain=") == 3
     assert "  completed, loss 0.04321," in text
     assert "gain before 12345.678," in text
@@ -93,7 +93,7 @@ def test_where_the_keys_alone_are_too_wide_each_row_is_a_paragraph_with_all_its_
 
 def test_a_key_that_all_rows_share_is_said_with_its_value():
     text = printed(60, columns(1) | {"cell": ["gated_recurrent_unit"] * 3}, ["cell", "task.length", "clip"])
-    assert "in all rows: cell gated_recurrent_unit, completed" in " ".join(text.split())
+    assert "same in all rows: cell gated_recurrent_unit, completed" in " ".join(text.split())
 
 
 def test_a_column_without_any_cell_has_no_heading():
@@ -136,7 +136,7 @@ def test_a_sentence_breaks_between_words_and_a_path_stays_whole(monkeypatch, wid
     path = "/a/path/" + "that/is/longer/than/the/terminal/" * 3
     sentence = f"rnn-adding: RuntimeError: it broke at {path} because 기울기 is no number"
     monkeypatch.setattr(sys, "stdout", Terminal())
-    say(sentence, indent="  ")
+    print_wrapped(sentence, indent="  ")
     lines = sys.stdout.getvalue().splitlines()
     assert " ".join(line.strip() for line in lines) == sentence
     assert all(cell_len(line) <= width or path in line for line in lines)
@@ -144,7 +144,7 @@ def test_a_sentence_breaks_between_words_and_a_path_stays_whole(monkeypatch, wid
 
 def test_a_sentence_in_a_pipe_is_one_line(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "40")
-    say("word " * 30)
+    print_wrapped("word " * 30)
     assert capsys.readouterr().out == "word " * 30 + "\n"
 
 

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from cli import completion
-from cli.errors import one_line
+from cli.errors import one_line_errors
 from cli.options import Compare, Facet, ResultsDir, Studies, Where, XAxis, YAxis
 
 
-@one_line
+@one_line_errors
 def plot(
     studies: Studies,
     figure: Annotated[

@@ -4,15 +4,15 @@ import shutil
 
 import typer
 
-from cli.errors import one_line
+from cli.errors import one_line_errors
 from cli.options import ConfigDir, Overrides
 
 
-@one_line
+@one_line_errors
 def show(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
-    """Print the configuration of a run.
+    """Print the configuration of a run as YAML.
 
-    Every key that can be set, with its value and what it means, as YAML. `bptt list` shows the other choices.
+    Every key is printed with its value and its meaning. `bptt list` prints the choices for cell, task and so on.
 
     Example: bptt show cell=lstm task=copy
     """

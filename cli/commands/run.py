@@ -2,23 +2,26 @@
 
 import typer
 
-from cli.errors import FAILED, one_line
+from cli.errors import FAILED, one_line_errors
 from cli.options import ConfigDir, Fresh, Overrides, Quiet
-from cli.terminal import say
+from cli.printing import print_wrapped
 
 
-@one_line
+@one_line_errors
 def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh = False, quiet: Quiet = False) -> None:
     """Train one network and record its gradients through time.
 
-    Its folder, RESULTS_DIR/STUDY/runs/RUN_ID, is the last line on stdout. The run id is made from the configuration: a
-    run that is finished is not made again, and one that was cut off goes on from where it last saved.
+    If the run was interrupted, the same command resumes it from its last checkpoint. If it has finished, nothing runs
+    again.
+
+    The last line on stdout is the run's folder, RESULTS_DIR/STUDY/runs/RUN_ID. The run id depends only on the
+    configuration.
 
     Example: bptt run cell=lstm task.length=200 clip=norm clip.threshold=0.5
     """
-    from cli.progress import show_progress
-    from cli.sweep import tell_doubtful
-    from cli.table import print_runs
+    from cli.run_plan import warn_of_doubtful
+    from cli.run_table import print_runs
+    from cli.show_progress import show_progress
     from experiments.config.composing import compose
     from experiments.config.hydra_adapter import extend_path
     from experiments.errors import UsageError
@@ -32,11 +35,11 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     with show_progress([FollowedRun(config.run_folder, config.run_id, config.steps)], quiet=quiet):
         result = run_one(config)
     if result.status == "running":
-        raise UsageError(f"{result.folder}: is being made by another process; `bptt status` shows it")
+        raise UsageError(f"{result.folder}: another process is running it; see `bptt status`")
     print_runs(config.study_folder, [config.run_id], quiet=quiet)
-    doubtful = tell_doubtful([result], "--fresh")
+    is_doubtful = warn_of_doubtful([result], "--fresh")
     typer.echo(result.folder)
     if result.status == "failed":
-        say(f"{result.folder.name} failed: {result.error}", err=True)
-    if result.status == "failed" or doubtful:
+        print_wrapped(f"{result.folder.name} failed: {result.error}", err=True)
+    if result.status == "failed" or is_doubtful:
         raise typer.Exit(FAILED)

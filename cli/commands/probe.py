@@ -6,19 +6,21 @@ from typing import Annotated
 import typer
 
 from cli import completion
-from cli.confirm import confirm_fresh
-from cli.errors import FAILED, one_line
+from cli.confirmation import confirm_fresh
+from cli.errors import FAILED, one_line_errors
 from cli.options import ConfigDir, Fresh, Jobs, Overrides, Quiet, Yes
-from cli.terminal import say
+from cli.printing import print_wrapped
 
 
-@one_line
+@one_line_errors
 def probe(
     overrides: Overrides = None,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="A trained run's folder: probe its network.", show_default=False, autocompletion=completion.runs
+            help="Folder of a trained run: probe its network instead of an untrained one.",
+            show_default=False,
+            autocompletion=completion.runs,
         ),
     ] = None,
     jobs: Jobs = None,
@@ -27,18 +29,19 @@ def probe(
     yes: Yes = False,
     quiet: Quiet = False,
 ) -> None:
-    """Look at the gradient flow before training.
+    """Measure the gradient flow of a network before training.
 
-    Runs the untrained network on the task's own inputs and prints its gain per timestep, its horizon, its Lyapunov
-    exponents and the norm of its gradient. Nothing is trained, so it cannot tell a clipping threshold: `bptt run`
-    prints how the norms are distributed while training. Lists and ranges make a grid, with a summary.csv as after a
-    sweep.
+    Runs the untrained network on inputs of the task and prints its gain per timestep, its horizon, its Lyapunov
+    exponents and the norm of its gradient. Lists and ranges make a grid, with a summary.csv as after a sweep.
+
+    A probe does not train, so it cannot suggest a clipping threshold; `bptt run` prints the distribution of the
+    gradient norms during training.
 
     Example: bptt probe init=gaussian init.gain=0.8,1.0,1.2 task.length=100
     """
-    from cli.progress import show_progress
-    from cli.sweep import tell_doubtful
-    from cli.table import print_probe, print_runs
+    from cli.run_plan import warn_of_doubtful
+    from cli.run_table import print_probe, print_runs
+    from cli.show_progress import show_progress
     from experiments.config.grid import expand
     from experiments.config.hydra_adapter import extend_path
     from experiments.config.hydra_keys import launcher_named
@@ -51,7 +54,9 @@ def probe(
     extend_path(config_dir)
     if checkpoint is not None:
         if overrides:
-            raise UsageError(f"{overrides[0]}: --checkpoint comes with the run's own configuration; leave this out")
+            raise UsageError(
+                f"{overrides[0]}: --checkpoint uses the configuration of the run; leave out all KEY=VALUE arguments"
+            )
         from experiments.training.probe import config_of_checkpoint, probe_folder
         from experiments.training.probe import probe as probe_one
 
@@ -80,10 +85,10 @@ def probe(
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
     if len(folders) == 1 and results[0].status == "completed" and not quiet:
         print_probe(study, folders[0].name)
-    doubtful = tell_doubtful(results, "--fresh")
+    has_doubtful = warn_of_doubtful(results, "--fresh")
     typer.echo(folders[0] if len(folders) == 1 else study)
     failed = [result for result in results if result.status == "failed"]
     for result in failed:
-        say(f"{result.folder.name} failed: {result.error}", err=True)
-    if failed or doubtful:
+        print_wrapped(f"{result.folder.name} failed: {result.error}", err=True)
+    if failed or has_doubtful:
         raise typer.Exit(FAILED)

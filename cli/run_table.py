@@ -1,10 +1,10 @@
-"""The table of runs on stdout."""
+"""The results of runs on stdout: a table, the findings in words, and the readings of a probe."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cli.terminal import say, stdout, wrap
+from cli.printing import print_wrapped, stdout_console, wrap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,12 +22,12 @@ NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "gain_at_init": ("gain before", lambda v: f"{v:.3f}"),
     "gain_per_timestep": ("gain after", lambda v: f"{v:.3f}"),
     "horizon": ("horizon", lambda v: f"{v:.0f}"),
-    "horizon_resolution": ("lags apart", lambda v: f"{v:.0f}"),
+    "horizon_resolution": ("lag spacing", lambda v: f"{v:.0f}"),
     "max_grad_norm": ("max norm", lambda v: f"{v:.3g}"),
     "clipped_fraction": ("clipped", lambda v: f"{v:.0%}"),
     "seconds": ("seconds", lambda v: f"{v:.1f}"),
 }
-"""The columns of summary.csv that are printed: heading and format."""
+"""The printed columns of summary.csv: heading and format."""
 
 PROBE_NUMBERS = {
     "status": NUMBERS["status"],
@@ -38,23 +38,28 @@ PROBE_NUMBERS = {
     "max_grad_norm": NUMBERS["max_grad_norm"],
     "seconds": NUMBERS["seconds"],
 }
-"""The same of probes, where nothing is trained."""
+"""The printed columns for probes, which do not train."""
 
-DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "lags apart", "chance")
-"""What a narrow terminal leaves out first, in this order; summary.csv has it."""
+DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "lag spacing", "chance")
+"""Headings of the columns that a narrow terminal leaves out, the first one first. All are in summary.csv."""
 
 GAP = 2
-"""Spaces between two columns."""
+"""Number of spaces between two columns."""
 
 NARROWEST_MEANING = 30
-"""Columns that a reading's meaning needs beside its number."""
+"""Smallest width, in characters, of a reading's explanation beside its number."""
 
 
 def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> None:
-    """Write the study's summary.csv, and print the rows of some runs with what tells them apart, and what they say.
+    """Update the study's summary.csv, then print a table of some of its runs and the findings from them.
 
-    Names the runs of the study that are damaged, and thus left out, on stderr.
-    Many runs are printed a line a configuration, with the medians over its seeds.
+    The damaged runs of the study, which are left out, are named on stderr. Of more than 40 runs, the table has one row
+    for each configuration, with medians over seeds.
+
+    Args:
+        study: Folder of the study.
+        run_ids: Ids of the runs to print.
+        quiet: Whether to print nothing on stdout.
     """
     from experiments.analysis.configuration_findings import describe_configurations
     from experiments.analysis.findings import describe_run
@@ -63,9 +68,9 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     from experiments.store.studies import read_runs
 
     of_study = read_runs(study)
-    summary, states = write_summary(study, of_study)
+    summary, by_state = write_summary(study, of_study)
     for line in of_study.damage_report():
-        say(line, err=True)
+        print_wrapped(line, err=True)
     chosen = set(run_ids)
     runs = [run for run in of_study if run.id in chosen]
     if quiet or not runs:
@@ -82,27 +87,27 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     else:
         table = _medians(rows, keys, list(numbers))
         keys.append("runs")
-    _print_table(stdout(), table.head(MOST_ROWS), keys, numbers)
+    _print_table(stdout_console(), table.head(MOST_ROWS), keys, numbers)
     if len(table) > MOST_ROWS:
-        say(f"and {len(table) - MOST_ROWS} more: {study / 'summary.csv'}")
+        print_wrapped(f"and {len(table) - MOST_ROWS} more: {study / 'summary.csv'}")
     if len(runs) == 1 and not probes:
         _print_finding("finding", describe_run(runs[0], {str(key): value for key, value in rows.iloc[0].items()}))
     elif not probes:
-        found = describe_configurations(runs, rows, states)
+        found = describe_configurations(runs, rows, by_state)
         for name, sentence in list(found.items())[:MOST_FINDINGS]:
             _print_finding(name, sentence)
         if len(found) > MOST_FINDINGS:
-            say(f"and {len(found) - MOST_FINDINGS} more: bptt report {study}")
+            print_wrapped(f"and {len(found) - MOST_FINDINGS} more: bptt report {study}")
 
 
 def _print_finding(name: str, sentence: str) -> None:
-    """Print a finding: in a terminal each of its parts on a line of its own, in a pipe all on one line."""
-    if not stdout().is_terminal:
-        say(f"{name}: {sentence}")
+    """Print a finding: one line for each of its parts in a terminal, a single line in a pipe."""
+    if not stdout_console().is_terminal:
+        print_wrapped(f"{name}: {sentence}")
         return
-    say(name)
+    print_wrapped(name)
     for part in sentence.split("; "):
-        say(f"  {part}", indent="    ")
+        print_wrapped(f"  {part}", indent="    ")
 
 
 def _in_order(values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -112,7 +117,7 @@ def _in_order(values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _medians(rows: "pd.DataFrame", keys: list[str], numbers: list[str]) -> "pd.DataFrame":
-    """A row for each configuration: how many runs, how they ended, the medians of their numbers."""
+    """One row for each configuration: the number of runs, their statuses, and medians of their numbers."""
     import pandas as pd
 
     rows = rows.sort_values(keys, key=_in_order)
@@ -127,7 +132,7 @@ def _medians(rows: "pd.DataFrame", keys: list[str], numbers: list[str]) -> "pd.D
 def _print_table(
     console: "Console", rows: "pd.DataFrame", keys: Sequence[str], numbers: dict[str, tuple[str, Callable[[Any], str]]]
 ) -> None:
-    """Print keys and numbers of some runs, a row a run."""
+    """Print one row for each run or configuration, with its keys and formatted numbers."""
     import pandas as pd
 
     from experiments.store.config_keys import format_value
@@ -138,66 +143,67 @@ def _print_table(
     print_columns(console, columns, keys)
 
 
-class Fitted(NamedTuple):
-    """The columns of a table that fit a terminal.
+class FittedTable(NamedTuple):
+    """A table that fits into a terminal.
 
     Attributes:
         columns: Cells by heading.
-        widths: Characters of each column.
-        alike: What is the same in all rows, by heading.
-        left_out: The headings of the columns that have no room.
+        widths: Width of each column in characters.
+        constant: Cell that is the same in all rows, by heading; these columns are not in the table.
+        left_out: Headings of the columns that do not fit.
     """
 
     columns: dict[str, list[str]]
     widths: list[int]
-    alike: dict[str, str]
+    constant: dict[str, str]
     left_out: list[str]
 
 
 def print_columns(console: "Console", columns: dict[str, list[str]], keys: Sequence[str]) -> None:
-    """Print a table and cut nothing off: where `fit` finds no way, each row becomes a paragraph.
+    """Print a table without cutting off any cell: if the columns do not fit, each row becomes a paragraph.
 
     Args:
-        console: Where it is printed.
-        columns: Cells by heading; one without any is left out.
-        keys: The headings that tell the rows apart.
+        console: Console to print to.
+        columns: Cells by heading; a column of empty cells is not printed.
+        keys: Headings of the columns that distinguish the rows.
     """
     columns = {heading: cells for heading, cells in columns.items() if any(cells)}
-    fitted = fit(columns, console.width)
+    fitted = fit_columns(columns, console.width)
     console.print()
     lines = []
     if fitted is None:
         lines = [line for row in _rows(columns) for line in _paragraph(row, keys, console.width)]
     else:
         _print_grid(console, fitted)
-        if fitted.alike:
-            lines += wrap(["in all rows:", *_listed(fitted.alike.items())], console.width, "  ")
+        if fitted.constant:
+            lines += wrap(["same in all rows:", *_comma_separated(fitted.constant.items())], console.width, "  ")
         if fitted.left_out:
-            lines += wrap(f"no room for {', '.join(fitted.left_out)}: see summary.csv".split(" "), console.width, "  ")
+            note = f"columns that do not fit: {', '.join(fitted.left_out)}; see summary.csv"
+            lines += wrap(note.split(" "), console.width, "  ")
     _print_lines(console, [*lines, ""])
 
 
-def fit(columns: dict[str, list[str]], width: int) -> Fitted | None:
-    """Make columns fit into so many characters; None if they cannot.
+def fit_columns(columns: dict[str, list[str]], width: int) -> FittedTable | None:
+    """Fit columns into a width in characters; return None if that is impossible.
 
-    Headings break between words first. Then a column with the same in all rows is left to be said once. Then the
-    columns that can be spared are left out.
+    Headings are broken between words first, then cells. Then columns with the same cell in all rows are taken out, and
+    then the columns of `DISPENSABLE`, until the rest fits.
     """
-    columns, alike, left_out = dict(columns), {}, []
+    columns, constant, left_out = dict(columns), {}, []
     same = [heading for heading, cells in columns.items() if len(set(cells)) == 1 < len(cells)]
     for heading in [*same, *DISPENSABLE]:
         if _widths(columns, width):
             break
         if heading in same and heading in columns:
-            alike[heading] = columns.pop(heading)[0]
+            constant[heading] = columns.pop(heading)[0]
         elif columns.pop(heading, None):
             left_out.append(heading)
     widths = _widths(columns, width)
-    return Fitted(columns, widths, alike, left_out) if widths else None
+    return FittedTable(columns, widths, constant, left_out) if widths else None
 
 
 def _widths(columns: dict[str, list[str]], width: int) -> list[int]:
-    """The width of each column, none where they need more than `width`; headings break first, then cells, at spaces."""
+    """The width of each column, with headings and then cells broken at spaces; an empty list if they do not fit."""
     from rich.cells import cell_len
 
     words = {heading: heading.split(" ") for heading in columns}
@@ -213,7 +219,7 @@ def _widths(columns: dict[str, list[str]], width: int) -> list[int]:
     return []
 
 
-def _print_grid(console: "Console", fitted: Fitted) -> None:
+def _print_grid(console: "Console", fitted: FittedTable) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -232,14 +238,14 @@ def _rows(columns: dict[str, list[str]]) -> list[dict[str, str]]:
 
 
 def _paragraph(row: dict[str, str], keys: Sequence[str], width: int) -> list[str]:
-    """The keys of a row as one types them, and its numbers below."""
+    """The lines of a row as a paragraph: `key=value` for its keys, and its numbers below."""
     numbers = {heading: cell for heading, cell in row.items() if heading not in keys and cell}
     named = [f"{key}={row[key]}" for key in keys if key in row]
-    return [*wrap(named, width), *wrap(_listed(numbers.items()), width, "  ", start="  ")]
+    return [*wrap(named, width), *wrap(_comma_separated(numbers.items()), width, "  ", start="  ")]
 
 
-def _listed(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    """Headings with their cells, as pieces of a line that may be broken between them."""
+def _comma_separated(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Headings with their cells as a comma-separated list, in pieces between which a line may be broken."""
     pieces = [cell if heading == "status" else f"{heading} {cell}" for heading, cell in pairs]
     return [*(f"{piece}," for piece in pieces[:-1]), *pieces[-1:]]
 
@@ -249,7 +255,7 @@ def _print_lines(console: "Console", lines: Iterable[str]) -> None:
 
 
 def print_probe(study: Path, run_id: str) -> None:
-    """Print what a probe found: its numbers, and what each means."""
+    """Print the numbers of a probe and the meaning of each."""
     from experiments.analysis.findings import probe_readings
     from experiments.analysis.summary import write_summary
     from experiments.store.studies import read_runs
@@ -257,11 +263,11 @@ def print_probe(study: Path, run_id: str) -> None:
     runs = read_runs(study)
     outcomes: Any = write_summary(study, runs)[0].set_index("run_id").to_dict("index")
     (run,) = [run for run in runs if run.folder.name == run_id]
-    print_readings(stdout(), probe_readings(run, outcomes[run_id]))
+    print_readings(stdout_console(), probe_readings(run, outcomes[run_id]))
 
 
 def print_readings(console: "Console", readings: "Sequence[Reading]") -> None:
-    """Print numbers beside what they mean; above it where the terminal is narrow."""
+    """Print each number with its meaning beside it, or below it if the terminal is narrow."""
     names, values = (max(len(reading[i]) for reading in readings) for i in (0, 1))
     beside = names + GAP + values + GAP
     lines = []

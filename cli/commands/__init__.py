@@ -1,0 +1,1 @@
+"""The commands of `bptt`, one module each; a command's docstring is its `--help` text."""
