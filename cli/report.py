@@ -31,7 +31,7 @@ def report(
 
     Example: bptt report quickstart --compare cell --pdf
     """
-    from experiments.plotting.figure import View
+    from experiments.plotting.view import View
     from experiments.reports.study_report import find_browser, print_to_pdf, write_report
     from experiments.store.studies import find_study
 

@@ -12,7 +12,7 @@ import pytest
 from experiments.analysis.configuration_findings import by_configuration
 from experiments.analysis.summary import outcomes
 from experiments.errors import UsageError
-from experiments.plotting.figure import View
+from experiments.plotting.view import View
 from experiments.reports.study_report import find_browser, write_report
 from experiments.store.studies import Runs, read_runs
 
