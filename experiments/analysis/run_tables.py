@@ -38,7 +38,8 @@ class RunTables:
             return self._outcomes[1]
         ends = ends and name in RECORDED
         if (name, ends) not in self._read:
-            self._read[name, ends] = read_tables(self.runs, name, self._beside(name), ends=ends)
+            table = read_tables(self.runs, name, self._beside(name), ends=ends)
+            self._read[name, ends] = _with_kept(table) if name == "gates" and len(table) else table
         return self._read[name, ends]
 
     def _beside(self, name: str) -> dict[str, list[Any]]:
@@ -74,3 +75,8 @@ class RunTables:
         }
         places = {key: [run.info[key] for run in self.runs] for key in ("timesteps", "readout_steps")}
         return summary.assign(**further, **places)
+
+
+def _with_kept(gates: pd.DataFrame) -> pd.DataFrame:
+    keeps = gates["gate"].astype(str).map({"forget": "c", "update": "h"}).fillna("")
+    return gates.assign(keeps=keeps, kept=gates["mean"].where(keeps != ""))
