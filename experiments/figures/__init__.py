@@ -122,6 +122,8 @@ def _import_file(path: Path) -> ModuleType:
         UsageError: The file cannot be imported.
     """
     name = f"user_figure_{path.stem}"
+    import cloudpickle
+
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path}: is not a Python file")
@@ -131,4 +133,5 @@ def _import_file(path: Path) -> ModuleType:
     except Exception as error:
         del sys.modules[name]
         raise UsageError(f"{path}: cannot be imported: {type(error).__name__}: {error}") from error
+    cloudpickle.register_pickle_by_value(module)  # the processes that render figures cannot import it
     return module

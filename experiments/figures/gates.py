@@ -76,8 +76,8 @@ def implied_gains(gates: pd.DataFrame, compare: str) -> pd.DataFrame:
 
 def measured_gains(gates: pd.DataFrame, gradients: pd.DataFrame, compare: str) -> pd.DataFrame:
     """Return the gain of the gradient of each state that a gate keeps, for each run and step."""
-    kept = gates[["run_id", "keeps"]].drop_duplicates()
-    states = kept.groupby("run_id", observed=True)["keeps"].agg(list)
+    kept = gates[["run_id", "keeps"]].astype(str).drop_duplicates()
+    states = kept.groupby("run_id")["keeps"].agg(list)
     columns = [compare, "run_id", "keeps", "step", "gain"]
     frames = []
     for run, rows in gradients.groupby("run_id", observed=True):

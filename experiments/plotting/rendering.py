@@ -11,6 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import cloudpickle
 import matplotlib as mpl
 from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
@@ -84,7 +85,8 @@ def _pickled(figure: Figure) -> bytes:
     collects = gc.isenabled()
     gc.disable()
     try:
-        return pickle.dumps(figure)
+        pickled: bytes = cloudpickle.dumps(figure)  # it includes functions of a user's figure
+        return pickled
     finally:
         if collects:
             gc.enable()

@@ -67,6 +67,12 @@ def line(ax, label):
     return found
 
 
+def entry(figure, name):
+    """The line beside an entry of the legend."""
+    (legend,) = figure.legends
+    return dict(zip([text.get_text() for text in legend.get_texts()], legend.get_lines(), strict=True))[name]
+
+
 def assert_line(ax, label, expected, rtol=1e-15):
     """The line with this label has the index and the values of a series."""
     np.testing.assert_array_equal(line(ax, label).get_xdata(), expected.index)
@@ -96,15 +102,20 @@ def rows(study, table, query):
     return read_tables(runs, table, columns).query(query)
 
 
-def test_gradient_flow_draws_the_median_over_seeds(study, figures):
-    axes = figures(study, names=["gradient_flow"])["gradient_flow"].axes
+def test_gradient_flow_draws_the_median_over_seeds(study):
+    with mpl.rc_context(settings()):
+        drawn = FigureDrawer(read_runs(study), View()).draw("gradient_flow")
+    axes, numbers = drawn.figure.axes, drawn.numbers().set_index(["panel", "line"])
     gradients = rows(study, "gradients", "clip == 'norm'")
     for ax, step in ((axes[0], 1), (axes[3], 60)):  # before training clipping changes nothing, which is drawn once
         for cell, state, label in (("rnn", "h", "rnn"), ("lstm", "h", "lstm"), ("lstm", "c", "lstm, state c")):
             norms = gradients.query(f"cell == '{cell}' and step == {step} and state == '{state}'").groupby("lag")
             assert_line(ax, label, norms["grad_norm"].median())
-            assert_line(ax, f"{label}, lower quartile", norms["grad_norm"].quantile(0.25))
-            assert_line(ax, f"{label}, upper quartile", norms["grad_norm"].quantile(0.75))
+            for quartile, share in (("lower quartile", 0.25), ("upper quartile", 0.75)):
+                expected = norms["grad_norm"].quantile(share)
+                recorded = numbers.loc[(ax.get_title(), f"{label}, {quartile}")]
+                np.testing.assert_array_equal(recorded["x"], expected.index)
+                np.testing.assert_allclose(recorded["y"], expected, rtol=1e-15)
         assert ax.get_yscale() == "log"
         (band, *_) = ax.collections
         edges = gradients.query(f"cell == 'rnn' and step == {step}").groupby("lag")["grad_norm"].quantile([0.25, 0.75])
@@ -276,13 +287,13 @@ def test_underflow_and_divergence_are_drawn_as_what_they_are(tmp_path, figures):
     np.testing.assert_array_equal(sorted(mark.get_xdata()), sorted(zeros))
     _, cells = cells_of(drawn["gradient_map"].axes[0], "0: underflow")
     assert np.isfinite(cells[0]).sum() == len(zeros)
-    assert line(drawn["gradient_map"].axes[0], "0: underflow").get_color() == UNDERFLOW
+    assert entry(drawn["gradient_map"], "0: underflow").get_color() == UNDERFLOW
 
     exploding = ["init=orthogonal", "init.gain=3", "task.length=100"]
     run(compose(["cell.nonlinearity=identity", *exploding, "study=e", f"results_dir={tmp_path}"]))
     drawn = figures(tmp_path / "e")
     assert "^" in [artist.get_marker() for artist in drawn["clipping"].axes[0].get_lines()]
-    assert line(drawn["gradient_map"].axes[0], "not finite").get_color() == OVERFLOW
+    assert entry(drawn["gradient_map"], "not finite").get_color() == OVERFLOW
 
 
 def test_many_values_have_colours_of_their_own():
