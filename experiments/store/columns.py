@@ -33,7 +33,7 @@ def checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """
     if len(table) and (blank := table.iloc[:, 0].isna()).any():
         raise ValueError(f"row {int(blank.argmax()) + 1} is blank")
-    for column in COLUMNS[name]:
+    for column in COLUMNS.get(name, ()):
         if column not in table:
             if column not in LATER:
                 raise ValueError(f"it has no column {column}")
