@@ -36,7 +36,7 @@ class Claim:
             as predicted.
         remark: what one should know of the measurement: why it does not hold, or what is not decided.
         figure: the figure that shows it, or none.
-        view: how it is looked at; see `experiments.plotting.figure.View`.
+        view: how it is looked at; see `experiments.plotting.view.View`.
         shows: whether a run is in the figure, where conditions on single keys do not say it.
     """
 

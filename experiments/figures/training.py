@@ -62,4 +62,4 @@ def _draw_chance(panel: Panel, evaluation: pd.DataFrame, column: str) -> None:
 
 
 PANELS = (draw_loss, draw_error)
-CAPTION = "The error is measured on held-out sequences, which are not used for training."
+CAPTION = "The training loss, and the error on held-out sequences, which are not used for training."

@@ -20,6 +20,8 @@ from experiments.figures import (
     clipping,
     contribution_map,
     contributions,
+    gate_means,
+    gates,
     gradient_flow,
     gradient_map,
     horizon,
@@ -98,6 +100,11 @@ class TestGradientFlow:
         table = gradients(lambda lag: 1, states=("h", "c"))
         assert "Dashed, hollow: the state c" in drawn(gradient_flow.draw, gradients=table, which="min")[1]
 
+    def test_any_state_but_h_is_dashed_and_named(self):
+        panel, text = drawn(gradient_flow.draw, gradients=gradients(lambda lag: 1, states=("h", "s")), which="min")
+        assert "Dashed, hollow: the state s; solid: the hidden state h." in text
+        assert list(panel.other_entries) == ["state s"]
+
     def test_zeros_and_infinities_are_explained_where_they_are(self):
         texts = [
             drawn(gradient_flow.draw, gradients=gradients(norm, lags=range(3)), which="min")[1]
@@ -128,6 +135,43 @@ class TestGradientFlow:
         both = [gradients(lambda lag: 1), gradients(lambda lag: 1, steps=(1, 5), line="B", run_id="b")]
         panel, _ = drawn(gradient_flow.draw, gradients=pd.concat(both), which="max")
         assert [line.get_label() for line in panel.ax.get_lines()] == ["B"]
+
+
+class TestGates:
+    """No figure knows a gate, a state or a cell by name."""
+
+    def gates(self, mean=0.2, std=0.1, steps=(1, 9), **columns):
+        rows = [{"step": step, "timestep": timestep} for step in steps for timestep in (1, 2)]
+        known = {"line": "A", "run_id": "a", "layer": 0, "gate": "leak", "mean": mean, "std": std}
+        return pd.DataFrame(rows).assign(**{**known, "keeps": "s", "kept": mean, **columns})
+
+    def test_the_caption_names_gate_and_state(self):
+        assert "The gate that keeps s is the leak gate." in drawn(gates.draw, gates=self.gates(), which="min")[1]
+        panel, text = drawn(gates.draw, gates=self.gates(kept=0.8), which="min")
+        assert "The share of s that is kept is 1 minus the leak gate." in text
+        assert list(panel.numbers[0].y) == [0.8, 0.8]
+
+    def test_the_gain_is_that_of_the_state_that_is_kept(self):
+        table = gradients(lambda lag: 0.8**lag, steps=(1, 9), states=("h", "s"))
+        table.loc[table["state"] == "h", "grad_norm"] = 1.0
+        panel, _ = drawn(gates.draw_gain, gates=self.gates(kept=0.8), gradients=table)
+        numbers = {numbers.name: numbers.y for numbers in panel.numbers}
+        np.testing.assert_allclose(numbers["A"], [0.8, 0.8])
+        np.testing.assert_allclose(numbers["A, measured"], [0.8, 0.8])
+
+    def test_a_cell_that_keeps_two_states_has_a_line_for_each(self):
+        table = pd.concat([self.gates(), self.gates(gate="slow", keeps="r", mean=0.9, kept=0.9)])
+        panel, text = drawn(gates.draw, gates=table, which="min")
+        assert [numbers.name for numbers in panel.numbers] == ["A, s", "A, r"]
+        assert "The gate that keeps r is the slow gate." in text
+
+    def test_means_are_solid_for_gates_that_keep_and_leave_out_what_is_no_gate(self):
+        others = [self.gates(gate=gate, keeps="", kept=np.nan) for gate in ("first", "second")]
+        candidate = self.gates(gate="proposal", keeps="", kept=np.nan, mean=0.01, std=0.5)
+        table = gate_means.select_rows({"gates": pd.concat([*others, candidate, self.gates()])})
+        panel, _ = drawn(gate_means.draw, **table)
+        styles = {name: line.get_linestyle() for name, line in panel.other_entries.items()}
+        assert styles == {"leak gate": "-", "first gate": "--", "second gate": ":"}
 
 
 class TestGradientMap:
