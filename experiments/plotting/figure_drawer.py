@@ -19,8 +19,9 @@ from experiments.plotting.caption import write_caption
 from experiments.plotting.drawn_numbers import drawn_numbers
 from experiments.plotting.grouping import MOST_LINES, Grouping, Which, group_runs
 from experiments.plotting.identical_panels import replace_identical
-from experiments.plotting.layout import PanelGrid, TooSmall, lay_out
+from experiments.plotting.layout import lay_out
 from experiments.plotting.legend import legend_entries
+from experiments.plotting.panel_arrangement import PanelGrid, TooSmall
 from experiments.plotting.view import View, file_name
 from experiments.store.config_keys import select
 from experiments.store.reading import repeated
@@ -129,7 +130,7 @@ class FigureDrawer:
         return DrawnFigure(figure, grid.all())
 
     def _lay_out(self, figure: Figure, grid: PanelGrid, kind: FigureDescription, grouping: Grouping) -> None:
-        lines = [] if kind.one_panel_per_line else list(grouping.looks)
+        lines = [] if kind.one_panel_per_line else list(grouping.colour_names)
         entries, legend_title = legend_entries(grid.all(), lines, grouping)
         caption = write_caption(kind, grouping, grid.all())
         try:
@@ -215,9 +216,9 @@ def _add_panels(
 
 def _colours(grouping: Grouping) -> Colours:
     """Return the colour and the marker of each line."""
-    looks = list(dict.fromkeys(grouping.looks.values()))
-    colours = assign_colours(looks, grouping.hues, ordered=grouping.ordered_key is not None)
-    return {line: colours[look] for line, look in grouping.looks.items()}
+    names = list(dict.fromkeys(grouping.colour_names.values()))
+    colours = assign_colours(names, grouping.hues, ordered=grouping.ordered_key is not None)
+    return {line: colours[name] for line, name in grouping.colour_names.items()}
 
 
 def _with_names(frame: pd.DataFrame, grouping: Grouping) -> pd.DataFrame:

@@ -78,15 +78,15 @@ class Grouping:
         return sorted(set(places.values()))
 
     @cached_property
-    def look_keys(self) -> list[str]:
+    def colour_keys(self) -> list[str]:
         """Keys that the colours show: all keys of the lines' names but the seed; of many lines only the first."""
         keys = [key for key in self.lines if not is_seed(key)]
         return keys if len(set(self._named_by(keys).values())) <= MOST_LINES else keys[:1]
 
     @cached_property
-    def looks(self) -> dict[str, str]:
+    def colour_names(self) -> dict[str, str]:
         """Name of each line's colour: lines that differ in their seed only share a colour."""
-        names = self._named_by(self.look_keys)
+        names = self._named_by(self.colour_keys)
         return {line: names[line] for line in self.line_names}
 
     def _named_by(self, keys: Sequence[str]) -> dict[str, str]:
@@ -101,21 +101,21 @@ class Grouping:
     @cached_property
     def ordered_key(self) -> str | None:
         """Key of the colours with the most values among those with numbers; None if there is none."""
-        return next(iter(numeric_keys(self.runs, among=self.look_keys)), None)
+        return next(iter(numeric_keys(self.runs, among=self.colour_keys)), None)
 
     @cached_property
     def hues(self) -> dict[str, str]:
         """What gives each colour its hue: the cell if there are several, else the values that are not numbers."""
         cells: dict[str, set[str]] = {}
         for run in self.runs:
-            cells.setdefault(self.looks[self.line_of[run.id]], set()).add(str(run.config.get("cell")))
+            cells.setdefault(self.colour_names[self.line_of[run.id]], set()).add(str(run.config.get("cell")))
         if all(len(those) == 1 for those in cells.values()) and len(set.union(*cells.values())) > 1:
-            return {look: next(iter(those)) for look, those in cells.items()}
-        rest = [key for key in self.look_keys if key != self.ordered_key]
+            return {name: next(iter(those)) for name, those in cells.items()}
+        rest = [key for key in self.colour_keys if key != self.ordered_key]
         if self.ordered_key is None or not rest:
             return {}
         groups = self._named_by(rest)
-        return {look: groups[line] for line, look in self.looks.items()}
+        return {name: groups[line] for line, name in self.colour_names.items()}
 
 
 def group_runs(

@@ -41,8 +41,8 @@ def legend_entries(
     entries: dict[str, Artist] = {}
     for line in lines:
         if line in drawn:
-            entries.setdefault(grouping.looks[line], drawn[line])
-    title = ", ".join(grouping.look_keys) if entries else ""
+            entries.setdefault(grouping.colour_names[line], drawn[line])
+    title = ", ".join(grouping.colour_keys) if entries else ""
     if title and any(map(is_seed, grouping.lines)):
         title += " (a line for each seed)"
     if len(entries) > MOST_LINES and grouping.ordered_key:

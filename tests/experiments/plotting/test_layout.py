@@ -21,7 +21,7 @@ from experiments.figures import NAMES
 from experiments.plotting.axis_keys import LeftOut
 from experiments.plotting.figure_drawer import FigureDrawer
 from experiments.plotting.image_files import plot_studies
-from experiments.plotting.layout import PAGE_INCHES
+from experiments.plotting.panel_arrangement import PAGE_INCHES
 from experiments.plotting.sheet import Sheet
 from experiments.plotting.ticks import write_plain_numbers
 from experiments.plotting.view import View
