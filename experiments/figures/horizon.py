@@ -67,7 +67,7 @@ PANELS = (
     partial(draw, column="horizon_at_init", title="before training"),
     partial(draw, column="horizon", title="at the last step"),
 )
-IF_EMPTY = "no run has a horizon, because no gradients were recorded"
+IF_EMPTY = "no run has a horizon: no gradients were recorded, or they are not finite"
 CAPTION = (
     "The horizon is the number of timesteps before the end at which the gradient has fallen to a thousandth of its "
     "norm at the last timestep. The title of a panel says when in training it was measured."
