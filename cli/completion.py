@@ -104,11 +104,12 @@ def run_folders(ctx: typer.Context, incomplete: str) -> list[str]:
     return [folder for folder in folders if folder.startswith(incomplete) and folder not in named]
 
 
-def figures(incomplete: str) -> Iterator[tuple[str, str]]:
+def figures(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """Complete the name of a figure; its description is the help text."""
     from experiments.catalogue.choices import catalogue
 
-    yield from ((name, line) for name, line in catalogue()["figure"].items() if name.startswith(incomplete))
+    found = catalogue(ctx.params.get("config_dir"))["figure"]
+    yield from ((name, line) for name, line in found.items() if name.startswith(incomplete))
 
 
 def launchers(incomplete: str) -> list[str]:

@@ -28,7 +28,7 @@ def test_the_command_line_loads_nothing_heavy():
         "store.studies",
         "analysis.summary",
         "analysis.configuration_findings",
-        "plotting.files",
+        "plotting.image_files",
         "reports.study_report",
         "reports.claims_report",
         "figures.gradient_flow",

@@ -33,7 +33,7 @@ def report(
 
     Example: bptt report quickstart --compare cell --pdf
     """
-    from experiments.plotting.figure import View
+    from experiments.plotting.view import View
     from experiments.reports.pdf import find_browser, print_to_pdf
     from experiments.reports.study_report import write_report
     from experiments.store.studies import find_study

@@ -94,12 +94,24 @@ def catalogue(config_dir: Path | None = None) -> dict[str, dict[str, str]]:
     if config_dir is not None:
         check_files(config_dir)
     described = {group: {name: title(path) for name, path in choices(group, config_dir).items()} for group in groups()}
-    return described | {"figure": {name: _docstring(path) for name, path in figures().items()}}
+    return described | {"figure": {name: _docstring(path) for name, path in figures(config_dir).items()}}
 
 
-def figures() -> dict[str, Path]:
-    """The module of each figure, by name."""
-    return {path.stem: path for path in sorted(FIGURES.glob("*.py")) if not path.stem.startswith("_")}
+def figures(config_dir: Path | None = None) -> dict[str, Path]:
+    """The module of each figure, by name; the user's own come after ours.
+
+    Raises:
+        UsageError: A figure of the user's own has the name of one of ours.
+    """
+    folders = [FIGURES] + ([] if config_dir is None else [config_dir / "figure"])
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*.py")):
+            if path.stem in found:
+                raise UsageError(f"{path}: {path.stem} is a figure of bptt's own, so yours needs another name")
+            if not path.stem.startswith("_"):
+                found[path.stem] = path
+    return found
 
 
 def title(path: Path) -> str:

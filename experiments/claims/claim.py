@@ -36,7 +36,7 @@ class Claim:
             be as predicted.
         remark: What a reader should know about the measurement, such as why the claim does not hold.
         figure: Name of the figure that shows the claim; None for no figure.
-        view: Options of the figure; see `experiments.plotting.figure.View`.
+        view: Options of the figure; see `experiments.plotting.view.View`.
         shows: Function that says whether a run is in the figure, for what conditions on single keys cannot express.
     """
 

@@ -1,1 +1,1 @@
-"""What the figures draw with: style, lines, maps, captions."""
+"""The parts that all figures draw with: a panel and its record, lines, maps, colours, and the style."""

@@ -4,49 +4,40 @@ from functools import partial
 from typing import Literal
 
 import pandas as pd
-from matplotlib.axes import Axes
 
-from experiments.drawing.blank_panels import Blank
-from experiments.drawing.captions import say, say_if_losses_mix
-from experiments.drawing.lines_and_maps import at_recorded_step, draw_line, lines_of
-from experiments.drawing.style import Colours
+from experiments.drawing.lines import draw_line, rows_by_line
+from experiments.drawing.panel import NothingToDraw, Panel
+from experiments.drawing.training_steps import at_recorded_step
 
 TABLES = ("contributions",)
 
 
-def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """The recurrent weights of layer 0, which reads the input."""
+def select_rows(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Select the recurrent weights of layer 0, which reads the input."""
     frame = data["contributions"]
     return {"contributions": frame[frame["parameter"] == "layers.0.weight_hh"]}
 
 
-def draw(
-    data: dict[str, pd.DataFrame],
-    *,
-    compare: str,
-    colours: Colours,
-    ax: Axes,
-    which: Literal["min", "max"] = "max",
-    title: str = "",
-) -> Axes:
-    """One step of each run: the first recorded one (`which` is min) or the last (max)."""
-    ax.set(xlabel="timestep at the end of the window", ylabel="share of $dL/dW_{hh}$", title=title)
+def draw(data: dict[str, pd.DataFrame], panel: Panel, *, which: Literal["min", "max"] = "max", title: str = "") -> None:
+    """Draw the shares at each run's first recorded step (`which` is min) or its last (max)."""
+    panel.title = title
+    panel.ax.set(xlabel="timestep at the end of the window", ylabel="share of $dL/dW_{hh}$")
     frame = at_recorded_step(data["contributions"], which)
     known = frame.dropna(subset="share")
     if known.empty:
-        raise Blank("no shares: the whole gradient of the recurrent weights is 0, or not finite")
-    for value, line, colour, marker in lines_of(known, compare, colours):
-        draw_line(ax, line, "last_timestep", "share", label=value, colour=colour, marker=marker)
-    zero = say(ax.axhline(0, color="0.4", linewidth=0.6), "Thin line: a share of 0.")
+        raise NothingToDraw("no shares: the whole gradient of the recurrent weights is 0, or not finite")
+    for value, line, colour, marker in rows_by_line(panel, known):
+        draw_line(panel, line, "last_timestep", "share", value=value, colour=colour, marker=marker)
+    panel.ax.axhline(0, color="0.4", linewidth=0.6)
+    panel.explain("Thin line: a share of 0.")
     if (known["share"] < 0).any():
-        say(zero, "A share below 0 points against the whole gradient.")
+        panel.explain("A window with a share below 0 points against the whole gradient.")
     if len(known) < len(frame):
-        say(zero, "Runs whose whole gradient is 0 or not finite have no shares.")
-    say_if_losses_mix(ax, frame, "a share")
-    return ax
+        panel.explain("Runs whose whole gradient is 0 or not finite have no shares.")
+    panel.explain_several_losses(frame, "a share")
 
 
-NOTHING = "contributions.csv has no recurrent weights of layer 0"
-ENDS = True
+IF_EMPTY = "contributions.csv has no recurrent weights of layer 0"
+FIRST_AND_LAST_STEP_ONLY = True
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
-READING = "How much each window of the sequence adds to the gradient of the recurrent weights; all shares add up to 1."
+CAPTION = "How much each window of the sequence adds to the gradient of the recurrent weights; all shares add up to 1."

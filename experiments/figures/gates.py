@@ -1,88 +1,91 @@
-"""What the forget gate (of a GRU: the update gate) keeps, and the gain that follows from it beside the measured one."""
+"""How much of a state its gate keeps per timestep, beside the measured gain of the state's gradient."""
 
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from experiments.analysis.gain_and_horizon import gain_by_step
-from experiments.drawing.captions import say, say_if_losses_mix
-from experiments.drawing.lines_and_maps import at_recorded_step, draw_line, explain, lines_of
-from experiments.drawing.style import Colours
+from experiments.drawing.lines import draw_line, rows_by_line
+from experiments.drawing.panel import Panel
+from experiments.drawing.training_steps import at_recorded_step
 
 TABLES = ("gates", "gradients")
 
-CARRIED_BY = {"forget": "c", "update": "h"}
-"""The gates that say how much of a state is kept from one timestep to the next, and that state."""
 
-KEPT = {
-    "forget": "The gate of an LSTM is its forget gate, which keeps the cell state c.",
-    "update": "The gate of a GRU is its update gate, which keeps the hidden state h.",
-}
-
-
-def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """The gates of layer 0 that keep, and the gradients of the runs that have them."""
+def select_rows(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Select the gates of layer 0 that keep a state, and the gradients of the runs that have such gates."""
     gates, gradients = data["gates"], data["gradients"]
-    gates = gates[(gates["layer"] == 0) & gates["gate"].isin(CARRIED_BY.keys())]
+    gates = gates[(gates["layer"] == 0) & (gates["keeps"] != "")]
     return {"gates": gates, "gradients": gradients[gradients["run_id"].isin(gates["run_id"])]}
 
 
-def draw(
-    data: dict[str, pd.DataFrame],
-    *,
-    compare: str,
-    colours: Colours,
-    ax: Axes,
-    which: Literal["min", "max"] = "max",
-    title: str = "",
-) -> Axes:
-    """The mean gate by timestep, at each run's first recorded step (`which` is min) or its last (max)."""
-    ax.set(ylim=(0, 1.02), xlabel="timestep", ylabel="gate that keeps, mean", title=title)
+def draw(data: dict[str, pd.DataFrame], panel: Panel, *, which: Literal["min", "max"] = "max", title: str = "") -> None:
+    """Draw the mean share kept by timestep, at each run's first recorded step (`which` is min) or its last (max)."""
+    panel.title = title
+    panel.ax.set(ylim=(0, 1.02), xlabel="timestep", ylabel="gate that keeps, mean")
     gates = at_recorded_step(data["gates"], which)
-    for value, line, colour, marker in lines_of(gates, compare, colours):
-        draw_line(ax, line, "timestep", "mean", label=value, colour=colour, marker=marker)
-    for gate, sentence in KEPT.items():
-        if (gates["gate"] == gate).any():
-            say(ax, sentence)
-    return ax
+    for value, line, colour, marker in rows_by_line(panel, gates):
+        for part, rows in _by_state(line):
+            draw_line(panel, rows, "timestep", "kept", value=value, part=part, colour=colour, marker=marker)
+    for (state, gate), rows in gates.groupby(["keeps", "gate"], observed=True, sort=False):
+        if np.allclose(rows["kept"], rows["mean"], atol=1e-6):
+            panel.explain(f"The gate that keeps {state} is the {gate} gate.")
+        else:
+            panel.explain(f"The share of {state} that is kept is 1 minus the {gate} gate.")
 
 
-def draw_gain(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
-    """Over training: the mean gate, the gain where nothing else carries the gradient, beside the measured gain."""
-    gates, gradients = data["gates"], data["gradients"]
-    for value, line, colour, marker in lines_of(implied_gains(gates, compare), compare, colours):
-        draw_line(ax, line, "step", "gain", label=value, colour=colour, marker=marker)
+def draw_gain(data: dict[str, pd.DataFrame], panel: Panel) -> None:
+    """Draw the mean gate and the measured gain during training.
+
+    The mean gate is the gain if nothing else carries the gradient.
+    """
+    panel.title = "mean gate, and measured gain"
+    gates, gradients, compare = data["gates"], data["gradients"], panel.compare
+    for value, line, colour, marker in rows_by_line(panel, implied_gains(gates, compare)):
+        for part, rows in _by_state(line):
+            draw_line(panel, rows, "step", "gain", value=value, part=part, colour=colour, marker=marker)
     measured = measured_gains(gates, gradients, compare)
-    hollow = {"linestyle": "--", "markerfacecolor": "white"}
-    for value, line, colour, marker in lines_of(measured, compare, colours):
-        draw_line(ax, line, "step", "gain", label=f"_{value}, measured", colour=colour, marker=marker, **hollow)
+    hollow: dict[str, Any] = {"linestyle": "--", "markerfacecolor": "white"}
+    for value, line, colour, marker in rows_by_line(panel, measured):
+        for part, rows in _by_state(line):
+            part = f"{part}, measured" if part else "measured"
+            draw_line(panel, rows, "step", "gain", value=value, part=part, colour=colour, marker=marker, **hollow)
     if len(measured):
-        entry = explain(
-            ax, "measured gain", "Solid: the mean gate; dashed: the gain of its state's gradient.", **hollow
-        )
-        say_if_losses_mix(ax, gradients, "the gain")
-        say(entry, "The two agree where nothing else carries the gradient back and all units keep alike.")
-    say(ax.axhline(1, color="0.7", linewidth=0.6), "Thin line: a gain of 1.")
-    ax.set(xlabel="step", ylabel="gain per timestep", title="mean gate, and measured gain")
-    return ax
+        panel.add_to_legend("measured gain", **hollow)
+        panel.explain("Solid: the mean gate; dashed: the gain of the gradient of the state that it keeps.")
+        panel.explain_several_losses(gradients, "the gain")
+        panel.explain("The two agree if nothing else carries the gradient back and all units keep the same share.")
+    panel.ax.axhline(1, color="0.7", linewidth=0.6)
+    panel.explain("Thin line: a gain of 1.")
+    panel.ax.set(xlabel="step", ylabel="gain per timestep")
+
+
+def _by_state(line: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Split the rows of a line by the state that is kept; the name of the state is empty if there is only one."""
+    states = list(line.groupby("keeps", observed=True, sort=False))
+    return [(str(state) if len(states) > 1 else "", rows) for state, rows in states]
 
 
 def implied_gains(gates: pd.DataFrame, compare: str) -> pd.DataFrame:
-    """For each run and step the mean of the gate over the timesteps."""
-    return gates.groupby([compare, "run_id", "step"])["mean"].mean().rename("gain").reset_index()
+    """Return the mean share kept over the timesteps, for each run, kept state and step."""
+    shares = gates.groupby([compare, "run_id", "keeps", "step"], observed=True)["kept"]
+    return shares.mean().rename("gain").reset_index()
 
 
 def measured_gains(gates: pd.DataFrame, gradients: pd.DataFrame, compare: str) -> pd.DataFrame:
-    """For each run and step the gain of the gradient of the state that the gate keeps."""
-    kept = gates.groupby("run_id")["gate"].first().map(CARRIED_BY)
+    """Return the gain of the gradient of each state that a gate keeps, for each run and step."""
+    kept = gates[["run_id", "keeps"]].astype(str).drop_duplicates()
+    states = kept.groupby("run_id")["keeps"].agg(list)
+    columns = [compare, "run_id", "keeps", "step", "gain"]
     frames = []
-    for run, rows in gradients.groupby("run_id"):
-        gains = gain_by_step(rows, state=kept[run])
-        known = {compare: rows[compare].iloc[0], "run_id": run}
-        frames.append(pd.DataFrame({**known, "step": list(gains), "gain": list(gains.values())}))
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=[compare, "run_id", "step", "gain"])
+    for run, rows in gradients.groupby("run_id", observed=True):
+        for state in states[run]:
+            gains = gain_by_step(rows, state=state)
+            known = {compare: rows[compare].iloc[0], "run_id": run, "keeps": state}
+            frames.append(pd.DataFrame({**known, "step": list(gains), "gain": list(gains.values())}))
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
 
 PANELS = (
@@ -90,5 +93,5 @@ PANELS = (
     partial(draw, which="max", title="at the last step"),
     draw_gain,
 )
-NOTHING = "no cell with a forget or update gate"
-READING = "A gate of 0.9 keeps 0.9 of a state at each timestep, and 0.35 of it over ten."
+IF_EMPTY = "no cell has a gate that keeps a state"
+CAPTION = "A gate of 0.9 keeps 0.9 of a state at each timestep, and 0.35 of it over ten timesteps."

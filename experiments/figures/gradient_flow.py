@@ -4,82 +4,80 @@ from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
 from experiments.analysis.gradient_law import with_law
-from experiments.drawing.blank_panels import Blank
-from experiments.drawing.captions import say, say_if_losses_mix
-from experiments.drawing.lines_and_maps import at_recorded_step, draw_line, explain, lines_of, mark_extremes
-from experiments.drawing.style import Colours, is_crowded
+from experiments.drawing.lines import draw_line, mark_extremes, rows_by_line
+from experiments.drawing.panel import NothingToDraw, Panel
+from experiments.drawing.training_steps import at_recorded_step
 
 TABLES = ("gradients",)
 
 LAWS = {
-    "predicted": ("_theory_gain", ":", "Dotted lines: what theory gives for this initialisation, from lag 0 on."),
+    "predicted": ("theory_gain", ":", "Dotted lines: the gradient that theory predicts for this initialisation."),
     "bound": (
-        "_theory_bound",
+        "theory_bound",
         "-.",
-        "Dash-dotted lines: an upper bound by the largest singular values of the weights.",
+        "Dash-dotted lines: an upper bound, from the largest singular values of the weights.",
     ),
 }
-"""The columns that theory gives, how their lines are called and drawn, and what the caption says of them."""
+"""The columns from theory, with the name of their lines, their line style, and their sentence in the caption."""
+
+OTHER_STATES = ("--", (0, (6, 2, 2, 2, 2, 2)), (0, (1, 3)))
+"""Line styles of the states other than h, in the order of their names; the last one repeats."""
 
 
-def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Layer 0, which reads the input, with what theory says of it."""
+def select_rows(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Select layer 0, which reads the input, and add what theory says about it."""
     return {"gradients": with_law(data["gradients"])}
 
 
-def draw(
-    data: dict[str, pd.DataFrame],
-    *,
-    compare: str,
-    colours: Colours,
-    ax: Axes,
-    which: Literal["min", "max"] = "max",
-    title: str = "",
-) -> Axes:
-    """One step of each run: the first recorded one (`which` is min) or the last (max)."""
-    ax.set(xlabel="lag: timesteps before the end", ylabel="gradient norm $\\|dL/ds_t\\|$", title=title)
-    ax.set_yscale("log")
+def draw(data: dict[str, pd.DataFrame], panel: Panel, *, which: Literal["min", "max"] = "max", title: str = "") -> None:
+    """Draw the norms at each run's first recorded step (`which` is min) or its last (max)."""
+    panel.title = title
+    panel.ax.set(xlabel="lag: timesteps before the end", ylabel="gradient norm $\\|dL/ds_t\\|$")
+    panel.ax.set_yscale("log")
     frame = at_recorded_step(data["gradients"], which)
     if (frame["grad_norm"] == 0).all():
-        raise Blank("the gradient is 0 at every recorded timestep")
-    for value, states, colour, marker in lines_of(frame, compare, colours):
-        for state, look in (("h", {}), ("c", {"linestyle": "--", "markerfacecolor": "white"})):
+        raise NothingToDraw("the gradient is 0 at every recorded timestep")
+    others = sorted(str(state) for state in frame["state"].unique() if state != "h")
+    looks: dict[str, dict[str, Any]] = {"h": {}}
+    for i, state in enumerate(others):
+        looks[state] = {"linestyle": OTHER_STATES[min(i, len(OTHER_STATES) - 1)], "markerfacecolor": "white"}
+    for value, states, colour, marker in rows_by_line(panel, frame):
+        for state, look in looks.items():
             line = states[states["state"] == state]
             if len(line):
-                label = value if state == "h" else f"_{value}, state {state}"
-                draw_line(ax, line, "lag", "grad_norm", label=label, colour=colour, marker=marker, **look)
-                mark_extremes(ax, line, "lag", "grad_norm", colour)
+                part = "" if state == "h" else f"state {state}"
+                draw_line(panel, line, "lag", "grad_norm", value=value, part=part, colour=colour, marker=marker, **look)
+                mark_extremes(panel, line, "lag", "grad_norm", colour)
                 if which == "min":
-                    _draw_theory(ax, line, colour)
-    if (frame["state"] == "c").any():
-        sentence = (
-            f"Dashed{'' if is_crowded() else ', hollow'}: the cell state c of an LSTM; solid: the hidden state h."
-        )
-        explain(ax, "state c", sentence, linestyle="--")
-    say_if_losses_mix(ax, frame, "the gradient")
-    return ax
+                    _draw_theory(panel, line, colour)
+    for state in others:
+        panel.add_to_legend(f"state {state}", linestyle=looks[state]["linestyle"])
+    if others:
+        names = f"the state {others[0]}" if len(others) == 1 else f"the states {' and '.join(others)}"
+        panel.explain(f"Dashed{'' if panel.crowded else ', hollow'}: {names}; solid: the hidden state h.")
+    panel.explain_several_losses(frame, "the gradient")
 
 
-def _draw_theory(ax: Axes, line: pd.DataFrame, colour: str) -> None:
-    """The norms that theory gives the initialisation, dotted, and their bound, dash-dotted: medians, as the measured.
+def _draw_theory(panel: Panel, line: pd.DataFrame, colour: str) -> None:
+    """Draw the norms that theory predicts, dotted, and their bound, dash-dotted, as medians over the runs.
 
-    Neither sets the limits of the axis: a bound may be many orders of magnitude above what it bounds.
+    They do not set the limits of the axes, because a bound may be many orders of magnitude above the norms.
     """
-    for column, (label, dashes, sentence) in LAWS.items():
+    for column, (name, dashes, sentence) in LAWS.items():
         norms = line.groupby("lag")[column].median().dropna()
         if len(norms):
             look: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1}
-            say(ax.add_artist(Line2D(norms.index, norms, label=label, transform=ax.transData, **look)), sentence)
+            panel.add_line(norms.index, norms, name=name, in_legend=False, sets_limits=False, **look)
+            panel.explain(sentence)
 
 
-NOTHING = "gradients.csv has no layer 0"
-ENDS = True
+IF_EMPTY = "gradients.csv has no layer 0"
+FIRST_AND_LAST_STEP_ONLY = True
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
-READING = (
-    "How large the gradient of the loss is with respect to the state, so many timesteps before the end. On this axis a "
-    "gradient that vanishes exponentially is a straight line down to the right, one that explodes a line up."
+CAPTION = (
+    "The norm of the gradient of the loss with respect to the state, by the number of timesteps before the end. On "
+    "these axes, a gradient that vanishes exponentially is a straight line down to the right, and one that explodes "
+    "a line up."
 )

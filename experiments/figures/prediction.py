@@ -4,38 +4,44 @@ import re
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 
 from experiments.analysis.gain_and_horizon import gain_per_timestep, gradient_profiles, jacobian_profile
 from experiments.analysis.rank_correlation import rank_correlation
-from experiments.drawing.captions import say
-from experiments.drawing.lines_and_maps import lines_of
-from experiments.drawing.style import Colours
+from experiments.drawing.lines import rows_by_line
+from experiments.drawing.panel import Panel
 from experiments.wording import counted
 
 TABLES = ("jacobian", "gradients")
 
 
-def draw(data: dict[str, pd.DataFrame], *, compare: str, colours: Colours, ax: Axes) -> Axes:
-    """A point for each configuration that was both probed and trained, on the diagonal where the two agree."""
-    gains = matched_gains(data["jacobian"], data["gradients"], compare)
-    for value, points, colour, marker in lines_of(gains, compare, colours):
-        ax.plot(points["predicted"], points["measured"], label=value, color=colour, marker=marker, linestyle="")
+def draw(data: dict[str, pd.DataFrame], panel: Panel) -> None:
+    """Draw a point for each configuration that was both probed and trained, and the diagonal where the two agree."""
+    gains = matched_gains(data["jacobian"], data["gradients"], panel.compare)
+    for value, points, colour, marker in rows_by_line(panel, gains):
+        panel.add_line(
+            points["predicted"],
+            points["measured"],
+            name=value,
+            value=value,
+            color=colour,
+            marker=marker,
+            linestyle="",
+        )
     if len(gains):
         low, high = gains[["predicted", "measured"]].min().min(), gains[["predicted", "measured"]].max().max()
-        (equal,) = ax.plot([low, high], [low, high], color="0.35", linestyle=":", linewidth=1, label="equal")
-        say(equal, "Dotted: where the two are equal.")
+        panel.add_line([low, high], [low, high], name="equal", color="0.35", linestyle=":", linewidth=1)
+        panel.explain("Dotted: the two gains are equal.")
     correlation = rank_correlation(gains["predicted"], gains["measured"])
     known = f", rank correlation {correlation:.3f}" if len(gains) > 2 and not np.isnan(correlation) else ""
-    ax.set_title(f"{counted(len(gains), 'network')}{known}")
-    for line in (ax.axhline, ax.axvline):
-        say(line(1, color="0.7", linewidth=0.6), "Thin lines: a gain of 1, below which a gradient shrinks.")
-    ax.set(xlabel="gain per timestep, predicted by the probe", ylabel="gain of the gradient at step 1")
-    return ax
+    panel.title = f"{counted(len(gains), 'network')}{known}"
+    for line in (panel.ax.axhline, panel.ax.axvline):
+        line(1, color="0.7", linewidth=0.6)
+    panel.explain("Thin lines: a gain of 1, below which a gradient shrinks.")
+    panel.ax.set(xlabel="gain per timestep, predicted by the probe", ylabel="gain of the gradient at step 1")
 
 
-def select(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """The rows of the runs that were both probed and trained."""
+def select_rows(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Select the rows of the runs that were both probed and trained."""
     probes, trainings = (set(data[name]["run_id"]) for name in TABLES)
     both = {run for run in probes if _training_of(run) in trainings}
     return {
@@ -49,7 +55,10 @@ def _training_of(probe: str) -> str:
 
 
 def matched_gains(jacobian: pd.DataFrame, gradients: pd.DataFrame, compare: str) -> pd.DataFrame:
-    """`predicted` by the Jacobians of a probe and `measured` at the first step of the training with the same config."""
+    """Return the gain `predicted` by the Jacobians of a probe and the gain `measured` at the first step of training.
+
+    Each row is a configuration that was both probed and trained.
+    """
     trained = dict(iter(gradients.groupby("run_id")))
     gains = []
     for run_id, rows in jacobian.groupby("run_id"):
@@ -61,12 +70,12 @@ def matched_gains(jacobian: pd.DataFrame, gradients: pd.DataFrame, compare: str)
     return pd.DataFrame(gains, columns=[compare, "predicted", "measured"]).dropna()
 
 
-ENDS = True
+FIRST_AND_LAST_STEP_ONLY = True
 PANELS = (draw,)
 RUNS = "all"
-NOTHING = "no configuration was both probed and trained"
-SPREAD = "a point each"
-READING = (
+IF_EMPTY = "no configuration was both probed and trained"
+OVER_SEEDS = "one point each"
+CAPTION = (
     "Each point is a configuration that was both probed and trained: the gain of its Jacobians, in all directions, "
-    "against that of the loss's gradient."
+    "and the gain of the loss's gradient."
 )

@@ -1,4 +1,4 @@
-"""Figures as the bytes of files, rendered by several processes while the next figures are drawn."""
+"""Renders figures to the bytes of image files, in several processes while the next figures are drawn."""
 
 import gc
 import io
@@ -11,6 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+import cloudpickle
 import matplotlib as mpl
 from joblib import cpu_count
 from joblib.externals.loky import get_reusable_executor
@@ -20,18 +21,18 @@ from bptt_start import Portable
 from experiments.drawing.style import find_asian_fonts, settings
 
 MOST_OTHERS = 8
-"""Processes: all of them start at once, and there are a dozen figures."""
+"""The largest number of other processes: all of them start at once, and there are about a dozen figures."""
 
 SECONDS_IDLE = 10
-"""After so many a process ends by itself, should nobody be left to end it."""
+"""Seconds without work after which a process ends by itself, in case the main process no longer ends it."""
 
 
 class Rendered(NamedTuple):
-    """A figure as a file holds it.
+    """A rendered figure.
 
     Attributes:
-        content: the same data give the same bytes.
-        notes: what could not be drawn.
+        content: Bytes of the file; the same data give the same bytes.
+        notes: What could not be drawn.
     """
 
     content: bytes
@@ -39,13 +40,13 @@ class Rendered(NamedTuple):
 
 
 class Renderer:
-    """Renders figures while the next ones are drawn. Within it, figures are drawn in our style.
+    """Renders figures while the next ones are drawn. Figures that are drawn within its context have our style.
 
-    It has a process for each processor, if they are few; this one joins in at the end.
+    It uses one process for each processor, up to a limit. At the end this process renders figures as well.
 
     Args:
-        style: matplotlib's settings; None: those of text of the usual size.
-        alone: Whether this process does all of it: for a figure or two no other is worth its start.
+        style: Settings of matplotlib. None: those for text of the usual size.
+        alone: Whether this process renders everything, because starting others takes longer than rendering few figures.
     """
 
     def __init__(self, style: dict[Any, Any] | None = None, *, alone: bool = False) -> None:
@@ -55,14 +56,14 @@ class Renderer:
         self._jobs: list[tuple[partial[Rendered], Future[Rendered]]] = []
 
     def add(self, figure: Figure, suffix: str, *, transparent: bool = False) -> None:
-        """Have a figure rendered as it is now: rendering moves things in it, and a second time would differ."""
+        """Render a copy of a figure as it is now: rendering moves its artists, so that a second time would differ."""
         job = partial(_render_copy, _pickled(figure), suffix, self._settings, transparent=transparent)
         self._jobs.append((job, self._executor().submit(Portable(job)) if self._others else Future()))
 
     def finish(self) -> list[Rendered]:
-        """All that was added, in that order; from the last one on, what no other process has begun is rendered here."""
+        """Return everything that was added, in that order. This process renders what no other has begun."""
         here = {i: job() for i, (job, future) in reversed([*enumerate(self._jobs)]) if future.cancel()}
-        return [here[i] if i in here else _made(job, future) for i, (job, future) in enumerate(self._jobs)]
+        return [here[i] if i in here else _result(job, future) for i, (job, future) in enumerate(self._jobs)]
 
     def _executor(self) -> Any:
         return get_reusable_executor(self._others, timeout=SECONDS_IDLE, initializer=_PREPARE)
@@ -80,11 +81,12 @@ class Renderer:
 
 
 def _pickled(figure: Figure) -> bytes:
-    """Without a collection of garbage in the middle: it would change the weak references that are being written."""
+    """Pickle a figure while garbage collection is off, because it would change weak references during pickling."""
     collects = gc.isenabled()
     gc.disable()
     try:
-        return pickle.dumps(figure)
+        pickled: bytes = cloudpickle.dumps(figure)  # it includes functions of a user's figure
+        return pickled
     finally:
         if collects:
             gc.enable()
@@ -94,32 +96,32 @@ def _render_copy(pickled: bytes, suffix: str, style: dict[Any, Any], *, transpar
     return render(pickle.loads(pickled), suffix, style, transparent=transparent)
 
 
-def _made(job: partial[Rendered], future: "Future[Rendered]") -> Rendered:
+def _result(job: partial[Rendered], future: "Future[Rendered]") -> Rendered:
     try:
         return future.result()
-    except BrokenProcessPool:  # it was killed
+    except BrokenProcessPool:  # the process was killed
         return job()
 
 
 def _prepare() -> None:
-    """Leave interrupts to the first process, and what is left of so few figures uncollected."""
+    """Leave interrupts to the main process, and switch off garbage collection, which few figures do not need."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.disable()
     find_asian_fonts()
 
 
 _PREPARE = Portable(_prepare)
-"""One object: joblib keeps its processes only while they are asked for with the same."""
+"""A single object, because joblib keeps its processes only as long as the initializer is the same object."""
 
 
 def render(figure: Figure, suffix: str, style: dict[Any, Any], *, transparent: bool = False) -> Rendered:
-    """Render a figure, without a date.
+    """Render a figure, without a date in the file.
 
     Args:
-        figure: A figure, drawn in the style.
-        suffix: png, svg or pdf.
-        style: matplotlib's settings.
-        transparent: Whether it has no ground of its own.
+        figure: Figure that was drawn with these settings.
+        suffix: File format: png, svg or pdf.
+        style: Settings of matplotlib.
+        transparent: Whether the background is transparent.
     """
     dated = {"png": "Software", "svg": "Date", "pdf": "CreationDate"}[suffix]
     buffer = io.BytesIO()
@@ -129,8 +131,8 @@ def render(figure: Figure, suffix: str, style: dict[Any, Any], *, transparent: b
     notes = []
     for warning in caught:
         if "missing from font" in str(warning.message):
-            note = f"no font of this machine has {str(warning.message).partition(' missing')[0]}: a box in its place"
-            notes.append(note)
+            missing = str(warning.message).partition(" missing")[0]
+            notes.append(f"no installed font has {missing}; the figure shows a box instead")
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return Rendered(buffer.getvalue(), notes)

@@ -9,8 +9,10 @@ from matplotlib.figure import Figure
 from experiments.catalogue.choices import catalogue
 from experiments.claims.evaluation import EvaluatedClaim, claims_table, count_verdicts, markdown_table
 from experiments.errors import UsageError
-from experiments.plotting.figure import Drawing, LeftOut, View
+from experiments.plotting.axis_keys import LeftOut
+from experiments.plotting.figure_drawer import FigureDrawer
 from experiments.plotting.rendering import Renderer
+from experiments.plotting.view import View
 from experiments.reports.html import inline, render_page
 from experiments.store.files import to_csv, write_whole
 
@@ -57,6 +59,7 @@ def _figure(one: EvaluatedClaim) -> Figure | None:
         return None
     view: dict[str, Any] = dict(one.claim.view)
     try:
-        return Drawing([run for run in one.runs if one.claim.shows(run)], View(**view)).figure(one.claim.figure)
+        drawer = FigureDrawer([run for run in one.runs if one.claim.shows(run)], View(**view))
+        return drawer.draw(one.claim.figure).figure
     except (LeftOut, UsageError):
         return None

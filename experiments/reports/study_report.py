@@ -17,9 +17,11 @@ from experiments.analysis.configuration_findings import describe_configurations
 from experiments.analysis.findings import describe_run
 from experiments.catalogue.choices import catalogue
 from experiments.figures import NAMES
-from experiments.plotting.figure import AS_IT_COMES, Drawing, LeftOut, View
-from experiments.plotting.files import drawn_numbers, folder_of_studies
+from experiments.plotting.axis_keys import LeftOut
+from experiments.plotting.figure_drawer import FigureDrawer
+from experiments.plotting.image_files import folder_of_studies
 from experiments.plotting.rendering import Renderer
+from experiments.plotting.view import DEFAULT_VIEW, View
 from experiments.reports.html import inline, render_page
 from experiments.store.config_keys import compared_keys, differing_keys, format_value, rank
 from experiments.store.files import to_csv, write_whole
@@ -47,7 +49,7 @@ class TableCell(NamedTuple):
 
 def write_report(
     studies: Sequence[Path],
-    view: View = AS_IT_COMES,
+    view: View = DEFAULT_VIEW,
     path: Path | None = None,
     say: Callable[[str], object] | None = None,
 ) -> Path:
@@ -66,9 +68,9 @@ def write_report(
         UsageError: No run has a key of the view, or a study has no run yet.
     """
     of_studies = read_studies(studies)
-    drawing = Drawing(of_studies, view)
-    runs = drawing.tables.runs
-    summary = drawing.tables.summary_csv
+    drawer = FigureDrawer(of_studies, view)
+    runs = drawer.tables.runs
+    summary = drawer.tables.summary_csv
     path = folder_of_studies(studies) / "report.html" if path is None else path
     keys, common = _keys(runs), _common(runs)
     columns = [column for column in COLUMNS if summary[column].notna().any()]
@@ -80,8 +82,8 @@ def write_report(
         counts=summary["status"].value_counts().to_dict(),
         runs=len(runs),
         axes=_axes(runs),
-        findings=describe_configurations(runs, summary, drawing.tables["states"]),
-        figures=_figures(drawing, path.parent),
+        findings=describe_configurations(runs, summary, drawer.tables["states"]),
+        figures=_figures(drawer, path.parent),
         headings=headings,
         table=table,
         characters=_characters(headings, [cells for _, cells, _ in table]),
@@ -118,17 +120,17 @@ class Drawn(NamedTuple):
     numbers: str
 
 
-def _figures(drawing: Drawing, beside: Path) -> list[Drawn]:
+def _figures(drawer: FigureDrawer, beside: Path) -> list[Drawn]:
     """Draw all figures that have something to show; numbers too large for the page go to figures/ beside it."""
     links = {}
     with Renderer() as renderer:
         for name in NAMES:
             try:
-                figure = drawing.figure(name)
+                drawn = drawer.draw(name)
             except LeftOut:
                 continue
-            renderer.add(figure, "svg", transparent=True)
-            links[name] = _numbers(drawing.file_name(name), to_csv(drawn_numbers(figure)).encode(), beside)
+            renderer.add(drawn.figure, "svg", transparent=True)
+            links[name] = _numbers(drawer.file_name(name), to_csv(drawn.numbers()).encode(), beside)
         svgs = [image.content.decode() for image in renderer.finish()]
     titles = catalogue()["figure"]
     return [

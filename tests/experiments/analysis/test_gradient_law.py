@@ -11,13 +11,16 @@ from experiments.analysis.gradient_law import bounds, with_law
 from experiments.analysis.run_tables import RunTables
 from experiments.config.composing import compose
 from experiments.drawing.style import settings
-from experiments.plotting.figure import AS_IT_COMES, Drawing
+from experiments.plotting.figure_drawer import FigureDrawer
+from experiments.plotting.view import DEFAULT_VIEW
 from experiments.store.studies import read_runs
 from experiments.sweeps.sweep import plan, sweep
 from experiments.training.probe import config_of_checkpoint, probe
 from experiments.training.run import run
 
 SMALL = ["model.hidden_size=4", "batch_size=3", "steps=1", "dtype=float64", "record.evaluate_samples=1"]
+
+THEORY = ("theory_gain", "theory_bound")
 
 
 def made(folder, *options):
@@ -79,17 +82,18 @@ def test_neither_law_nor_bound_sets_the_axis_and_both_are_medians_of_runs(tmp_pa
     ]
     runs, _ = made(tmp_path, *options)
     with mpl.rc_context(settings()):
-        ax = Drawing(runs, AS_IT_COMES).figure("gradient_flow").axes[0]
-    lines = {}
-    for artist in ax.get_lines():
-        lines.setdefault(artist.get_label(), []).append(np.asarray(artist.get_ydata(), float))
-    measured = [lines[name][0] for name in sorted(name for name in lines if not name.startswith("_"))]
-    low, high = ax.get_ylim()
-    shown = np.concatenate([*measured, *(lines[name][0] for name in lines if name.endswith("quartile"))])
+        drawn = FigureDrawer(runs, DEFAULT_VIEW).draw("gradient_flow")
+    panel, lines = drawn.panels[0], {}
+    for numbers in panel.numbers:
+        lines.setdefault(numbers.name, []).append(numbers.y)
+    quartiles = [name for name in lines if name.endswith("quartile")]
+    measured = [lines[name][0] for name in sorted(name for name in lines if name not in {*quartiles, *THEORY})]
+    low, high = panel.ax.get_ylim()
+    shown = np.concatenate([*measured, *(lines[name][0] for name in quartiles)])
     assert shown.min() / 10 < low < shown.min() < shown.max() < high < 10 * shown.max()
-    assert max(norms.max() for norms in lines["_theory_bound"]) > 1e20
-    assert len(lines["_theory_bound"]) == len(lines["_theory_gain"]) == len(measured) == 2
-    for norms, bound in zip(measured, lines["_theory_bound"], strict=True):
+    assert max(norms.max() for norms in lines["theory_bound"]) > 1e20
+    assert len(lines["theory_bound"]) == len(lines["theory_gain"]) == len(measured) == 2
+    for norms, bound in zip(measured, lines["theory_bound"], strict=True):
         assert (norms <= bound * (1 + 1e-12)).all()
 
 

@@ -21,9 +21,7 @@ def texts(figure):
                 if low <= tick.get_loc() <= high:
                     shown += [tick.label1, tick.label2]
     return [
-        (text.get_text(), text.get_window_extent())
-        for text in shown
-        if text.get_visible() and text.get_text().strip("\u200b ")
+        (text.get_text(), text.get_window_extent()) for text in shown if text.get_visible() and text.get_text().strip()
     ]
 
 

@@ -12,14 +12,16 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
 from experiments.config.composing import compose
-from experiments.drawing.blank_panels import Blank, is_blank
-from experiments.drawing.captions import say, sentences
-from experiments.drawing.style import colours, settings
+from experiments.drawing.colours import assign_colours
+from experiments.drawing.panel import NothingToDraw, Panel
+from experiments.drawing.style import settings
 from experiments.figures import (
     NAMES,
     clipping,
     contribution_map,
     contributions,
+    gate_means,
+    gates,
     gradient_flow,
     gradient_map,
     horizon,
@@ -28,31 +30,39 @@ from experiments.figures import (
     success,
     training,
 )
-from experiments.plotting.figure import Drawing, LeftOut, View
+from experiments.plotting.axis_keys import LeftOut
+from experiments.plotting.figure_drawer import FigureDrawer
+from experiments.plotting.view import View
 from experiments.store.studies import read_runs
 from experiments.training.probe import probe
 from experiments.training.run import run
 
-LOOK = colours(["A", "B"])
+LOOK = assign_colours(["A", "B"])
 
 
-def drawn(draw, ax=None, **tables):
-    """A panel with the made-up tables, and what its marks say."""
-    options = {key: tables.pop(key) for key in ("which", "norm", "x", "y", "column") if key in tables}
-    ax = draw(tables, compare="line", colours=LOOK, ax=ax or Figure().subplots(), **options)
-    return ax, " ".join(sentences(ax.get_figure()))
+def new_panel():
+    return Panel(Figure().subplots(), "line", LOOK)
 
 
-def test_a_sentence_goes_with_its_mark():
-    figure = Figure()
-    ax = figure.subplots()
-    (line,) = ax.plot([0, 1])
-    say(line, "A line.")
-    say(ax.axhline(0), "At 0.")
-    say(ax.axhline(1), "At 0.")
-    assert sentences(figure) == ["A line.", "At 0."]
-    line.remove()
-    assert sentences(figure) == ["At 0."]
+def drawn(draw, **tables):
+    """Draw made-up tables in a panel; return the panel and its sentences in the caption."""
+    options = {key: tables.pop(key) for key in ("which", "x", "y", "column") if key in tables}
+    panel = new_panel()
+    draw(tables, panel, **options)
+    return panel, " ".join(panel.sentences)
+
+
+def test_a_panel_that_is_replaced_by_a_sentence_has_no_entry_sentence_or_number():
+    panel = new_panel()
+    panel.add_line([0, 1], [0, 1], name="A", value="A")
+    panel.add_line([0, 1], [0, 1], name="_chance")
+    panel.explain("A line.")
+    assert set(panel.line_entries) | set(panel.other_entries) == {"A", "_chance"}
+    assert [numbers.name for numbers in panel.numbers] == ["A", "_chance"]
+    panel.replace_by("nothing")
+    for record in (panel.line_entries, panel.other_entries, panel.sentences, panel.numbers, panel.ax.get_lines()):
+        assert not record
+    assert panel.replacement == "nothing"
 
 
 def gradients(norm, *, steps=(1,), states=("h",), lags=range(6), **columns):
@@ -81,14 +91,19 @@ class TestGradientFlow:
         assert "otted" not in text(which="max", predicted=0.9, bound=1.1)
 
     def test_a_bound_does_not_set_the_axis(self):
-        ax, text = drawn(gradient_flow.draw, gradients=gradients(lambda lag: 0.9**lag, bound=1e12), which="min")
-        assert ax.get_ylim()[1] < 20
+        panel, text = drawn(gradient_flow.draw, gradients=gradients(lambda lag: 0.9**lag, bound=1e12), which="min")
+        assert panel.ax.get_ylim()[1] < 20
         assert "Dash-dotted" in text
 
     def test_the_cell_state_is_explained_where_there_is_one(self):
-        assert "cell state" not in drawn(gradient_flow.draw, gradients=gradients(lambda lag: 1), which="min")[1]
+        assert "state c" not in drawn(gradient_flow.draw, gradients=gradients(lambda lag: 1), which="min")[1]
         table = gradients(lambda lag: 1, states=("h", "c"))
-        assert "Dashed, hollow: the cell state c" in drawn(gradient_flow.draw, gradients=table, which="min")[1]
+        assert "Dashed, hollow: the state c" in drawn(gradient_flow.draw, gradients=table, which="min")[1]
+
+    def test_any_state_but_h_is_dashed_and_named(self):
+        panel, text = drawn(gradient_flow.draw, gradients=gradients(lambda lag: 1, states=("h", "s")), which="min")
+        assert "Dashed, hollow: the state s; solid: the hidden state h." in text
+        assert list(panel.other_entries) == ["state s"]
 
     def test_zeros_and_infinities_are_explained_where_they_are(self):
         texts = [
@@ -109,33 +124,70 @@ class TestGradientFlow:
             assert "does not show how far back one loss reaches" in text
 
     def test_a_gradient_of_0_everywhere_is_a_sentence(self):
-        with pytest.raises(Blank, match="the gradient is 0 at every recorded timestep"):
+        with pytest.raises(NothingToDraw, match="the gradient is 0 at every recorded timestep"):
             drawn(gradient_flow.draw, gradients=gradients(lambda lag: 0), which="min")
-        with pytest.raises(Blank, match="the gradient is 0 at every recorded timestep"):
+        with pytest.raises(NothingToDraw, match="the gradient is 0 at every recorded timestep"):
             drawn(gradient_map.draw, gradients=gradients(lambda lag: 0))
 
     def test_the_last_step_is_not_drawn_where_it_is_the_first(self):
-        with pytest.raises(Blank, match="recorded at one step only"):
+        with pytest.raises(NothingToDraw, match="recorded at one step only"):
             drawn(gradient_flow.draw, gradients=gradients(lambda lag: 1), which="max")
         both = [gradients(lambda lag: 1), gradients(lambda lag: 1, steps=(1, 5), line="B", run_id="b")]
-        ax, _ = drawn(gradient_flow.draw, gradients=pd.concat(both), which="max")
-        assert [line.get_label() for line in ax.get_lines()] == ["B"]
+        panel, _ = drawn(gradient_flow.draw, gradients=pd.concat(both), which="max")
+        assert [line.get_label() for line in panel.ax.get_lines()] == ["B"]
+
+
+class TestGates:
+    """No figure knows a gate, a state or a cell by name."""
+
+    def gates(self, mean=0.2, std=0.1, steps=(1, 9), **columns):
+        rows = [{"step": step, "timestep": timestep} for step in steps for timestep in (1, 2)]
+        known = {"line": "A", "run_id": "a", "layer": 0, "gate": "leak", "mean": mean, "std": std}
+        return pd.DataFrame(rows).assign(**{**known, "keeps": "s", "kept": mean, **columns})
+
+    def test_the_caption_names_gate_and_state(self):
+        assert "The gate that keeps s is the leak gate." in drawn(gates.draw, gates=self.gates(), which="min")[1]
+        panel, text = drawn(gates.draw, gates=self.gates(kept=0.8), which="min")
+        assert "The share of s that is kept is 1 minus the leak gate." in text
+        assert list(panel.numbers[0].y) == [0.8, 0.8]
+
+    def test_the_gain_is_that_of_the_state_that_is_kept(self):
+        table = gradients(lambda lag: 0.8**lag, steps=(1, 9), states=("h", "s"))
+        table.loc[table["state"] == "h", "grad_norm"] = 1.0
+        panel, _ = drawn(gates.draw_gain, gates=self.gates(kept=0.8), gradients=table)
+        numbers = {numbers.name: numbers.y for numbers in panel.numbers}
+        np.testing.assert_allclose(numbers["A"], [0.8, 0.8])
+        np.testing.assert_allclose(numbers["A, measured"], [0.8, 0.8])
+
+    def test_a_cell_that_keeps_two_states_has_a_line_for_each(self):
+        table = pd.concat([self.gates(), self.gates(gate="slow", keeps="r", mean=0.9, kept=0.9)])
+        panel, text = drawn(gates.draw, gates=table, which="min")
+        assert [numbers.name for numbers in panel.numbers] == ["A, s", "A, r"]
+        assert "The gate that keeps r is the slow gate." in text
+
+    def test_means_are_solid_for_gates_that_keep_and_leave_out_what_is_no_gate(self):
+        others = [self.gates(gate=gate, keeps="", kept=np.nan) for gate in ("first", "second")]
+        candidate = self.gates(gate="proposal", keeps="", kept=np.nan, mean=0.01, std=0.5)
+        table = gate_means.select_rows({"gates": pd.concat([*others, candidate, self.gates()])})
+        panel, _ = drawn(gate_means.draw, **table)
+        styles = {name: line.get_linestyle() for name, line in panel.other_entries.items()}
+        assert styles == {"leak gate": "-", "first gate": "--", "second gate": ":"}
 
 
 class TestGradientMap:
     def test_the_darkest_colour_is_the_norm_that_it_is(self):
         """Where the smallest norm is 1, dark is not next to nothing."""
-        ax, text = drawn(gradient_map.draw, gradients=gradients(lambda lag: 2**lag))
+        panel, text = drawn(gradient_map.draw, gradients=gradients(lambda lag: 2**lag))
         assert "The darkest colour is a norm of 1, the brightest one of 32." in text
         assert "Smaller" not in text
-        assert ax.collections[0].norm.vmin == pytest.approx(0)
+        assert panel.ax.collections[0].norm.vmin == pytest.approx(0)
         _, text = drawn(gradient_map.draw, gradients=gradients(lambda lag: 1e-4**lag))
         assert "The darkest colour is a norm of 1e-12, the brightest one of 1." in text
-        assert "Smaller norms have the darkest colour, too." in text
+        assert "Smaller norms also have the darkest colour." in text
 
     def test_nothing_is_said_of_learning(self):
-        assert "learn" not in gradient_map.READING + gradient_map.__doc__
-        assert "count" not in gradient_map.READING
+        assert "learn" not in gradient_map.CAPTION + gradient_map.__doc__
+        assert "count" not in gradient_map.CAPTION
 
 
 def shares(values, steps=(1,), **columns):
@@ -149,7 +201,7 @@ def shares(values, steps=(1,), **columns):
 
 class TestContributions:
     def map_of(self, table):
-        return drawn(contribution_map.draw, contributions=table, norm=contribution_map.norm({"contributions": table}))
+        return drawn(contribution_map.draw, contributions=table)
 
     def test_colours_are_explained_where_they_are(self):
         _, text = self.map_of(shares([0.2, 0.8]))
@@ -160,17 +212,17 @@ class TestContributions:
 
     def test_what_is_missing_is_hatched_and_not_white(self):
         """After divergence there are no shares: that is not a share of 0."""
-        ax, text = self.map_of(pd.concat([shares([0.5, 0.5]), shares([np.nan, np.nan], steps=(2,))]))
-        assert "Hatched: no shares, as the whole gradient is 0 or not finite." in text
-        assert [patch.get_hatch() for patch in ax.patches] == ["////"]
-        ax, text = self.map_of(shares([0.5, 0.5], steps=(1, 2)))
+        panel, text = self.map_of(pd.concat([shares([0.5, 0.5]), shares([np.nan, np.nan], steps=(2,))]))
+        assert "Hatched: no shares, because the whole gradient is 0 or not finite." in text
+        assert [patch.get_hatch() for patch in panel.ax.patches] == ["////"]
+        panel, text = self.map_of(shares([0.5, 0.5], steps=(1, 2)))
         assert "Hatched" not in text
-        assert not ax.patches
+        assert not panel.ax.patches
 
     def test_without_shares_there_is_a_sentence(self):
         for draw in (contribution_map.draw, contributions.draw):
-            options = {"norm": None} if draw is contribution_map.draw else {"which": "min"}
-            with pytest.raises(Blank, match="no shares: the whole gradient of the recurrent weights is 0"):
+            options = {} if draw is contribution_map.draw else {"which": "min"}
+            with pytest.raises(NothingToDraw, match="no shares: the whole gradient of the recurrent weights is 0"):
                 drawn(draw, contributions=shares([np.nan, np.nan]), **options)
 
     def test_a_negative_share_is_explained_where_there_is_one(self):
@@ -198,11 +250,11 @@ class TestClipping:
     )
     def test_the_threshold_is_the_step_only_of_plain_sgd(self, scales, columns, said):
         if said is None:
-            with pytest.raises(Blank, match="no step was clipped"):
+            with pytest.raises(NothingToDraw, match="no step was clipped"):
                 drawn(clipping.draw_share, metrics=metrics(scales, **columns))
             return
         _, text = drawn(clipping.draw_share, metrics=metrics(scales, **columns))
-        assert ("as long as threshold times learning rate" in text) is said
+        assert ("as long as the threshold times the learning rate" in text) is said
 
     def test_not_where_a_stretch_is_clipped_in_part_only(self):
         table = metrics([0.5, 1.0] * 60)  # 120 steps: stretches of two, of which one is clipped
@@ -213,11 +265,11 @@ class TestClipping:
             drawn(clipping.draw, metrics=table)[1]
             for table in (metrics([1, 1]), metrics([1, 0.5]), metrics([1, 0.5], clip="value"))
         ]
-        assert ["dashed: after it" in text for text in texts] == [False, True, True]
-        assert ["Dotted: the threshold" in text for text in texts] == [True, True, False]
+        assert ["dashed: the norm after it" in text for text in texts] == [False, True, True]
+        assert ["Dotted: the clipping threshold" in text for text in texts] == [True, True, False]
 
     def test_without_clipping_the_share_is_a_sentence(self):
-        with pytest.raises(Blank, match="no clipping"):
+        with pytest.raises(NothingToDraw, match="no clipping"):
             drawn(clipping.draw_share, metrics=metrics([1.0, 1.0], clip="none"))
 
 
@@ -230,13 +282,13 @@ def test_a_jump_is_marked_where_the_median_hides_it():
     """120 steps are drawn as medians of stretches of two; five runs, of which one jumps."""
     calm = [metrics([1.0] * 120, losses=[1.0] * 120, run_id=f"{i}") for i in range(4)]
     jumping = metrics([1.0] * 120, losses=[1.0] * 60 + [1e5] + [1.0] * 59, run_id="jumps")
-    ax, text = drawn(training.draw_loss, metrics=pd.concat([*calm, jumping]), evaluation=evaluation())
-    (mark,) = [line for line in ax.get_lines() if line.get_marker() == "x"]
+    panel, text = drawn(training.draw_loss, metrics=pd.concat([*calm, jumping]), evaluation=evaluation())
+    (mark,) = [line for line in panel.ax.get_lines() if line.get_marker() == "x"]
     assert mark.get_ydata() == [1e5]
     assert "Crosses: a run's largest loss near that step" in text
-    ax, text = drawn(training.draw_loss, metrics=pd.concat(calm), evaluation=evaluation())
+    panel, text = drawn(training.draw_loss, metrics=pd.concat(calm), evaluation=evaluation())
     assert "Crosses" not in text
-    assert "the median over stretches of 2 steps" in text
+    assert "the median over bins of 2 steps" in text
 
 
 def test_chance_is_explained_where_it_is_drawn():
@@ -248,7 +300,7 @@ def test_chance_is_explained_where_it_is_drawn():
 def test_a_median_over_fewer_runs_is_said():
     """After a run has diverged the median is over the others."""
     table = pd.concat([metrics([1, 1, 1], run_id="long"), metrics([1], run_id="short")])
-    said = "after it has ended, the median is over the others"
+    said = "after it has ended, the median is over the other runs"
     assert said in drawn(training.draw_loss, metrics=table, evaluation=evaluation())[1]
     assert said not in drawn(training.draw_loss, metrics=metrics([1, 1]), evaluation=evaluation())[1]
 
@@ -264,21 +316,21 @@ class TestHorizon:
     rows = ({"task.length": 20, "horizon": 5, "horizon_at_init": 3, "solved": 1},)
 
     def test_a_run_that_solved_beyond_its_horizon_is_not_denied(self):
-        ax, text = drawn(horizon.draw, summary=summary(self.rows), x="task.length", column="horizon")
-        assert "train the network" not in text + horizon.READING
-        assert "solved" in [line.get_label() for line in ax.get_lines()]
-        assert "not solved" not in [line.get_label() for line in ax.get_lines()]
+        panel, text = drawn(horizon.draw, summary=summary(self.rows), x="task.length", column="horizon")
+        assert "train the network" not in text + horizon.CAPTION
+        assert "solved" in panel.other_entries
+        assert "not solved" not in panel.other_entries
 
     def test_a_task_without_a_criterion_is_not_unsolved(self):
-        ax, _ = drawn(horizon.draw, summary=summary(self.rows, solved=np.nan), x="task.length", column="horizon")
-        labels = {line.get_label() for line in ax.get_lines()}
+        panel, _ = drawn(horizon.draw, summary=summary(self.rows, solved=np.nan), x="task.length", column="horizon")
+        labels = set(panel.other_entries)
         assert "no criterion" in labels
         assert not labels & {"solved", "not solved"}
 
     @pytest.mark.parametrize("columns", [{"steps": 1}, {"kind": "probe"}, {"diverged_at_step": 1}])
     def test_untrained_runs_have_no_panel_of_their_last_step(self, columns):
         table = summary(self.rows, **columns)
-        with pytest.raises(Blank, match="no run was trained for more than one step"):
+        with pytest.raises(NothingToDraw, match="no run was trained for more than one step"):
             drawn(horizon.draw, summary=table, x="task.length", column="horizon")
         drawn(horizon.draw, summary=table, x="task.length", column="horizon_at_init")
 
@@ -290,7 +342,7 @@ class TestHorizon:
 
 def test_success_says_that_no_run_solved_the_task():
     rows = [{"task.length": length, "solved": 0} for length in (10, 20, 20)]
-    with pytest.raises(Blank, match="none of 3 runs solved the task"):
+    with pytest.raises(NothingToDraw, match="none of 3 runs solved the task"):
         drawn(success.draw, summary=summary(rows), x="task.length")
 
 
@@ -332,26 +384,26 @@ class TestPhase:
         assert "of the Jacobians, in all directions" in self.grid(gains, kind="probe")[1]
 
     def test_cells_lie_to_scale(self):
-        ax, _ = self.grid([[0.5, 0.6, 0.7]] * 3)
-        corners = ax.collections[0].get_coordinates()
-        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+        panel, _ = self.grid([[0.5, 0.6, 0.7]] * 3)
+        corners = panel.ax.collections[0].get_coordinates()
+        assert (panel.ax.get_xscale(), panel.ax.get_yscale()) == ("log", "log")
         np.testing.assert_allclose(corners[0, :, 0], 10 ** np.array([-2.5, -1.5, -0.5, 0.5]))
         np.testing.assert_allclose(np.log(corners[1:-1, 0, 1]), np.log([10 * 2**0.5, 40]))
-        assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0.01", "0.1", "1"]
-        ax, _ = self.grid([[0.5, 0.6, 0.7]] * 3, xs=(1, 2, 6), ys=(10, 20, 30))
-        corners = ax.collections[0].get_coordinates()
-        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "linear")
+        assert [tick.get_text() for tick in panel.ax.get_xticklabels()] == ["0.01", "0.1", "1"]
+        panel, _ = self.grid([[0.5, 0.6, 0.7]] * 3, xs=(1, 2, 6), ys=(10, 20, 30))
+        corners = panel.ax.collections[0].get_coordinates()
+        assert (panel.ax.get_xscale(), panel.ax.get_yscale()) == ("log", "linear")
         np.testing.assert_allclose(corners[:, 0, 1], [5, 15, 25, 35])
-        ax, _ = self.grid([[0.5, 0.6, 0.7]] * 3, xs=(-1.0, 0.0, 6.0))
-        np.testing.assert_allclose(ax.collections[0].get_coordinates()[0, :, 0], [-1.5, -0.5, 3, 9])
+        panel, _ = self.grid([[0.5, 0.6, 0.7]] * 3, xs=(-1.0, 0.0, 6.0))
+        np.testing.assert_allclose(panel.ax.collections[0].get_coordinates()[0, :, 0], [-1.5, -0.5, 3, 9])
 
     def test_words_stand_side_by_side(self):
-        ax, text = self.grid([[0.5, 0.6, 0.7]] * 3, xs=("none", "a", "b"), ys=("u", "v", "w"), timesteps=5)
-        np.testing.assert_allclose(ax.collections[0].get_coordinates()[0, :, 0], [-0.5, 0.5, 1.5, 2.5])
+        panel, text = self.grid([[0.5, 0.6, 0.7]] * 3, xs=("none", "a", "b"), ys=("u", "v", "w"), timesteps=5)
+        np.testing.assert_allclose(panel.ax.collections[0].get_coordinates()[0, :, 0], [-0.5, 0.5, 1.5, 2.5])
         assert "to scale" not in text
 
     def test_without_values_there_is_a_sentence(self):
-        with pytest.raises(Blank, match="no run has a value of gain_per_timestep"):
+        with pytest.raises(NothingToDraw, match="no run has a value of gain_per_timestep"):
             self.grid([[np.nan] * 3] * 3)
 
 
@@ -369,10 +421,10 @@ def test_the_printed_rank_correlation_does_not_hang_on_last_digits(seed):
         steps.append(gradients(lambda lag, gain=measured: gain**lag, run_id=f"{i}"))
         lags = {"layer": 0, "lag": range(6), "log10_mean_squared_sv": 2 * np.arange(6) * np.log10(predicted)}
         jacobian.append(pd.DataFrame(lags).assign(run_id=f"probe-{i}", line="A"))
-    ax, _ = drawn(prediction.draw, jacobian=pd.concat(jacobian), gradients=pd.concat(steps))
-    assert ax.get_title() == "6 networks, rank correlation 1.000"
-    ax, _ = drawn(prediction.draw, jacobian=jacobian[0], gradients=steps[0])
-    assert ax.get_title() == "1 network"
+    panel, _ = drawn(prediction.draw, jacobian=pd.concat(jacobian), gradients=pd.concat(steps))
+    assert panel.title == "6 networks, rank correlation 1.000"
+    panel, _ = drawn(prediction.draw, jacobian=jacobian[0], gradients=steps[0])
+    assert panel.title == "1 network"
 
 
 @pytest.fixture(scope="module")
@@ -408,14 +460,19 @@ def drawn_of(studies):
 
     @cache
     def draw(study):
-        drawing, figures = Drawing(read_runs(studies / study), View()), {}
+        drawer, figures = FigureDrawer(read_runs(studies / study), View()), {}
         with mpl.rc_context(settings()):
             for name in NAMES:
                 with suppress(LeftOut):
-                    figures[name] = drawing.figure(name)
+                    figures[name] = drawer.draw(name).figure
         return figures
 
     return draw
+
+
+def is_blank(ax):
+    """Whether a sentence stands in the place of a panel."""
+    return not ax.axison
 
 
 def marks_of(figure):

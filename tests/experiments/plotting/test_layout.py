@@ -14,13 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from experiments.config.composing import compose
-from experiments.drawing.style import settings, text_width, wrap
+from experiments.drawing.style import settings
+from experiments.drawing.text_wrapping import text_width, wrap
 from experiments.errors import UsageError
 from experiments.figures import NAMES
-from experiments.plotting.figure import Drawing, LeftOut, View
-from experiments.plotting.files import plot_studies
-from experiments.plotting.labels import write_plain_numbers
-from experiments.plotting.layout import PAGE_INCHES, Sheet
+from experiments.plotting.axis_keys import LeftOut
+from experiments.plotting.figure_drawer import FigureDrawer
+from experiments.plotting.image_files import plot_studies
+from experiments.plotting.panel_arrangement import PAGE_INCHES
+from experiments.plotting.sheet import Sheet
+from experiments.plotting.ticks import write_plain_numbers
+from experiments.plotting.view import View
 from experiments.store.studies import read_studies
 from experiments.training.run import run
 from tests.experiments.plotting.extents import flaws
@@ -60,10 +64,10 @@ def studies(results):
 
 
 def draw(runs, name, **view):
-    drawing = Drawing(runs, View(**view))
+    drawer = FigureDrawer(runs, View(**view))
     sheet = view.get("sheet", Sheet())
     with mpl.rc_context(settings(sheet.points, sheet.dpi)):
-        figure = drawing.figure(name)
+        figure = drawer.draw(name).figure
         assert flaws(figure) == []
     return figure
 
@@ -71,12 +75,12 @@ def draw(runs, name, **view):
 @pytest.mark.parametrize("sheet", [COLUMN, SLIDE], ids=["column", "slide"])
 @pytest.mark.parametrize("study", ["cells", "one", "diverged", "twelve"])
 def test_every_figure_fits_a_column_of_a_page_and_a_slide(studies, study, sheet):
-    drawing = Drawing(studies[study], View(sheet=sheet))
+    drawer = FigureDrawer(studies[study], View(sheet=sheet))
     drawn, too_small = 0, []
     with mpl.rc_context(settings(sheet.points, sheet.dpi)):
         for name in NAMES:
             try:
-                figure = drawing.figure(name)
+                figure = drawer.draw(name).figure
             except LeftOut as reason:
                 too_small += ["inches" in str(reason)]
                 continue
@@ -218,7 +222,7 @@ def test_a_short_log_axis_has_plain_numbers(limits):
         ax = Figure().subplots()
         ax.set(**{f"{axis}scale": "log", f"{axis}lim": limits})
         with mpl.rc_context(settings()):
-            write_plain_numbers(getattr(ax, f"{axis}axis"), 1.5)
+            write_plain_numbers(getattr(ax, f"{axis}axis"), inches=1.5, points=7)
             ax.figure.draw_without_rendering()
         ticks = [
             text.get_text()
@@ -244,10 +248,10 @@ def test_a_file_name_tells_what_was_chosen(results, tmp_path):
         plots = plot_studies([results / "cells"], names=["training"], view=view, folder=tmp_path)
         assert plots.paths == [tmp_path / f"{stem}.png"]
     runs = read_studies([results / "cells"])
-    phase = Drawing(runs, View(x="cell", y="clip", colour="best_error"))
+    phase = FigureDrawer(runs, View(x="cell", y="clip", colour="best_error"))
     assert phase.file_name("phase") == "phase-x=cell-y=clip-colour=best_error"
     assert phase.file_name("training") == "training"
-    long = Drawing(runs, View(where=["task.length=9"] * 30)).file_name("training")
+    long = FigureDrawer(runs, View(where=["task.length=9"] * 30)).file_name("training")
     assert len(long.encode()) < 140
 
 

@@ -11,13 +11,16 @@ from matplotlib.figure import Figure
 from experiments.analysis.intervals import wilson_interval
 from experiments.analysis.summary import summarize_runs
 from experiments.config.composing import compose
-from experiments.drawing.blank_panels import is_blank
-from experiments.drawing.style import CELLS, OKABE_ITO, OVERFLOW, SPARE, UNDERFLOW, colours, settings
+from experiments.drawing.colours import OKABE_ITO, OVERFLOW, SPARE, UNDERFLOW, assign_colours, cell_colours
+from experiments.drawing.panel import Panel
+from experiments.drawing.style import settings
 from experiments.errors import UsageError
 from experiments.figures import NAMES as FIGURES
-from experiments.plotting.figure import Drawing, LeftOut, View
-from experiments.plotting.files import drawn_numbers, plot_studies
-from experiments.plotting.layout import Sheet
+from experiments.plotting.axis_keys import LeftOut
+from experiments.plotting.figure_drawer import FigureDrawer
+from experiments.plotting.image_files import plot_studies
+from experiments.plotting.sheet import Sheet
+from experiments.plotting.view import View
 from experiments.store.combined_tables import read_combined_table
 from experiments.store.studies import read_runs, read_studies
 from experiments.training.probe import probe
@@ -41,12 +44,12 @@ def figures():
     """Draw figures of a study, all that can be drawn or one; by name."""
 
     def draw(*studies, names=FIGURES, **view):
-        drawing = Drawing(read_studies(studies), View(**view))
+        drawer = FigureDrawer(read_studies(studies), View(**view))
         drawn = {}
         with mpl.rc_context(settings()):
             for name in names:
                 try:
-                    drawn[name] = drawing.figure(name)
+                    drawn[name] = drawer.draw(name).figure
                 except LeftOut:
                     assert names is FIGURES
         return drawn
@@ -54,9 +57,20 @@ def figures():
     return draw
 
 
+def is_blank(ax):
+    """Whether a sentence stands in the place of a panel."""
+    return not ax.axison
+
+
 def line(ax, label):
     (found,) = [artist for artist in ax.get_lines() if artist.get_label() == label]
     return found
+
+
+def entry(figure, name):
+    """The line beside an entry of the legend."""
+    (legend,) = figure.legends
+    return dict(zip([text.get_text() for text in legend.get_texts()], legend.get_lines(), strict=True))[name]
 
 
 def assert_line(ax, label, expected, rtol=1e-15):
@@ -74,7 +88,7 @@ def test_by_default_what_differs_is_compared_and_faceted(study, figures):
         assert {"rnn", "lstm"} <= {text.get_text() for text in drawn[name].legends[0].get_texts()}
         for ax in axes:
             if not is_blank(ax):
-                assert line(ax, "rnn").get_color() == CELLS["rnn"]
+                assert line(ax, "rnn").get_color() == cell_colours()["rnn"]
                 assert ax.get_xlabel()
     for figure in drawn.values():
         caption = figure.get_supxlabel().replace("\n", " ")
@@ -88,15 +102,20 @@ def rows(study, table, query):
     return read_combined_table(runs, table, columns).query(query)
 
 
-def test_gradient_flow_draws_the_median_over_seeds(study, figures):
-    axes = figures(study, names=["gradient_flow"])["gradient_flow"].axes
+def test_gradient_flow_draws_the_median_over_seeds(study):
+    with mpl.rc_context(settings()):
+        drawn = FigureDrawer(read_runs(study), View()).draw("gradient_flow")
+    axes, numbers = drawn.figure.axes, drawn.numbers().set_index(["panel", "line"])
     gradients = rows(study, "gradients", "clip == 'norm'")
     for ax, step in ((axes[0], 1), (axes[3], 60)):  # before training clipping changes nothing, which is drawn once
-        for cell, state, label in (("rnn", "h", "rnn"), ("lstm", "h", "lstm"), ("lstm", "c", "_lstm, state c")):
+        for cell, state, label in (("rnn", "h", "rnn"), ("lstm", "h", "lstm"), ("lstm", "c", "lstm, state c")):
             norms = gradients.query(f"cell == '{cell}' and step == {step} and state == '{state}'").groupby("lag")
             assert_line(ax, label, norms["grad_norm"].median())
-            assert_line(ax, f"_{label.lstrip('_')}, lower quartile", norms["grad_norm"].quantile(0.25))
-            assert_line(ax, f"_{label.lstrip('_')}, upper quartile", norms["grad_norm"].quantile(0.75))
+            for quartile, share in (("lower quartile", 0.25), ("upper quartile", 0.75)):
+                expected = norms["grad_norm"].quantile(share)
+                recorded = numbers.loc[(ax.get_title(), f"{label}, {quartile}")]
+                np.testing.assert_array_equal(recorded["x"], expected.index)
+                np.testing.assert_allclose(recorded["y"], expected, rtol=1e-15)
         assert ax.get_yscale() == "log"
         (band, *_) = ax.collections
         edges = gradients.query(f"cell == 'rnn' and step == {step}").groupby("lag")["grad_norm"].quantile([0.25, 0.75])
@@ -127,11 +146,11 @@ def test_clipping_draws_norms_threshold_and_share(study, figures):
     axes = figures(study, names=["clipping"])["clipping"].axes
     metrics = rows(study, "metrics", "clip == 'norm' and cell == 'rnn'")  # 60 steps: stretches of one
     assert_line(axes[1], "rnn", metrics.groupby("step")["grad_norm"].median())
-    assert_line(axes[1], "_rnn, clipped", metrics.groupby("step")["clipped_grad_norm"].median())
+    assert_line(axes[1], "rnn, clipped", metrics.groupby("step")["clipped_grad_norm"].median())
     assert line(axes[1], "threshold").get_ydata() == pytest.approx([1, 1])
     clipped = metrics.assign(clipped=(metrics["clip_scale"] < 1).astype(float))
     assert_line(axes[3], "rnn", clipped.groupby("step")["clipped"].median())
-    assert "_rnn, clipped" not in [artist.get_label() for artist in axes[0].get_lines()]
+    assert "rnn, clipped" not in [artist.get_label() for artist in axes[0].get_lines()]
 
 
 def cells_of(ax, label):
@@ -175,7 +194,7 @@ def test_gates_draw_what_is_kept_and_the_gain_of_the_state_that_is(study, figure
         for (run, step), norms in carried.groupby(["run_id", "step"])
     }
     measured = pd.Series(slopes).groupby(level=1).median()
-    assert_line(gain, "_lstm, measured", measured, rtol=1e-9)
+    assert_line(gain, "lstm, measured", measured, rtol=1e-9)
 
 
 def test_any_key_can_be_compared_or_faceted(study, figures):
@@ -210,15 +229,16 @@ def test_the_same_data_give_the_same_bytes(study, suffix):
     assert path == study / "figures" / f"training.{suffix}"
 
 
-def test_the_drawn_numbers_can_be_had_as_csv(study, figures):
-    drawn = figures(study, names=["gradient_flow", "gradient_map"])
-    numbers = drawn_numbers(drawn["gradient_flow"])
+def test_the_drawn_numbers_can_be_had_as_csv(study):
+    drawer = FigureDrawer(read_runs(study), View())
+    with mpl.rc_context(settings()):
+        numbers, cells = (drawer.draw(name).numbers() for name in ("gradient_flow", "gradient_map"))
     norms = rows(study, "gradients", "clip == 'none' and cell == 'rnn' and step == 1").groupby("lag")["grad_norm"]
     for name, expected in (("rnn", norms.median()), ("rnn, upper quartile", norms.quantile(0.75))):
         found = numbers.query(f"panel == 'clip = none, before training' and line == '{name}'")
         np.testing.assert_allclose(found["y"], expected, rtol=1e-12)
         np.testing.assert_array_equal(found["x"], expected.index)
-    cells = drawn_numbers(drawn["gradient_map"]).query("panel == 'rnn, clip = none'")
+    cells = cells.query("panel == 'rnn, clip = none'")
     assert len(cells) == 4 * 4
     assert list(cells) == ["panel", "line", "x", "y", "value"]
 
@@ -243,7 +263,7 @@ def test_the_drawn_numbers_can_be_had_as_csv(study, figures):
         ({"view": View(where=["colour=1"])}, "--where colour=1: no run has the key colour"),
         (
             {"names": ["horizon"], "view": View(x="cell")},
-            "--figure horizon: needs numbers on its x axis, and cell is rnn, lstm",
+            "--figure horizon: needs numbers on its x axis, and the values of cell are rnn, lstm",
         ),
         (
             {"names": ["cost"], "view": View(x="clip.threshold")},
@@ -265,34 +285,34 @@ def test_underflow_and_divergence_are_drawn_as_what_they_are(tmp_path, figures):
     zeros = read_combined_table(read_runs(tmp_path / "v"), "gradients").query("step == 1 and grad_norm == 0")["lag"]
     assert len(zeros) > 0
     np.testing.assert_array_equal(sorted(mark.get_xdata()), sorted(zeros))
-    _, cells = cells_of(drawn["gradient_map"].axes[0], "_0: underflow")
+    _, cells = cells_of(drawn["gradient_map"].axes[0], "0: underflow")
     assert np.isfinite(cells[0]).sum() == len(zeros)
-    assert line(drawn["gradient_map"].axes[0], "0: underflow").get_color() == UNDERFLOW
+    assert entry(drawn["gradient_map"], "0: underflow").get_color() == UNDERFLOW
 
     exploding = ["init=orthogonal", "init.gain=3", "task.length=100"]
     run(compose(["cell.nonlinearity=identity", *exploding, "study=e", f"results_dir={tmp_path}"]))
     drawn = figures(tmp_path / "e")
     assert "^" in [artist.get_marker() for artist in drawn["clipping"].axes[0].get_lines()]
-    assert line(drawn["gradient_map"].axes[0], "not finite").get_color() == OVERFLOW
+    assert entry(drawn["gradient_map"], "not finite").get_color() == OVERFLOW
 
 
 def test_many_values_have_colours_of_their_own():
     for count in (3, len(OKABE_ITO), 12):
-        chosen = colours([str(i) for i in range(count)])
+        chosen = assign_colours([str(i) for i in range(count)])
         assert len({colour for colour, _ in chosen.values()}) == count
-        assert not {colour for colour, _ in chosen.values()} & set(CELLS.values())
+        assert not {colour for colour, _ in chosen.values()} & set(cell_colours().values())
 
 
 def test_a_cell_keeps_its_colour_and_several_lines_of_it_are_shades():
-    assert colours(["other", "gru"], {"other": "other", "gru": "gru"})["gru"][0] == CELLS["gru"]
-    assert colours(["other", "gru"], {"other": "other", "gru": "gru"})["other"][0] in SPARE
-    assert colours(["A", "B"], {"A": "rnn", "B": "lstm"})["B"][0] == CELLS["lstm"]
-    several = {f"{cell}, {i}": cell for cell in CELLS for i in range(3)}
-    shades = colours(list(several), several)
+    assert assign_colours(["other", "gru"], {"other": "other", "gru": "gru"})["gru"][0] == cell_colours()["gru"]
+    assert assign_colours(["other", "gru"], {"other": "other", "gru": "gru"})["other"][0] in SPARE
+    assert assign_colours(["A", "B"], {"A": "rnn", "B": "lstm"})["B"][0] == cell_colours()["lstm"]
+    several = {f"{cell}, {i}": cell for cell in cell_colours() for i in range(3)}
+    shades = assign_colours(list(several), several)
     assert len({colour for colour, _ in shades.values()}) == 9
     for name, cell in several.items():
         hue = np.array(mpl.colors.rgb_to_hsv(mpl.colors.to_rgb(shades[name][0])))[0]
-        assert hue == pytest.approx(mpl.colors.rgb_to_hsv(mpl.colors.to_rgb(CELLS[cell]))[0], abs=0.02)
+        assert hue == pytest.approx(mpl.colors.rgb_to_hsv(mpl.colors.to_rgb(cell_colours()[cell]))[0], abs=0.02)
 
 
 def test_many_lines_have_a_legend_of_their_first_key(make_run, tmp_path, figures):
@@ -313,7 +333,7 @@ def test_many_lines_have_a_legend_of_their_first_key(make_run, tmp_path, figures
     ]
     assert "A line for each combination of init.gain, model.hidden_size." in drawn.get_supxlabel().replace("\n", " ")
     with pytest.raises(LeftOut, match=r"49 panels are too many; pick some with --where KEY=VALUE"):
-        Drawing(read_runs(tmp_path / "results" / "many"), View()).figure("gradient_map")
+        FigureDrawer(read_runs(tmp_path / "results" / "many"), View()).draw("gradient_map")
 
 
 TINY = ["task.length=6", "batch_size=2", "steps=2", "record.windows=2", "record.evaluate_samples=4"]
@@ -323,25 +343,22 @@ def test_every_panel_can_be_drawn_alone(study):
     """A figure reads its tables and nothing else."""
     from experiments.figures import clipping, gradient_map
 
-    ax = clipping.draw(
-        {"metrics": rows(study, "metrics", "seed >= 0")},
-        compare="cell",
-        colours=colours(["rnn", "lstm"]),
-        ax=Figure().subplots(),
-    )
-    assert {"rnn", "lstm"} <= {artist.get_label() for artist in ax.get_lines()}
-    gradients = gradient_map.select({"gradients": rows(study, "gradients", "cell == 'rnn'")})
-    ax = gradient_map.draw(gradients, compare="cell", colours={}, ax=Figure().subplots())
-    assert len(ax.collections) == 1
+    panel = Panel(Figure().subplots(), "cell", assign_colours(["rnn", "lstm"]))
+    clipping.draw({"metrics": rows(study, "metrics", "seed >= 0")}, panel)
+    assert set(panel.line_entries) == {"rnn", "lstm"}
+    gradients = gradient_map.select_rows({"gradients": rows(study, "gradients", "cell == 'rnn'")})
+    panel = Panel(Figure().subplots(), "cell")
+    gradient_map.draw(gradients, panel)
+    assert len(panel.ax.collections) == 1
 
 
 def test_theory_is_drawn_over_the_measured_line(tmp_path, figures):
     linear = ["cell.nonlinearity=identity", "init=orthogonal", "init.gain=0.9", "task.length=20", "steps=2"]
     run(compose([*linear, "record.windows=all", "study=t", f"results_dir={tmp_path}"]))
     before, after = figures(tmp_path / "t", names=["gradient_flow"])["gradient_flow"].axes
-    np.testing.assert_allclose(line(before, "_theory_gain").get_ydata(), line(before, "rnn").get_ydata(), rtol=1e-4)
-    np.testing.assert_allclose(line(before, "_theory_bound").get_ydata(), line(before, "rnn").get_ydata(), rtol=1e-4)
-    assert "_theory_gain" not in [artist.get_label() for artist in after.get_lines()]
+    np.testing.assert_allclose(line(before, "theory_gain").get_ydata(), line(before, "rnn").get_ydata(), rtol=1e-4)
+    np.testing.assert_allclose(line(before, "theory_bound").get_ydata(), line(before, "rnn").get_ydata(), rtol=1e-4)
+    assert "theory_gain" not in [artist.get_label() for artist in after.get_lines()]
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +399,7 @@ def test_predictions_are_drawn_against_what_was_measured(probed, figures):
 def test_spectrum_draws_singular_values_and_exponents_of_the_probes(probed, figures):
     values, *_, exponents = figures(probed, names=["spectrum"])["spectrum"].axes
     for gain in (0.5, 0.8, 1.2):
-        for label in (f"{gain:g}", f"_{gain:g}, log10_sv_mean", f"_{gain:g}, log10_sv_min"):
+        for label in (f"{gain:g}", f"{gain:g}, log10_sv_mean", f"{gain:g}, log10_sv_min"):
             drawn = line(values, label)
             np.testing.assert_allclose(drawn.get_ydata(), drawn.get_xdata() * np.log10(gain), atol=1e-6)
         np.testing.assert_allclose(line(exponents, f"{gain:g}").get_ydata(), [np.log(gain)] * 10, atol=1e-6)
@@ -426,12 +443,14 @@ def test_success_and_horizon_are_drawn_against_the_length(make_run, tmp_path, fi
     np.testing.assert_allclose([segment[:, 1] for segment in segments], np.stack([low, high], axis=1), atol=1e-12)
 
     before, after = drawn["horizon"].axes
-    assert "recorded lags up to 3 timesteps apart" in drawn["horizon"].texts[-1].get_text().replace("\n", " ")
+    assert "recorded lags, which are at most 3 timesteps apart" in drawn["horizon"].texts[-1].get_text().replace(
+        "\n", " "
+    )
     for ax, column in ((before, "horizon_at_init"), (after, "horizon")):
         horizons = summary[summary["cell"] == "lstm"].groupby("task.length")[column].median()
         assert_line(ax, "lstm", horizons)
-        assert len(line(ax, "_lstm, solved").get_xdata()) == 3
-        assert len(line(ax, "_lstm, not solved").get_xdata()) == 3
+        assert len(line(ax, "lstm, solved").get_xdata()) == 3
+        assert len(line(ax, "lstm, not solved").get_xdata()) == 3
         assert_line(ax, "the whole sequence", pd.Series({4: 3, 8: 7, 12: 11}))
 
 
@@ -448,10 +467,10 @@ def test_several_studies_are_told_apart_by_their_names(make_run, tmp_path, figur
     studies = [results / name for name in ("first", "second", "$x^_", "_hidden")]
     training = figures(*studies, names=["training"])["training"]
     assert line(training.axes[0], "first").get_color() != line(training.axes[0], "$x^_").get_color()
-    assert line(training.axes[0], "second").get_color() == CELLS["lstm"]
+    assert line(training.axes[0], "second").get_color() == cell_colours()["lstm"]
     legend = training.legends[0]
     assert legend.get_title().get_text() == "study"
-    assert [text.get_text() for text in legend.get_texts()] == ["$x^_", "\u200b_hidden", "first", "second", "chance"]
+    assert [text.get_text() for text in legend.get_texts()] == ["$x^_", "_hidden", "first", "second", "chance"]
     paths = plot_studies(studies, names=["training"], formats=["png", "svg"]).paths
     assert paths[0] == results / "first+second+$x^_+_hidden" / "figures" / "training.png"
     with pytest.raises(UsageError, match="the same study is given twice"):
@@ -464,4 +483,4 @@ def test_a_korean_name_is_drawn_or_said_to_be_missing(make_run, tmp_path):
     assert "기울기 소실: adding T=6" in plots.paths[0].read_text(encoding="utf-8")
     has_font = len(settings()["font.family"]) > 1
     assert bool(plots.notes) != has_font
-    assert has_font or "no font of this machine has" in plots.notes[0]
+    assert has_font or "no installed font has" in plots.notes[0]

@@ -12,7 +12,7 @@ import pytest
 from experiments.analysis.configuration_findings import describe_configurations
 from experiments.analysis.summary import summarize_runs
 from experiments.errors import UsageError
-from experiments.plotting.figure import View
+from experiments.plotting.view import View
 from experiments.reports.pdf import find_browser
 from experiments.reports.study_report import write_report
 from experiments.store.studies import Runs, read_runs
