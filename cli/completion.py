@@ -81,11 +81,12 @@ def studies(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def claims(ctx: typer.Context, incomplete: str) -> list[str]:
     """The studies that claim something and are not named yet, and what could be set for them."""
-    from experiments.catalogue.choices import claims
+    from experiments.catalogue.choices import claims_of_studies
     from experiments.catalogue.completion import complete
 
     given = ctx.params.get("studies") or ()
-    named = [name for name in claims(ctx.params.get("config_dir")) if name.startswith(incomplete) and name not in given]
+    known = claims_of_studies(ctx.params.get("config_dir"))
+    named = [name for name in known if name.startswith(incomplete) and name not in given]
     overrides = [word for word in given if "=" in word]
     return named + complete(incomplete, overrides, ctx.params.get("config_dir")) if incomplete else named
 
@@ -103,11 +104,12 @@ def run_folders(ctx: typer.Context, incomplete: str) -> list[str]:
     return [folder for folder in folders if folder.startswith(incomplete) and folder not in named]
 
 
-def figures(incomplete: str) -> Iterator[tuple[str, str]]:
+def figures(ctx: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
     """The figures, each with a line of what it is."""
     from experiments.catalogue.choices import catalogue
 
-    yield from ((name, line) for name, line in catalogue()["figure"].items() if name.startswith(incomplete))
+    described = catalogue(ctx.params.get("config_dir"))["figure"]
+    yield from ((name, line) for name, line in described.items() if name.startswith(incomplete))
 
 
 def launchers(incomplete: str) -> list[str]:

@@ -59,16 +59,16 @@ def reproduce(
     """
     from cli.sweep import launcher_asked, make_all, tell_doubtful, tell_unfinished
     from experiments.analysis.summary import summarize
-    from experiments.catalogue.choices import claims as claims_of_studies
+    from experiments.catalogue.choices import claims_of_studies
     from experiments.claims.claim import read_claim
     from experiments.claims.verdicts import check_place, judge, markdown, put_into
-    from experiments.config.hydra_adapter import extend_path
+    from experiments.config.user_folder import extend_python_path
     from experiments.errors import UsageError
     from experiments.reports.claims_report import write_verdicts
-    from experiments.sweeps.sweep import plan
+    from experiments.sweeps.plan import plan
     from experiments.wording import counted
 
-    extend_path(config_dir)
+    extend_python_path(config_dir)
     known = claims_of_studies(config_dir)
     overrides = [word for word in studies or [] if "=" in word]
     named = [word for word in studies or [] if "=" not in word]

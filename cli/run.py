@@ -20,13 +20,13 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     from cli.sweep import tell_doubtful
     from cli.table import print_runs
     from experiments.config.composing import compose
-    from experiments.config.hydra_adapter import extend_path
+    from experiments.config.user_folder import extend_python_path
     from experiments.errors import UsageError
     from experiments.store.progress import FollowedRun
     from experiments.store.run_folders import reopen
     from experiments.training.run import run as run_one
 
-    extend_path(config_dir)
+    extend_python_path(config_dir)
     config = compose(overrides or [], config_dir)
     reopen(config.run_folder, fresh=fresh, retry=True)
     with show_progress([FollowedRun(config.run_folder, config.run_id, config.steps)], quiet=quiet):

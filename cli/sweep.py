@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from experiments.sweeps.search import Found
-    from experiments.sweeps.sweep import Plan
+    from experiments.sweeps.plan import Plan
+    from experiments.sweeps.search import SearchResult
     from experiments.training.execution import Result
 
 MOST_TRIALS = 1000
@@ -54,12 +54,10 @@ def sweep(
 
     Example: bptt sweep cell=rnn,lstm,gru task.length=50,100,200 'seed=range(5)' study=reach
     """
-    from experiments.config.hydra_adapter import extend_path
-    from experiments.sweeps.fork_server import start_early
+    from experiments.sweeps.fork_server import start_fork_server_early
 
     launcher = launcher_asked(launcher, overrides or [])
-    start_early(launcher, jobs)
-    extend_path(config_dir)
+    start_fork_server_early(launcher, jobs)
     asked = Asked(overrides or [], config_dir, launcher, jobs, objective)
     unfinished = False
     for one in planned_before(asked) or [asked]:
@@ -74,11 +72,11 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
     """Make the runs of a sweep or of a search; the study's folder, and whether any run is not as it should be."""
     from cli.table import print_runs
     from experiments.config.grid import expand
-    from experiments.config.hydra_adapter import extend_path
     from experiments.config.hydra_keys import launcher_named
+    from experiments.config.user_folder import extend_python_path
     from experiments.errors import UsageError
-    from experiments.sweeps.launchers import choose
-    from experiments.sweeps.sweep import plan_grid
+    from experiments.sweeps.launchers import choose_launcher
+    from experiments.sweeps.plan import plan_grid
 
     results: list[Result] = []
 
@@ -93,7 +91,7 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
                 yes=yes,
                 quiet=quiet,
                 command=asked.command,
-                searching=grid.is_search,
+                searching=grid.search is not None,
             )
         )
 
@@ -101,17 +99,17 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
         if not quiet:
             typer.echo(line, err=True)
 
-    extend_path(asked.config_dir)
+    extend_python_path(asked.config_dir)
     grid = expand(asked.overrides, asked.config_dir)
     launcher = asked.launcher or launcher_named(grid.launcher)
-    if grid.is_search:
+    if grid.search is not None:
         from experiments.sweeps.search import search
 
         if fresh:
             raise UsageError("--fresh: a search keeps what it has; give it another study=NAME")
         objective = asked.objective or "best_error"
-        _, side_by_side = choose(launcher, asked.jobs, MOST_TRIALS)
-        found = search(asked.overrides, asked.config_dir, objective=objective, jobs=side_by_side, sweep=make, tell=tell)
+        _, side_by_side = choose_launcher(launcher, asked.jobs, MOST_TRIALS)
+        found = search(grid, asked.config_dir, objective=objective, jobs=side_by_side, sweep=make, report=tell)
         study, folders = found.study, found.folders
     else:
         if asked.objective is not None:
@@ -122,7 +120,7 @@ def _sweep(asked: Asked, *, fresh: bool, retry: bool, yes: bool, quiet: bool) ->
             _confirm_default_run(asked, folders[0], yes=yes)
         make(planned)
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
-    if grid.is_search and not quiet:
+    if grid.search is not None and not quiet:
         tell_best(found, objective)
     return study, tell_unfinished(folders) | tell_doubtful(results)
 
@@ -170,19 +168,20 @@ def make_all(
     from cli.progress import show_progress
     from experiments.config.hydra_keys import launcher_named
     from experiments.store.run_folders import discard
-    from experiments.sweeps.launchers import choose
-    from experiments.sweeps.sweep import check_launch, doubtful, reopen_all, sweep
+    from experiments.sweeps.launchers import choose_launcher
+    from experiments.sweeps.plan import check_launcher_options
+    from experiments.sweeps.sweep import find_damaged_or_outdated, prepare_run_folders, sweep
 
-    named, number = choose(launcher or launcher_named(planned.launcher), jobs, len(planned.configs))
-    check_launch(planned, named, number)
+    named, number = choose_launcher(launcher or launcher_named(planned.launcher), jobs, len(planned.configs))
+    check_launcher_options(planned, named, number)
     if fresh:
         confirm_fresh(planned.folders, yes=yes)
-    if retry and not fresh and (again := doubtful(planned)):
+    if retry and not fresh and (again := find_damaged_or_outdated(planned)):
         confirm(f"--retry deletes finished runs in {planned.study_folder}: {reasons(again)}", yes=yes)
         for result in again:
             discard(result.folder)
-    reopen_all(planned, fresh=fresh, retry=retry)
-    with show_progress(planned.tasks(), quiet=quiet, may_be_fresh=not searching):
+    prepare_run_folders(planned, fresh=fresh, retry=retry)
+    with show_progress(planned.followed_runs(), quiet=quiet, may_be_fresh=not searching):
         return sweep(planned, launcher=named, jobs=number, command=command)
 
 
@@ -211,7 +210,7 @@ def reasons(doubtful: "Sequence[Result]") -> str:
     return ", ".join(said)
 
 
-def tell_best(found: "Found", objective: str) -> None:
+def tell_best(found: "SearchResult", objective: str) -> None:
     """Say which trial of a search is the best, and whether its error is better than chance."""
     from experiments.analysis.configuration_findings import best_of
     from experiments.store.studies import read_runs

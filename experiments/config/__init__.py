@@ -1,1 +1,1 @@
-"""From KEY=VALUE on the command line to a checked configuration, and from that to the objects of a run."""
+"""From KEY=VALUE on the command line to a checked configuration, and from there to the objects of a run."""

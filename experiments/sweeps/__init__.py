@@ -1,1 +1,1 @@
-"""Many runs: grids, searches and replays, and the workers that make them."""
+"""Many runs: sweeps, searches and replays, and the worker processes that do the runs."""

@@ -13,7 +13,8 @@ from experiments.config.composing import compose
 from experiments.drawing.style import settings
 from experiments.plotting.figure import AS_IT_COMES, Drawing
 from experiments.store.studies import read_runs
-from experiments.sweeps.sweep import plan, sweep
+from experiments.sweeps.plan import plan
+from experiments.sweeps.sweep import sweep
 from experiments.training.probe import config_of_checkpoint, probe
 from experiments.training.run import run
 

@@ -12,7 +12,8 @@ from experiments.analysis.summary import summarize
 from experiments.config.composing import compose
 from experiments.store.run_folders import reopen
 from experiments.store.studies import read_runs
-from experiments.sweeps.sweep import plan, sweep
+from experiments.sweeps.plan import plan
+from experiments.sweeps.sweep import sweep
 from experiments.training.loop import Evaluation
 from experiments.training.run import MEASURES, run
 from experiments.training.seeding import generator_of
