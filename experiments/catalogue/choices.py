@@ -49,7 +49,7 @@ def check_files(config_dir: Path) -> None:
                 raise _name_taken(path, group)
             if "# @package" in path.read_text(encoding="utf-8", errors="replace")[HEADER:]:
                 raise UsageError(
-                    f"{path}: move the line '# @package ...' to the top; it is read in the first {HEADER} characters only"
+                    f"{path}: move the line '# @package ...' to the top; only the first {HEADER} characters are read"
                 )
     for path in _modules(config_dir / "figure"):
         if path.stem in figures():

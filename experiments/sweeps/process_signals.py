@@ -1,4 +1,4 @@
-"""Signals and the end of processes: exit when interrupted, and when the parent process is gone. Imports nothing slow."""
+"""Signals and the end of processes: exit when interrupted or when the parent is gone. Imports nothing slow."""
 
 import os
 import signal

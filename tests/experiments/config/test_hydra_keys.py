@@ -20,7 +20,7 @@ IN_A_RUN = {
     "+hydra.job.name=x": "+hydra.job.name=x: has no effect; the only keys of Hydra that bptt uses are",
     "hydra/job_logging=default": "hydra/job_logging=default: has no effect; the only keys of Hydra that bptt uses are",
     "~hydra.sweep": "~hydra.sweep: has no effect; set results_dir=FOLDER and study=NAME",
-    "hydra/launcher=submitit_slurm": "hydra/launcher=submitit_slurm: a single run needs no launcher; `bptt sweep` takes one",
+    "hydra/launcher=submitit_slurm": "hydra/launcher=submitit_slurm: a single run needs no launcher; `bptt sweep`",
     "hydra.launcher.partition=x": "hydra.launcher.partition=x: a single run needs no launcher; `bptt sweep` takes one",
     "hydra/sweeper=optuna": "hydra/sweeper=optuna: is for several runs; use `bptt sweep`",
     "hydra.sweeper.params.seed=1": "hydra.sweeper.params.seed=1: is for several runs; use `bptt sweep`",
