@@ -1,32 +1,34 @@
-"""All uses of Hydra's internals: how overrides are parsed, and how the user's YAML files are read.
+"""All uses of Hydra's internals and plugin classes: parsing overrides, and reading the user's YAML files.
 
-Everything else in this project uses Hydra's public interface. `tests/experiments/config/test_hydra_internals.py` names
-each internal, and says which one a new version of Hydra has moved.
+Everything else in this project uses Hydra's public functions. `tests/experiments/config/test_hydra_internals.py` names
+each part that is used, and says which one a new version of Hydra has moved.
 """
 
-import os
+import builtins
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import takewhile
 from math import ceil, isfinite
+from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.core.plugins import Plugins
-from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
+from omegaconf import OmegaConf
 
 from experiments.config.user_folder import SCHEME
 
 
-class UserFolderSource(FileConfigSource):
-    """Hydra's source of YAML files, which also finds `# @package` below other comments.
+class UserFolderSource(ConfigSource):
+    """Hydra's source of the user's YAML files, which also finds `# @package` below other comments.
 
-    Hydra's own source reads that line only where no other comment stands above it.
+    Hydra's own source of files reads that line only where no other comment stands above it.
     """
 
     @staticmethod
@@ -34,12 +36,37 @@ class UserFolderSource(FileConfigSource):
         return SCHEME
 
     def load_config(self, config_path: str) -> ConfigResult:
-        found = super().load_config(config_path)
-        with open(os.path.join(self.path, self._normalize_file_name(config_path)), encoding="utf-8") as file:
-            comments = takewhile(lambda line: not line.strip() or line.lstrip().startswith("#"), file.readlines())
-        packages = [match[1] for line in comments if (match := re.fullmatch(r"\s*#\s*@package\s+(\S+)\s*", line))]
-        found.header["package"] = packages[0] if packages else None
-        return found
+        file = self._file(config_path)
+        if not file.is_file():
+            raise ConfigLoadError(f"Config not found: {file}")
+        header = {"package": _package(file.read_text(encoding="utf-8"))}
+        return ConfigResult(self.provider, self.full_path(), OmegaConf.load(file), header)
+
+    def is_group(self, config_path: str) -> bool:
+        return Path(self.path, config_path).is_dir()
+
+    def is_config(self, config_path: str) -> bool:
+        return self._file(config_path).is_file()
+
+    def available(self) -> bool:
+        return self.is_group("")
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> builtins.list[str]:
+        found = [*Path(self.path, config_path).iterdir()]
+        groups = {path.name for path in found if path.is_dir() and path.name != "__pycache__"}
+        configs = {path.stem for path in found if path.is_file() and path.suffix == ".yaml"}
+        wanted = {ObjectType.GROUP: groups, ObjectType.CONFIG: configs}
+        return sorted(groups | configs if results_filter is None else wanted.get(results_filter, set()))
+
+    def _file(self, config_path: str) -> Path:
+        return Path(self.path, config_path if config_path.endswith(".yaml") else f"{config_path}.yaml")
+
+
+def _package(text: str) -> str | None:
+    """The package in the comments at the top of a YAML file, such as '_global_'."""
+    comments = takewhile(lambda line: not line.strip() or line.lstrip().startswith("#"), text.splitlines())
+    packages = [match[1] for line in comments if (match := re.fullmatch(r"\s*#\s*@package\s+(\S+)\s*", line))]
+    return packages[0] if packages else None
 
 
 def register_user_folder_source() -> None:

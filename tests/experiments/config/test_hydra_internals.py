@@ -7,12 +7,24 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigLoadError
+
+from experiments.config.hydra_internals import UserFolderSource
+from experiments.config.user_folder import SCHEME
 
 ROOT = Path(__file__).parents[3]
 
 INTERNALS = {
-    "hydra._internal.core_plugins.file_config_source:FileConfigSource.load_config": ["self", "config_path"],
-    "hydra.plugins.config_source:ConfigSource._normalize_file_name": ["filename"],
+    "hydra.plugins.config_source:ConfigSource.__init__": ["self", "provider", "path"],
+    "hydra.plugins.config_source:ConfigSource.scheme": [],
+    "hydra.plugins.config_source:ConfigSource.load_config": ["self", "config_path"],
+    "hydra.plugins.config_source:ConfigSource.is_group": ["self", "config_path"],
+    "hydra.plugins.config_source:ConfigSource.is_config": ["self", "config_path"],
+    "hydra.plugins.config_source:ConfigSource.available": ["self"],
+    "hydra.plugins.config_source:ConfigSource.list": ["self", "config_path", "results_filter"],
+    "hydra.plugins.config_source:ConfigSource.full_path": ["self"],
     "hydra.plugins.config_source:ConfigResult": [
         *("provider", "path", "config", "header", "defaults_list", "is_schema_source"),
     ],
@@ -66,13 +78,21 @@ def test_what_is_parsed_has_the_fields_that_it_had(name, expected):
     assert expected <= found, f"Hydra moved {', '.join(sorted(expected - found))} of {name}"
 
 
-def test_the_header_of_a_yaml_file_has_its_package(tmp_path):
-    from hydra._internal.core_plugins.file_config_source import FileConfigSource
+def test_hydra_reads_a_source_of_ours(tmp_path):
+    """A package as Hydra's own source reads it; groups and choices as it lists them."""
+    from hydra._internal.sources_registry import SourcesRegistry
 
-    (tmp_path / "one.yaml").write_text("# @package _global_\nseed: 1\n")
-    assert FileConfigSource("test", str(tmp_path)).load_config("one").header == {"package": "_global_"}, (
-        "Hydra changed ConfigResult.header"
-    )
+    (tmp_path / "cell").mkdir()
+    (tmp_path / "cell" / "one.yaml").write_text("# @package _global_\nseed: 1\n")
+    (tmp_path / "note.txt").touch()
+    Plugins.instance()  # registers Hydra's own sources
+    theirs = SourcesRegistry.instance().resolve("file")("test", f"file://{tmp_path}")
+    ours = UserFolderSource("test", f"{SCHEME}://{tmp_path}")
+    assert ours.load_config("cell/one").header == theirs.load_config("cell/one").header, "Hydra changed its header"
+    for path, kind in [("", ObjectType.GROUP), ("cell", ObjectType.CONFIG), ("cell", None)]:
+        assert ours.list(path, kind) == theirs.list(path, kind)
+    with pytest.raises(ConfigLoadError):
+        ours.load_config("cell/two")
 
 
 def test_only_one_module_uses_hydras_internals():
