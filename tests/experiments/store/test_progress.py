@@ -108,6 +108,6 @@ def test_tasks_are_called_by_what_tells_them_apart(tmp_path):
     assert [task.label for task in tasks] == [f"cell={cell} seed={seed}" for cell in ("rnn", "lstm") for seed in (0, 1)]
     assert [task.folder for task in tasks] == [config.run_folder for config in planned.configs]
     assert {task.steps for task in tasks} == {7}
-    probes = plan(["cell=rnn,lstm", "probe.batches=3"], make=probe).tasks()
+    probes = plan(["cell=rnn,lstm", "probe.batches=3"], run_one=probe).followed_runs()
     assert {task.steps for task in probes} == {3}
     assert probes[0].folder.name.startswith("probe-")
