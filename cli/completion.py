@@ -81,11 +81,11 @@ def studies(ctx: typer.Context, incomplete: str) -> list[str]:
 
 def claims(ctx: typer.Context, incomplete: str) -> list[str]:
     """Complete the name of a study with claims that is not on the command line yet, or `KEY=VALUE` for them."""
-    from experiments.catalogue.choices import claims
+    from experiments.catalogue.choices import claims_of_studies
     from experiments.catalogue.completion import complete
 
     given = ctx.params.get("studies") or ()
-    known = claims(ctx.params.get("config_dir"))
+    known = claims_of_studies(ctx.params.get("config_dir"))
     named = [name for name in known if name.startswith(incomplete) and name not in given]
     overrides = [word for word in given if "=" in word]
     return named + complete(incomplete, overrides, ctx.params.get("config_dir")) if incomplete else named

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cli.redrawn_text import RedrawnText
-from experiments.sweeps.process_end import listen, stop_listening
+from experiments.sweeps.process_signals import close_signal_pipe, open_signal_pipe
 
 INTERRUPTED = 130
 """Exit code of an interrupted command."""
@@ -30,13 +30,13 @@ def answer_interrupts() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    signals = listen()
+    signals = open_signal_pipe()
     thread = threading.Thread(target=_answer_signals, args=(signals,), daemon=True)
     thread.start()
     try:
         yield
     finally:
-        stop_listening()
+        close_signal_pipe()
         thread.join()
         os.close(signals)
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from experiments.sweeps.sweep import Plan
+    from experiments.sweeps.plan import Plan
     from experiments.training.execution import Result
 
 
@@ -53,19 +53,20 @@ def run_plan(
     from cli.show_progress import show_progress
     from experiments.config.hydra_keys import launcher_named
     from experiments.store.run_folders import delete_run
-    from experiments.sweeps.launchers import choose
-    from experiments.sweeps.sweep import check_launch, doubtful, reopen_all, sweep
+    from experiments.sweeps.launchers import choose_launcher
+    from experiments.sweeps.plan import check_launcher_options
+    from experiments.sweeps.sweep import find_damaged_or_outdated, prepare_run_folders, sweep
 
-    launcher, workers = choose(launcher or launcher_named(planned.launcher), jobs, len(planned.configs))
-    check_launch(planned, launcher, workers)
+    launcher, workers = choose_launcher(launcher or launcher_named(planned.launcher), jobs, len(planned.configs))
+    check_launcher_options(planned, launcher, workers)
     if fresh:
         confirm_fresh(planned.folders, yes=yes)
-    if retry and not fresh and (rerun := doubtful(planned)):
+    if retry and not fresh and (rerun := find_damaged_or_outdated(planned)):
         confirm(f"--retry deletes finished runs in {planned.study_folder}: {describe_doubtful(rerun)}", yes=yes)
         for result in rerun:
             delete_run(result.folder)
-    reopen_all(planned, fresh=fresh, retry=retry)
-    with show_progress(planned.tasks(), quiet=quiet, may_be_fresh=not searching):
+    prepare_run_folders(planned, fresh=fresh, retry=retry)
+    with show_progress(planned.followed_runs(), quiet=quiet, may_be_fresh=not searching):
         return sweep(planned, launcher=launcher, jobs=workers, command=command)
 
 

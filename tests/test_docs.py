@@ -24,8 +24,8 @@ from experiments.config.composing import compose
 from experiments.config.grid import expand
 from experiments.figures import NAMES as FIGURES
 from experiments.store.csv_columns import COLUMNS
+from experiments.sweeps.plan import plan
 from experiments.sweeps.search import search
-from experiments.sweeps.sweep import plan
 
 ROOT = Path(__file__).parents[1]
 NOT_OURS = re.compile(r"\.|results/(?!README|reference)|.*/claims\.md")
@@ -116,9 +116,9 @@ def test_commands_are_accepted(command, tmp_path, monkeypatch):
     overrides = [argument for argument in arguments if "=" in argument]
     if program == "make":
         assert f"\n{name}:" in (ROOT / "Makefile").read_text()
-    elif name == "sweep" and expand(overrides).is_search:
+    elif name == "sweep" and (grid := expand(overrides)).search:
         with pytest.raises(Planned):
-            search(overrides, None, objective="best_error", jobs=1, sweep=stop)
+            search(grid, None, objective="best_error", jobs=1, sweep=stop)
     elif name in ("sweep", "probe"):
         plan(overrides)
     elif name in ("run", "show"):

@@ -1,7 +1,9 @@
 """Rules of the house: late imports, and the public keys and columns, which may grow but never lose a name."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -37,6 +39,16 @@ def test_the_command_line_loads_nothing_heavy():
 )
 def test_what_reads_the_csv_files_does_without_torch(module):
     assert "torch" not in loaded_by(f"import experiments.{module}")
+
+
+def test_no_production_module_imports_unittest():
+    root = Path(__file__).parents[1]
+    modules = [path for folder in ("cli", "experiments", "models") for path in (root / folder).rglob("*.py")]
+    for path in [root / "bptt_start.py", *modules]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not any(name.partition(".")[0] == "unittest" for name in names), path
 
 
 def test_the_public_keys_are_there():

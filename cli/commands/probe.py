@@ -43,15 +43,15 @@ def probe(
     from cli.run_table import print_probe, print_runs
     from cli.show_progress import show_progress
     from experiments.config.grid import expand
-    from experiments.config.hydra_adapter import extend_path
     from experiments.config.hydra_keys import launcher_named
+    from experiments.config.user_folder import extend_python_path
     from experiments.errors import UsageError
     from experiments.store.progress import FollowedRun
     from experiments.store.run_folders import prepare_folder
-    from experiments.sweeps.fork_server import start_early
-    from experiments.sweeps.launchers import choose
+    from experiments.sweeps.fork_server import start_fork_server_early
+    from experiments.sweeps.launchers import choose_launcher
 
-    extend_path(config_dir)
+    extend_python_path(config_dir)
     if checkpoint is not None:
         if overrides:
             raise UsageError(
@@ -69,17 +69,18 @@ def probe(
             results = [probe_one(config, checkpoint=checkpoint)]
     else:
         grid = expand(overrides or [], config_dir)
-        launcher, jobs = choose(launcher_named(grid.launcher), jobs, len(grid.points))
-        start_early(launcher, jobs, training=False)
-        from experiments.sweeps.sweep import check_launch, plan_grid, reopen_all, sweep
+        launcher, jobs = choose_launcher(launcher_named(grid.launcher), jobs, len(grid.points))
+        start_fork_server_early(launcher, jobs, training=False)
+        from experiments.sweeps.plan import check_launcher_options, plan_grid
+        from experiments.sweeps.sweep import prepare_run_folders, sweep
         from experiments.training.probe import probe as probe_one
 
         planned = plan_grid(grid, config_dir, probe_one)
-        check_launch(planned, launcher, jobs)
+        check_launcher_options(planned, launcher, jobs)
         if fresh:
             confirm_fresh(planned.folders, yes=yes)
-        reopen_all(planned, fresh=fresh, retry=True)
-        with show_progress(planned.tasks(), quiet=quiet):
+        prepare_run_folders(planned, fresh=fresh, retry=True)
+        with show_progress(planned.followed_runs(), quiet=quiet):
             results = sweep(planned, launcher=launcher, jobs=jobs)
         study, folders = planned.study_folder, planned.folders
     print_runs(study, [folder.name for folder in folders], quiet=quiet)

@@ -42,25 +42,25 @@ def replay(
     Example: bptt replay results/quickstart/runs/*
     """
     from cli.show_progress import show_progress
-    from experiments.config.hydra_adapter import extend_path
+    from experiments.config.user_folder import extend_python_path
     from experiments.errors import DamagedRun
     from experiments.store.locks import read_info
     from experiments.store.plans import commands_of_run
     from experiments.store.progress import FollowedRun
-    from experiments.sweeps.replay import changed_files, circumstances, compare, damage, prepare
+    from experiments.sweeps.replay import changed_circumstances, changed_files, compare, damage, prepare_replay
 
-    extend_path(config_dir)
+    extend_python_path(config_dir)
     with TemporaryDirectory(prefix="bptt-replay-") as scratch:
         reruns, unreadable = [], []
         for number, run in enumerate(runs):
             try:
-                reruns.append((run, prepare(run, Path(scratch) / str(number))))
+                reruns.append((run, prepare_replay(run, Path(scratch) / str(number))))
             except DamagedRun as error:
                 unreadable.append(error)
         differ = damaged = 0
         for run, rerun in reruns:
             with show_progress([FollowedRun(rerun.folder, run.name, rerun.steps)], quiet=quiet):
-                result = rerun.make()
+                result = rerun.run()
             difference = f"fails: {result.error}" if result.status == "failed" else compare(run, rerun.folder)
             differ += difference is not None
             print_wrapped(f"{run}: {'identical' if difference is None else difference}")
@@ -68,7 +68,7 @@ def replay(
             damaged += bool(what)
             lines = [f"used another version of {files}"] if files else []
             if difference is not None:
-                lines = [*([what] if what else []), *lines, *circumstances(run, rerun.folder)]
+                lines = [*([what] if what else []), *lines, *changed_circumstances(run, rerun.folder)]
                 lines = lines or [UNCHANGED_FILES if "files" in info else SAME_CIRCUMSTANCES]
             if (what or files) and (known := commands_of_run(run.absolute().parent.parent, info, run.name)):
                 lines.append(f"to rerun it: {known[1]}")

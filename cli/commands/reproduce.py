@@ -64,16 +64,16 @@ def reproduce(
     """
     from cli.run_plan import requested_launcher, run_plan, warn_of_doubtful, warn_of_unfinished
     from experiments.analysis.summary import write_summary
-    from experiments.catalogue.choices import claims as claims_of_studies
+    from experiments.catalogue.choices import claims_of_studies
     from experiments.claims.claim import read_claim
     from experiments.claims.evaluation import evaluate_claims, insert_table, markdown_table, read_page
-    from experiments.config.hydra_adapter import extend_path
+    from experiments.config.user_folder import extend_python_path
     from experiments.errors import UsageError
     from experiments.reports.claims_report import write_claims_report
-    from experiments.sweeps.sweep import plan
+    from experiments.sweeps.plan import plan
     from experiments.wording import counted
 
-    extend_path(config_dir)
+    extend_python_path(config_dir)
     known = claims_of_studies(config_dir)
     overrides = [word for word in studies or [] if "=" in word]
     named = [word for word in studies or [] if "=" not in word]

@@ -23,13 +23,13 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     from cli.run_table import print_runs
     from cli.show_progress import show_progress
     from experiments.config.composing import compose
-    from experiments.config.hydra_adapter import extend_path
+    from experiments.config.user_folder import extend_python_path
     from experiments.errors import UsageError
     from experiments.store.progress import FollowedRun
     from experiments.store.run_folders import prepare_folder
     from experiments.training.run import run as run_one
 
-    extend_path(config_dir)
+    extend_python_path(config_dir)
     config = compose(overrides or [], config_dir)
     prepare_folder(config.run_folder, fresh=fresh, retry=True)
     with show_progress([FollowedRun(config.run_folder, config.run_id, config.steps)], quiet=quiet):

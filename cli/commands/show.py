@@ -20,10 +20,10 @@ def show(overrides: Overrides = None, config_dir: ConfigDir = None) -> None:
 
     from experiments.catalogue.key_comments import annotate, read_comments
     from experiments.config.composing import compose
-    from experiments.config.hydra_adapter import extend_path
     from experiments.config.schema import CHOICES
+    from experiments.config.user_folder import extend_python_path
 
-    extend_path(config_dir)
+    extend_python_path(config_dir)
     config = compose(overrides or [], config_dir).model_dump()
     chosen = {group: config[group]["name"] for group in CHOICES}
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=float("inf"))

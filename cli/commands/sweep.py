@@ -14,8 +14,8 @@ from cli.run_plan import requested_launcher, run_plan, warn_of_doubtful, warn_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from experiments.sweeps.search import Found
-    from experiments.sweeps.sweep import Plan
+    from experiments.sweeps.plan import Plan
+    from experiments.sweeps.search import SearchResult
     from experiments.training.execution import Result
 
 MOST_TRIALS = 1000
@@ -57,12 +57,12 @@ def sweep(
 
     Example: bptt sweep cell=rnn,lstm,gru task.length=50,100,200 'seed=range(5)' study=reach
     """
-    from experiments.config.hydra_adapter import extend_path
-    from experiments.sweeps.fork_server import start_early
+    from experiments.config.user_folder import extend_python_path
+    from experiments.sweeps.fork_server import start_fork_server_early
 
     launcher = requested_launcher(launcher, overrides or [])
-    start_early(launcher, jobs)
-    extend_path(config_dir)
+    start_fork_server_early(launcher, jobs)
+    extend_python_path(config_dir)
     request = SweepRequest(overrides or [], config_dir, launcher, jobs, objective)
     has_problems = False
     for one in earlier_sweeps(request) or [request]:
@@ -77,11 +77,11 @@ def _sweep(request: SweepRequest, *, fresh: bool, retry: bool, yes: bool, quiet:
     """Run a sweep or a search; return the study's folder, and whether any run is unfinished, damaged or outdated."""
     from cli.run_table import print_runs
     from experiments.config.grid import expand
-    from experiments.config.hydra_adapter import extend_path
     from experiments.config.hydra_keys import launcher_named
+    from experiments.config.user_folder import extend_python_path
     from experiments.errors import UsageError
-    from experiments.sweeps.launchers import choose
-    from experiments.sweeps.sweep import plan_grid
+    from experiments.sweeps.launchers import choose_launcher
+    from experiments.sweeps.plan import plan_grid
 
     results: list[Result] = []
 
@@ -96,7 +96,7 @@ def _sweep(request: SweepRequest, *, fresh: bool, retry: bool, yes: bool, quiet:
                 yes=yes,
                 quiet=quiet,
                 command=request.command,
-                searching=grid.is_search,
+                searching=grid.search is not None,
             )
         )
 
@@ -104,19 +104,17 @@ def _sweep(request: SweepRequest, *, fresh: bool, retry: bool, yes: bool, quiet:
         if not quiet:
             typer.echo(line, err=True)
 
-    extend_path(request.config_dir)
+    extend_python_path(request.config_dir)
     grid = expand(request.overrides, request.config_dir)
     launcher = request.launcher or launcher_named(grid.launcher)
-    if grid.is_search:
+    if grid.search is not None:
         from experiments.sweeps.search import search
 
         if fresh:
             raise UsageError("--fresh: a search keeps its finished runs; for a new search, choose another study=NAME")
         objective = request.objective or "best_error"
-        _, side_by_side = choose(launcher, request.jobs, MOST_TRIALS)
-        found = search(
-            request.overrides, request.config_dir, objective=objective, jobs=side_by_side, sweep=run, tell=tell
-        )
+        _, side_by_side = choose_launcher(launcher, request.jobs, MOST_TRIALS)
+        found = search(grid, request.config_dir, objective=objective, jobs=side_by_side, sweep=run, report=tell)
         study, folders = found.study, found.folders
     else:
         if request.objective is not None:
@@ -127,7 +125,7 @@ def _sweep(request: SweepRequest, *, fresh: bool, retry: bool, yes: bool, quiet:
             _confirm_default_run(request, folders[0], yes=yes)
         run(planned)
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
-    if grid.is_search and not quiet:
+    if grid.search is not None and not quiet:
         print_best_trial(found, objective)
     return study, warn_of_unfinished(folders) | warn_of_doubtful(results)
 
@@ -143,7 +141,7 @@ def _confirm_default_run(request: SweepRequest, folder: "Path", *, yes: bool) ->
         confirm(f"{' '.join(request.overrides)}: {action}", yes=yes)
 
 
-def print_best_trial(found: "Found", objective: str) -> None:
+def print_best_trial(found: "SearchResult", objective: str) -> None:
     """Print the best trial of a search, and how its error compares with chance."""
     from experiments.analysis.configuration_findings import describe_best_trial
     from experiments.store.studies import read_runs

@@ -1,1 +1,1 @@
-"""What there is to choose from, read from the YAML and Python files without importing torch or Hydra."""
+"""The choices, studies and figures that exist, read from YAML and Python files without importing torch or Hydra."""

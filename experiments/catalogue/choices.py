@@ -1,4 +1,4 @@
-"""What there is to choose from, read from the files' first lines without importing any of them."""
+"""The choices, studies and figures that exist, ours and the user's, read from their files without importing them."""
 
 import ast
 import re
@@ -13,53 +13,58 @@ CONF = Path(conf.__path__[0])
 FIGURES = Path(__file__).parent.parent / "figures"
 
 HEADER = 512
-"""Characters of a YAML file in which Hydra looks for its `# @package`."""
+"""Number of characters at the top of a YAML file in which its `# @package` line must stand."""
 
-ARGUMENT = ("bptt_terms", "any_length", "vanishing", "exploding", "lstm_memory", "gates", "gru")
-"""The order of the studies that claim something: others come after."""
+STUDY_ORDER = ("bptt_terms", "any_length", "vanishing", "exploding", "lstm_memory", "gates", "gru")
+"""Order in which the studies with claims are listed; other studies follow."""
 
 
 def groups(config_dir: Path | None = None) -> list[str]:
-    """The groups of choices: the folders with YAML files, ours and the user's."""
+    """Names of the groups: the folders that hold YAML files, ours and the user's."""
     folders = [folder for root in (CONF, config_dir) if root is not None for folder in sorted(root.iterdir())]
     return list(dict.fromkeys(folder.name for folder in folders if folder.is_dir() and any(folder.glob("*.yaml"))))
 
 
 def choices(group: str, config_dir: Path | None = None) -> dict[str, Path]:
-    """The YAML file of each choice in a group, by name; the user's own come after ours."""
+    """YAML file of each choice in a group, by name; the user's own come after ours."""
     folders = [CONF / group] + ([] if config_dir is None else [config_dir / group])
     return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
 
 
 def check_files(config_dir: Path) -> None:
-    """Refuse files in a user's folder that look like choices, but are not read as such.
+    """Refuse files in the user's folder that look like choices but would not be read.
 
     Raises:
-        UsageError: The first such file, and what to do with it.
+        UsageError: There is such a file; the message names the first one.
     """
     if (config_dir / "config.yaml").exists():
         raise UsageError(
-            f"{config_dir / 'config.yaml'}: is not read; put its keys into study/NAME.yaml and add study=NAME"
+            f"{config_dir / 'config.yaml'}: is not read; move its keys to study/NAME.yaml and add study=NAME"
         )
     for group in groups(config_dir):
         for path in sorted((config_dir / group).glob("*.yml")):
-            raise UsageError(f"{path}: is not read; call it {path.stem}.yaml")
+            raise UsageError(f"{path}: is not read; rename it to {path.stem}.yaml")
         for path in sorted((config_dir / group).glob("*.yaml")):
             if (ours := CONF / group / path.name).exists() and ours.read_bytes() != path.read_bytes():
-                raise UsageError(
-                    f"{path}: is not read; {path.stem} is a {group} of bptt's own, so yours needs another name"
-                )
+                raise _name_taken(path, group)
             if "# @package" in path.read_text(encoding="utf-8", errors="replace")[HEADER:]:
                 raise UsageError(
-                    f"{path}: put its line '# @package ...' first; Hydra reads it in the first {HEADER} characters"
+                    f"{path}: move the line '# @package ...' to the top; only the first {HEADER} characters are read"
                 )
+    for path in _modules(config_dir / "figure"):
+        if path.stem in figures():
+            raise _name_taken(path, "figure")
+
+
+def _name_taken(path: Path, group: str) -> UsageError:
+    return UsageError(f"{path}: is not read; bptt has a {group} {path.stem} of its own, so yours needs another name")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The keys of a choice's YAML file.
+    """Read the keys and values of a YAML file.
 
     Raises:
-        UsageError: The file cannot be read, or holds no keys.
+        UsageError: The file cannot be read, or has no keys at its top level.
     """
     import yaml
 
@@ -68,15 +73,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
-        raise UsageError(f"{path}: holds no keys, but {content!r}")
+        raise UsageError(f"{path}: must hold KEY: VALUE lines, not {content!r}")
     return content
 
 
-def claims(config_dir: Path | None = None) -> dict[str, list[str]]:
-    """The names of the claims of each study that makes any.
+def claims_of_studies(config_dir: Path | None = None) -> dict[str, list[str]]:
+    """Names of the claims of each study that has any.
 
     Raises:
-        UsageError: A study cannot be read, or its claims are no list.
+        UsageError: A study's file cannot be read, or its claims are not a list.
     """
     found = {}
     for name, path in choices("study", config_dir).items():
@@ -84,38 +89,40 @@ def claims(config_dir: Path | None = None) -> dict[str, list[str]]:
             if not isinstance(claimed, list):
                 raise UsageError(f"{path}: claims={claimed}: must be a list of names: [{claimed}]")
             found[name] = claimed
-    return dict(
-        sorted(found.items(), key=lambda item: ARGUMENT.index(item[0]) if item[0] in ARGUMENT else len(ARGUMENT))
-    )
+    place = {name: i for i, name in enumerate(STUDY_ORDER)}
+    return dict(sorted(found.items(), key=lambda item: place.get(item[0], len(place))))
 
 
 def catalogue(config_dir: Path | None = None) -> dict[str, dict[str, str]]:
-    """Each group's choices with a line of what they are: a YAML's first comment, a figure's docstring."""
+    """Title of each choice by group and name: the first comment of its YAML file, or the docstring of its module."""
     if config_dir is not None:
         check_files(config_dir)
-    described = {group: {name: title(path) for name, path in choices(group, config_dir).items()} for group in groups()}
-    return described | {"figure": {name: _docstring(path) for name, path in figures(config_dir).items()}}
+    described = {
+        group: {name: first_comment(path) for name, path in choices(group, config_dir).items()} for group in groups()
+    }
+    return described | {"figure": {name: _first_line(path) for name, path in figures(config_dir).items()}}
 
 
 def figures(config_dir: Path | None = None) -> dict[str, Path]:
-    """The module of each figure, by name; the user's own come after ours.
+    """Module of each figure, by name; the user's own, `figure/NAME.py`, come after ours.
 
     Raises:
         UsageError: A figure of the user's own has the name of one of ours.
     """
-    folders = [FIGURES] + ([] if config_dir is None else [config_dir / "figure"])
-    found: dict[str, Path] = {}
-    for folder in folders:
-        for path in sorted(folder.glob("*.py")):
-            if path.stem in found:
-                raise UsageError(f"{path}: {path.stem} is a figure of bptt's own, so yours needs another name")
-            if not path.stem.startswith("_"):
-                found[path.stem] = path
+    found = {path.stem: path for path in _modules(FIGURES)}
+    for path in [] if config_dir is None else _modules(config_dir / "figure"):
+        if path.stem in found:
+            raise UsageError(f"{path}: {path.stem} is a figure of bptt's own, so yours needs another name")
+        found[path.stem] = path
     return found
 
 
-def title(path: Path) -> str:
-    """The first comment of a choice's YAML file: what the choice is."""
+def _modules(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
+
+
+def first_comment(path: Path) -> str:
+    """The first comment of a choice's YAML file, which is its title."""
     lines = (
         line.removeprefix("#").strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
     )
@@ -126,19 +133,20 @@ def title(path: Path) -> str:
 
 @cache
 def cell_order() -> dict[str, int]:
-    """Our cells by the order in which figures and tables show them: by the year of their paper, then by name.
+    """Place of each of our cells in figures and tables: by the year of its paper, then by name.
 
     The year is the first one in the first comment of the cell's YAML file.
     """
 
     def year(path: Path) -> int:
-        found = re.search(r"\b(1[89]|20)\d\d\b", title(path))
+        found = re.search(r"\b(1[89]|20)\d\d\b", first_comment(path))
         return int(found[0]) if found else 9999
 
     cells = choices("cell")
     return {name: i for i, name in enumerate(sorted(cells, key=lambda name: (year(cells[name]), name)))}
 
 
-def _docstring(path: Path) -> str:
+def _first_line(path: Path) -> str:
+    """The first line of a module's docstring."""
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return docstring.partition("\n")[0]

@@ -1,4 +1,4 @@
-"""What may stand next in an override, read from the YAML files without Hydra and torch: a TAB is answered at once."""
+"""Shell completion of overrides, read from the YAML files without Hydra and torch, so that TAB answers at once."""
 
 import ast
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ from experiments.catalogue.choices import CONF, choices, groups
 
 
 def complete(incomplete: str, given: Sequence[str] = (), config_dir: Path | None = None) -> list[str]:
-    """The overrides that begin so: keys with their '=', or values, also the next one of a list.
+    """Complete an override: keys with their '=', or values, including the next value of a list.
 
     Args:
-        incomplete: what is typed of the override.
-        given: the overrides before it: their keys are not offered again, and their choices have options.
-        config_dir: the user's own choices.
+        incomplete: Part of the override that is typed so far.
+        given: Overrides before it. Their keys are not offered again; the options of their choices are.
+        config_dir: Folder with the user's own choices.
     """
     keys = _keys(dict(override.partition("=")[::2] for override in given), config_dir)
     key, equals, value = incomplete.partition("=")
@@ -34,7 +34,7 @@ def complete(incomplete: str, given: Sequence[str] = (), config_dir: Path | None
 
 
 def _keys(given: Mapping[str, str], config_dir: Path | None) -> dict[str, list[str]]:
-    """Every key that can be set, with its values where they are few and known."""
+    """All keys that can be set, each with its values if they are known."""
     root = yaml.safe_load((CONF / "config.yaml").read_text(encoding="utf-8"))
     chosen = {group: name for entry in root["defaults"] if isinstance(entry, dict) for group, name in entry.items()}
     keys: dict[str, list[str]] = {}
@@ -50,7 +50,7 @@ def _keys(given: Mapping[str, str], config_dir: Path | None) -> dict[str, list[s
 
 
 def _options(path: Path) -> dict[str, list[str]]:
-    """The options of a choice, those of the choice that it builds on included."""
+    """The options of a choice, including those of the choice that it builds on."""
     content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     options: dict[str, list[str]] = {}
     for entry in content.get("defaults", []):
@@ -63,7 +63,7 @@ def _options(path: Path) -> dict[str, list[str]]:
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, list[str]]:
-    """The keys of a YAML file; a switch has two values."""
+    """The dotted keys of a YAML file; a boolean has two values."""
     keys: dict[str, list[str]] = {}
     for key, value in content.items():
         if isinstance(value, dict):
@@ -74,7 +74,7 @@ def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, list[str]]:
 
 
 def _literals(module: str, name: str) -> dict[str, list[str]]:
-    """The values of those arguments or fields of a class that are annotated as Literal, without importing it."""
+    """The values of the arguments or fields of a class that are annotated as Literal; the class is not imported."""
     try:
         spec = find_spec(module) if module else None
     except ImportError:

@@ -1,4 +1,4 @@
-"""Modules that describe themselves: a figure or a claim a file, whose constants and functions fill in a dataclass."""
+"""Modules that describe one figure or one claim each: their constants and functions fill in a dataclass."""
 
 from dataclasses import fields
 from types import ModuleType
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def read_constants(module: ModuleType, kind: type[Any]) -> dict[str, Any]:
-    """What a module has of the fields of a dataclass: constants in capitals, functions as they are called."""
+    """Read the fields of a dataclass from a module: constants in capitals, functions under the field's own name."""
     return {
         field.name: getattr(module, spelling)
         for field in fields(kind)

@@ -1,4 +1,4 @@
-"""What the comments in the YAML files say of each key, for `bptt show` and `bptt list`."""
+"""The comments in the YAML files, which explain each key; for `bptt show` and `bptt list`."""
 
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -8,20 +8,20 @@ from typing import NamedTuple
 
 import yaml
 
-from experiments.catalogue.choices import CONF, choices, groups, title
+from experiments.catalogue.choices import CONF, choices, first_comment, groups
 from experiments.errors import UsageError
 
 LEAST_WIDTH = 24
-"""Columns that a comment keeps on a narrow terminal."""
+"""Width of a comment on a narrow terminal, in columns."""
 
 
 class Option(NamedTuple):
-    """A key of a choice.
+    """One option of a choice.
 
     Attributes:
         key: Dotted key, such as 'cell.forget_bias'.
         default: Value in the choice's YAML file, as written there.
-        comment: What the key means; '' where no file says it.
+        comment: Meaning of the key; '' if no file explains it.
     """
 
     key: str
@@ -30,17 +30,17 @@ class Option(NamedTuple):
 
 
 def options(group: str, name: str, config_dir: Path | None = None) -> list[Option]:
-    """The options that a choice's YAML file sets; what they mean may stand in the choice that it builds on.
+    """List the options in a choice's YAML file; their comments may stand in the choice that it builds on.
 
     Raises:
-        UsageError: The file is not YAML.
+        UsageError: The file is not valid YAML.
     """
     files = choices(group, config_dir)
     text = files[name].read_text(encoding="utf-8")
     try:
         meanings = _read_choice(group, name, files)
     except yaml.YAMLError as error:
-        raise UsageError(f"{files[name]}: is not YAML: {' '.join(str(error).split())}") from None
+        raise UsageError(f"{files[name]}: is not valid YAML: {' '.join(str(error).split())}") from None
     return [
         Option(f"{group}.{path}", text[value.start_mark.index : value.end_mark.index], meanings[f"{group}.{path}"])
         for path, _, value in _keys(text)
@@ -49,34 +49,34 @@ def options(group: str, name: str, config_dir: Path | None = None) -> list[Optio
 
 
 def read_comments(chosen: Mapping[str, str], config_dir: Path | None = None) -> dict[str, str]:
-    """What each key of the configuration means, by its dotted key.
+    """Read the comment of each key of the configuration, by dotted key.
 
     Args:
-        chosen: Name of the choice in each group where it is known; else the comments of all choices are read.
+        chosen: Name of the choice, for each group where it is known; for other groups, all choices are read.
         config_dir: Folder with the user's own choices.
     """
     comments = _read((CONF / "config.yaml").read_text(encoding="utf-8"))
     for group in groups(config_dir):
         files = choices(group, config_dir)
         if group in chosen:
-            comments |= {group: title(files[chosen[group]]), f"{group}.name": f"one of {', '.join(files)}"}
+            comments |= {group: first_comment(files[chosen[group]]), f"{group}.name": f"one of {', '.join(files)}"}
         elif group == "record":
             comments[group] = f"what is measured; one of {', '.join(files)}"
         for name in [chosen[group]] if group in chosen else files:
             found: dict[str, str] = {}
-            with suppress(yaml.YAMLError):  # a choice that is not this run's may be broken
+            with suppress(yaml.YAMLError):  # a choice that this run does not use may be broken
                 found = _read_choice(group, name, files)
             comments = found | {key: comment for key, comment in comments.items() if comment or key not in found}
     return comments
 
 
 def annotate(text: str, comments: Mapping[str, str], width: int) -> str:
-    """A YAML text with a comment behind each key; a long comment goes on below. It means the same.
+    """Add a comment after each key of a YAML text; a long comment continues below. The values stay the same.
 
     Args:
-        text: YAML in block style, a value a line.
-        comments: By dotted key.
-        width: Columns of the terminal.
+        text: YAML in block style, one value per line.
+        comments: Comments by dotted key.
+        width: Width of the terminal, in columns.
     """
     lines = text.splitlines()
     said = {
@@ -94,9 +94,9 @@ def annotate(text: str, comments: Mapping[str, str], width: int) -> str:
 
 
 def _read_choice(group: str, name: str, files: Mapping[str, Path]) -> dict[str, str]:
-    """The comments of a choice's file, and those of the choices it builds on where it has none itself."""
+    """The comments in a choice's file; for keys without one, those of the choices that it builds on."""
     text = files[name].read_text(encoding="utf-8")
-    # A study's keys are those of the whole configuration.
+    # The keys of a study belong to the whole configuration.
     prefix = "" if "@package _global_" in text else f"{group}."
     comments = {prefix + key: comment for key, comment in _read(text).items()}
     for entry in (yaml.safe_load(text) or {}).get("defaults", []):
@@ -107,7 +107,7 @@ def _read_choice(group: str, name: str, files: Mapping[str, Path]) -> dict[str, 
 
 
 def _read(text: str) -> dict[str, str]:
-    """The comment of each key in a YAML text: behind its value, or on the lines above it."""
+    """The comment of each key in a YAML text: after its value, or on the lines above it."""
     lines = text.splitlines()
     first = next((number for number, line in enumerate(lines) if not line.startswith("#") and line.strip()), 0)
     comments = {}
@@ -124,7 +124,7 @@ def _read(text: str) -> dict[str, str]:
 
 
 def _below(lines: list[str], column: int) -> Iterator[str]:
-    """The lines with which a comment behind a value goes on."""
+    """The lines on which a comment after a value continues."""
     for line in lines:
         if not line[:column].isspace() or line[column : column + 1] != "#":
             return
@@ -132,7 +132,7 @@ def _below(lines: list[str], column: int) -> Iterator[str]:
 
 
 def _above(lines: Iterator[str], column: int) -> Iterator[str]:
-    """The lines of a comment above a key, from the last one up."""
+    """The lines of a comment above a key, from the bottom up."""
     for line in lines:
         if not line.lstrip().startswith("#") or len(line) - len(line.lstrip()) != column:
             return
@@ -140,7 +140,7 @@ def _above(lines: Iterator[str], column: int) -> Iterator[str]:
 
 
 def _keys(text: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-    """Each key of a YAML text, dotted, with the nodes of key and value."""
+    """Each dotted key of a YAML text, with the nodes of its key and value."""
 
     def walk(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
         if isinstance(node, yaml.MappingNode):

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from experiments.catalogue.choices import CONF, choices, groups, title
+from experiments.catalogue.choices import CONF, choices, first_comment, groups
 from experiments.catalogue.key_comments import options, read_comments
 
 INTRODUCTION = """\
@@ -74,7 +74,7 @@ def _group(group: str, default: str, comment: str) -> str:
     """The section of a group: its choices, and the keys that each of them has."""
     files = choices(group)
     described = f"{_capital(comment)}. Default: `{default}`.\n\n" if comment else ""
-    rows = [(f"`{group}={name}`", title(path)) for name, path in files.items()]
+    rows = [(f"`{group}={name}`", first_comment(path)) for name, path in files.items()]
     described += _table(("Choice", "Description"), rows)
     keys = [
         (f"`{name}`", f"`{option.key}`", f"`{option.default}`", option.comment)

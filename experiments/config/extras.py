@@ -1,4 +1,4 @@
-"""Optional packages: the command that installs what an extra of pyproject.toml needs."""
+"""Optional packages: the command that installs an extra of pyproject.toml."""
 
 import re
 import shlex
@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, requires
 
 
 def how_to_install(extra: str) -> str:
-    """A pip command that works wherever bptt came from: it names the packages, since bptt itself is in no index."""
+    """A pip command that installs an extra. It names the packages, since bptt itself is not on PyPI."""
     try:
         required = requires("bptt") or []
     except PackageNotFoundError:

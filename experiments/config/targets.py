@@ -1,4 +1,4 @@
-"""What the `_target_` of a choice names: the Python object, found on the path, and whether the arguments fit it."""
+"""The Python object that a choice's `_target_` names: imported, and its arguments checked against its annotations."""
 
 import inspect
 import json
@@ -15,19 +15,19 @@ from pydantic import TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 
 from bptt_start import PACKAGES
-from experiments.config.typed_values import Section, fit, one_line
+from experiments.config.typed_values import Section, fit, validation_explained
 from experiments.errors import UsageError
 
 
 def find_target(key: str, name: str) -> Callable[..., Any]:
-    """Import what a `_target_` names.
+    """Import the object that a `_target_` names.
 
     Args:
-        key: The key that the name is the value of, for messages.
+        key: Key whose value the name is, for messages.
         name: A dotted path, such as 'torch.optim.AdamW'.
 
     Raises:
-        UsageError: There is no such object, or importing its module fails.
+        UsageError: The object does not exist, or its module cannot be imported.
     """
     try:
         target: Callable[..., Any] | None = locate(name)  # type: ignore[assignment]
@@ -35,48 +35,48 @@ def find_target(key: str, name: str) -> Callable[..., Any]:
         if isinstance(error.value, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         missing = getattr(error.value, "name", None) if isinstance(error.value, ModuleNotFoundError) else None
-        hint = f"; {_taken(missing)}" if missing and missing.partition(".")[0] in PACKAGES else ""
+        hint = f"; {_where_python_looks(missing)}" if missing and missing.partition(".")[0] in PACKAGES else ""
         raise UsageError(f"{key}={name}: {error}{hint}") from error
     if not callable(target):
-        raise UsageError(f"{key}={name}: cannot be found; {_taken(name)}")
+        raise UsageError(f"{key}={name}: cannot be found; {_where_python_looks(name)}")
     return target
 
 
-def _taken(name: str) -> str:
-    """Where Python looks for a dotted name, if that may not be where the user meant."""
+def _where_python_looks(name: str) -> str:
+    """Say where Python looks for a dotted name, which may not be where the user expects."""
     first = name.partition(".")[0]
     if first in PACKAGES:
-        return f"{first} is bptt's own package, so a folder of yours needs another name, such as my_{first}"
+        return f"{first} is bptt's own package, so your folder needs another name, such as my_{first}"
     if first in sys.modules:
-        place = getattr(sys.modules[first], "__file__", None) or "a module of Python's own"
-        return f"{first} is {place}; if you mean another module, it needs another name"
-    return "is it beside --config-dir, or on the path?"
+        place = getattr(sys.modules[first], "__file__", None) or "a built-in module of Python"
+        return f"{first} is {place}; if you mean another module, give it another name"
+    return "is its module in or beside --config-dir, or on PYTHONPATH?"
 
 
 def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, Any], *, partial: bool) -> dict[str, Any]:
-    """Check arguments from a YAML file against the annotations of what they are for; 1 for a float becomes 1.0.
+    """Check arguments from a YAML file against the annotations of a class or function; 1 for a float becomes 1.0.
 
-    An argument passes unchecked where its annotation is missing, cannot be resolved, or is a type that pydantic does
-    not know, such as a tensor. So does an argument that is an object with a `_target_` of its own.
+    An argument is not checked if its annotation is missing, cannot be resolved, or is a type that pydantic does not
+    know, such as a tensor. An argument that has a `_target_` of its own is not checked either.
 
     Args:
-        key: The group, for messages.
-        target: A class or function.
-        given: The arguments by name.
+        key: Name of the group, for messages.
+        target: Class or function that the arguments are for.
+        given: Arguments by name.
         partial: Whether more arguments follow when the target is called.
 
     Raises:
-        UsageError: A value does not fit, is missing, or is for no argument.
+        UsageError: A value does not fit or is missing, or there is no such argument.
     """
     plain = frozenset(name for name, value in given.items() if not _is_object(value))
     arguments = _arguments(target, plain, frozenset(given), partial)
     hint = "" if partial or key == "task" else ", or `_partial_: true` in its YAML"
     for name in arguments.model_fields.keys() - given.keys():
         raise UsageError(f"{key}.{name}: needs a value{hint}")
-    with one_line(f"{key}.", dict(given)):
+    with validation_explained(f"{key}.", dict(given)):
         try:
             checked = fit(arguments, given)
-        except ValidationError:  # read as JSON, a list may also be a tuple, and a text a path
+        except ValidationError:  # in JSON mode, a list also fits a tuple, and a text a path
             checked = arguments.model_validate_json(json.dumps(dict(given), default=str))
     return {name: _plain(getattr(checked, name)) for name in given}
 
@@ -88,7 +88,7 @@ def _is_object(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A value as a YAML file can hold it."""
+    """Convert a value to the types that a YAML file can hold."""
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -102,11 +102,11 @@ def _plain(value: Any) -> Any:
 def _arguments(
     target: Callable[..., Any], checked: frozenset[str], given: frozenset[str], partial: bool
 ) -> type[Section]:
-    """A model of the target's arguments: those that are given, and those that have to be. A sweep needs few of them."""
+    """A pydantic model of the target's given and required arguments; cached, since a sweep asks for few of them."""
     fields: dict[str, Any] = {}
     try:
         parameters = inspect.signature(target).parameters
-    except (TypeError, ValueError):  # some built-in functions do not tell
+    except (TypeError, ValueError):  # some built-in functions have no signature
         return create_model("Arguments", __base__=Section, **(fields | dict.fromkeys(given, (Any, ...))))
     for name, parameter in parameters.items():
         needed = parameter.default is parameter.empty and not partial
@@ -118,17 +118,17 @@ def _arguments(
 
 
 def _annotation(target: Callable[..., Any], name: str) -> Any:
-    """The type of an argument; Any where it cannot be told."""
+    """The type of an argument; Any where it is unknown."""
     function: Any = inspect.unwrap(target.__init__ if inspect.isclass(target) else target)
     alone = SimpleNamespace(__annotations__={name: getattr(function, "__annotations__", {}).get(name, Any)})
     try:
         return _checkable(get_type_hints(alone, getattr(function, "__globals__", {}), include_extras=True)[name])
-    except Exception:  # whatever evaluating an annotation may raise
+    except Exception:  # evaluating an annotation may raise anything
         return Any
 
 
 def _checkable(hint: Any) -> Any:
-    """What of a type pydantic can check: float of `float | Tensor`; Any where there is nothing."""
+    """The part of a type that pydantic can check: float of `float | Tensor`; Any if there is none."""
     try:
         TypeAdapter(hint)
     except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError):

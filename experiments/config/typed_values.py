@@ -1,4 +1,4 @@
-"""Typed values: how strictly a configuration is checked, and what is said of a value that does not fit."""
+"""Typed values: how strictly a configuration is checked, and the message about a value that does not fit."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -7,16 +7,16 @@ from typing import Any, TypeVar
 from hydra.errors import HydraException
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from experiments.config.grammar import parse_value
+from experiments.config.hydra_internals import parse_value
 from experiments.errors import UsageError
 
 
 class Interpolated(str):
-    """A text that an interpolation gave: `${oc.env:SEED}` is always text, also where it is meant as a number."""
+    """A text that comes from an interpolation: `${oc.env:SEED}` is always text, even where a number is meant."""
 
 
 class Section(BaseModel):
-    """Typed values, taken as they are: '5' is no number, 5.0 no whole one, and no key is unknown."""
+    """Strictly typed values: '5' is not a number, 5.0 is not a whole number, and unknown keys are refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -25,7 +25,7 @@ S = TypeVar("S", bound=Section)
 
 
 def fit(section: type[S], values: Mapping[str, Any]) -> S:
-    """The section with these values. A text that an interpolation gave may also be read as an override's value is.
+    """Fill in a section. A text from an interpolation may also be parsed as the value of an override.
 
     Raises:
         ValidationError: A value does not fit.
@@ -42,7 +42,7 @@ def fit(section: type[S], values: Mapping[str, Any]) -> S:
 
 
 def _read(value: Any, location: tuple[int | str, ...]) -> Any:
-    """The values with the text at one place read as an override's value."""
+    """The values, with the text at one place parsed as the value of an override."""
     if isinstance(value, Mapping):
         name, *inside = location
         return {**value, name: _read(value[name], tuple(inside))}
@@ -52,8 +52,8 @@ def _read(value: Any, location: tuple[int | str, ...]) -> Any:
 
 
 @contextmanager
-def one_line(prefix: str, values: dict[str, Any]) -> Iterator[None]:
-    """Turn pydantic's complaint about the first wrong value into a line: key=value: what would do."""
+def validation_explained(prefix: str, values: dict[str, Any]) -> Iterator[None]:
+    """Turn pydantic's error about the first wrong value into one line: KEY=VALUE: must be ..."""
     try:
         yield
     except ValidationError as error:
@@ -71,7 +71,7 @@ def one_line(prefix: str, values: dict[str, Any]) -> Iterator[None]:
 
 
 def _key(location: tuple[int | str, ...], values: Any) -> str:
-    """The key that pydantic means, without the member of a union that it tried."""
+    """The dotted key of an error; pydantic also names the member of a union that it tried, which is left out."""
     names = [str(location[0])]
     for value, name in zip([values.get(location[0])], location[1:], strict=False):
         if isinstance(value, dict):
@@ -80,7 +80,7 @@ def _key(location: tuple[int | str, ...], values: Any) -> str:
 
 
 def _wanted(message: str) -> str:
-    """What pydantic wanted, in words for a config file."""
+    """What pydantic expects, in words that fit a configuration file."""
     message = message.removeprefix("Value error, ").removeprefix("Input should be ")
     return (
         message.replace("valid integer", "whole number")

@@ -1,4 +1,4 @@
-"""A run made again from what it saved, and its files held against those that it wrote, byte for byte."""
+"""Replay: a run repeated from its saved configuration, and its files compared with the old ones byte for byte."""
 
 import csv
 from collections.abc import Callable
@@ -19,33 +19,33 @@ from experiments.training.probe import probe, probe_folder
 from experiments.training.run import NETWORK, run
 
 INDEX = ("step", "layer", "state", "timestep", "lag", "parameter", "first_timestep", "last_timestep", "gate", "index")
-"""The columns that say what a row is of."""
+"""The columns that say what a row is about."""
 
 
 class Rerun(NamedTuple):
-    """A run that is about to be made again.
+    """A run that is ready to be repeated.
 
     Attributes:
-        folder: where its files will be.
-        steps: how many it makes.
-        make: makes it.
+        folder: Folder that the new files go to.
+        steps: Number of steps of the run.
+        run: Function that repeats the run.
     """
 
     folder: Path
     steps: int
-    make: Callable[[], Result]
+    run: Callable[[], Result]
 
 
 class Difference(NamedTuple):
     """The first place where two tables differ.
 
     Attributes:
-        file: its name.
-        row: counted from 1, the header not counted; 0 is the header.
-        where: what the row says that it is of: its step, timestep, lag and so on.
-        column: its name.
-        before: what is written there; None where the file ends before.
-        again: the same of the rerun.
+        file: Name of the CSV file.
+        row: Number of the row; the header is row 0.
+        where: Step, timestep, lag and the like of the row.
+        column: Name of the column.
+        before: Value in the old file; None if the file ends before.
+        again: Value in the new file; None if the file ends before.
     """
 
     file: str
@@ -60,16 +60,16 @@ class Difference(NamedTuple):
         return f"{self.file}, {place}, column {self.column}: {_shown(self.before)} before, {_shown(self.again)} now"
 
 
-def prepare(folder: Path, scratch: Path) -> Rerun:
-    """Make ready to make a run again.
+def prepare_replay(folder: Path, scratch: Path) -> Rerun:
+    """Prepare to repeat a run.
 
     Args:
-        folder: of a run or probe that has ended.
-        scratch: where the new files go.
+        folder: Folder of a finished run or probe.
+        scratch: Results folder for the new files.
 
     Raises:
-        DamagedRun: Its run.json or config.yaml cannot be read.
-        UsageError: it is no such folder, or cannot be made by this version on this machine.
+        DamagedRun: The run's run.json or config.yaml cannot be read.
+        UsageError: The folder holds no finished run, or this version or machine cannot repeat it.
     """
     info = read_info(folder)
     name = folder.resolve().name
@@ -80,17 +80,17 @@ def prepare(folder: Path, scratch: Path) -> Rerun:
     except (FileNotFoundError, NotADirectoryError):
         if info:
             raise DamagedRun(folder, f"{CONFIG} is missing") from None
-        raise UsageError(f"{folder}: is no run's folder; give one that `bptt run` printed") from None
+        raise UsageError(f"{folder}: is not the folder of a run; give one that `bptt run` printed") from None
     if info.get("status") not in FINISHED:
         raise UsageError(
-            f"{folder}: is {info.get('status', 'not begun')}; what is completed or diverged can be replayed"
+            f"{folder}: is {info.get('status', 'not started')}; only completed and diverged runs can be replayed"
         )
     try:
         values = {**yaml.safe_load(saved), "results_dir": str(scratch)}
     except (TypeError, yaml.YAMLError) as error:
         raise DamagedRun(folder, f"{CONFIG} cannot be read ({str(error).splitlines()[0]})") from None
     config = from_saved(values)
-    # What only shows the numbers elsewhere may not be installed here.
+    # TensorBoard may not be installed here, and changes no CSV file.
     config = config.model_copy(update={"record": config.record.model_copy(update={"tensorboard": False})})
     if info.get("kind") != "probe":
         return Rerun(config.run_folder, config.steps, lambda: run(config))
@@ -100,13 +100,13 @@ def prepare(folder: Path, scratch: Path) -> Rerun:
 def _prepare_probe(config: Config, checkpoint: str | None, folder: Path) -> Rerun:
     trained = None if checkpoint is None else folder.with_name(checkpoint)
     if trained is not None and not (trained / NETWORK).is_file():
-        raise UsageError(f"{folder}: its network is gone: there is no {trained / NETWORK}")
+        raise UsageError(f"{folder}: the network that it probes is missing: {trained / NETWORK}")
     again = probe_folder(config, trained=trained is not None)
     return Rerun(again, config.probe.batches, lambda: probe(config, checkpoint=trained))
 
 
 def compare(before: Path, again: Path) -> Difference | None:
-    """The first difference between the CSV files of two run folders; None where all are the same, byte for byte."""
+    """Find the first difference between the CSV files of two run folders; None if all are the same byte for byte."""
     for name in sorted({path.name for folder in (before, again) for path in folder.glob("*.csv")}):
         contents = [path.read_bytes() if path.exists() else b"" for path in (before / name, again / name)]
         if contents[0] != contents[1]:
@@ -123,25 +123,25 @@ def _first_difference(file: str, before: bytes, again: bytes) -> Difference:
         index = [f"{key}={value}" for key, value in zip(header, fields or new_fields, strict=False) if key in INDEX]
         for column, value, new in zip_longest(header, fields, new_fields):
             if value != new:
-                return Difference(file, row, " ".join(index) if row else "", column or "behind the last", value, new)
-        if line != new_line:  # in blanks, quotes or ends, which no field shows
+                return Difference(file, row, " ".join(index) if row else "", column or "after the last", value, new)
+        if line != new_line:  # in spaces, quotes or line ends, which no field shows
             return Difference(file, row, "", "(the row as it is written)", repr(line), repr(new_line))
-    raise AssertionError("called for what is the same")
+    raise AssertionError("the contents are the same")
 
 
 def damage(folder: Path) -> str:
-    """What is wrong with the files of a run, wherever its folder was copied to; empty if nothing is."""
+    """Say what is wrong with the files of a run, even if its folder was moved; empty if nothing is."""
     return damage_of(folder, {**read_info(folder), "run_id": folder.name})
 
 
 def changed_files(before: Path, again: Path) -> str:
-    """The user's files that a run was made from and that were others when it was made again, such as 'sensor.csv'."""
+    """The user's files that the run used and that had changed when it was repeated, such as 'sensor.csv'."""
     files = {name: Path(used["file"]) for name, used in read_info(again).get("made_from", {}).items()}
     return changed_inputs(read_info(before), files)
 
 
-def circumstances(before: Path, again: Path) -> list[str]:
-    """What the numbers may depend on and was another when a run was made again: 'torch: 2.6.0 before, 2.13.0 now'."""
+def changed_circumstances(before: Path, again: Path) -> list[str]:
+    """Differences in what the numbers may depend on, such as 'torch: 2.6.0 before, 2.13.0 now'."""
     old, new = (_circumstances(read_info(folder)) for folder in (before, again))
     return [
         f"{name}: {_shown(old.get(name))} before, {_shown(new.get(name))} now"

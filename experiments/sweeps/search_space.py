@@ -1,4 +1,4 @@
-"""The space of a search: what Optuna may pick for each key, and the overrides that follow from its picks."""
+"""The search space: which values Optuna may pick for each key, and the overrides that follow from its picks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -17,18 +17,18 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
-from experiments.config.grid import Options
+from experiments.config.grid import OptionsByChoice
 from experiments.errors import UsageError
 
 
-class Space:
-    """Keys with fixed values, and keys to be picked: a choice, a range without its end, an interval.
+class SearchSpace:
+    """Keys with fixed values, and keys whose values Optuna picks from a list, a range or an interval.
 
     Args:
-        overrides: One for each key.
-        cfg: What they build on.
-        compose: The same with a choice.
-        listed: Whether the sampler takes lists of values only, as Optuna's grid does.
+        overrides: One override for each key.
+        cfg: Configuration that they build on.
+        compose: Composes that configuration with one more choice.
+        listed: Whether the sampler takes only lists of values, as Optuna's grid does.
 
     Raises:
         UsageError: A range is empty.
@@ -52,10 +52,10 @@ class Space:
             if isinstance(distribution, CategoricalDistribution)
             for choice in distribution.choices
         ]
-        self._options = Options([[*self.fixed, *point] for point in choices or [one_of_each]], cfg, compose)
+        self._options = OptionsByChoice([[*self.fixed, *point] for point in choices or [one_of_each]], cfg, compose)
 
-    def pick(self, trial: Trial) -> dict[str, Any]:
-        """Let Optuna pick a value for each key that the choices picked before have."""
+    def pick_point(self, trial: Trial) -> dict[str, Any]:
+        """Let Optuna pick a value for each key, except options that the picked choices do not have."""
         picked: dict[str, Any] = {}
         for key, distribution in self.distributions.items():
             here = [*self.fixed, *(f"{k}={value}" for k, value in picked.items()), f"{key}={_first(distribution)}"]
@@ -63,24 +63,24 @@ class Space:
                 continue
             value = trial._suggest(key, distribution)
             if key in self._ranges and not isinstance(distribution, CategoricalDistribution):
-                # Optuna steps through a range in binary: 0.30000000000000004
+                # Optuna computes the steps of a range in binary: 0.30000000000000004
                 value = min(self._ranges[key], key=partial(_distance, value))
             picked[key] = value
         return picked
 
-    def point(self, picked: Mapping[str, Any]) -> list[str]:
-        """The overrides of a run."""
+    def overrides_of(self, picked: Mapping[str, Any]) -> list[str]:
+        """The overrides of the run at a picked point."""
         return self._options.trim([*self.fixed, *(f"{key}={value}" for key, value in picked.items())])
 
-    def listed(self) -> dict[str, Sequence[Any]]:
-        """All values of each key.
+    def listed_values(self) -> dict[str, Sequence[Any]]:
+        """All values of each key that Optuna picks.
 
         Raises:
-            UsageError: A key has an interval.
+            UsageError: A key has an interval, whose values cannot be listed.
         """
         for key, distribution in self.distributions.items():
             if not isinstance(distribution, CategoricalDistribution):
-                raise UsageError(f"{key}: has an interval, and hydra/sweeper/sampler=grid takes lists and ranges only")
+                raise UsageError(f"{key}: is an interval, but hydra/sweeper/sampler=grid takes only lists and ranges")
         return {key: distribution.choices for key, distribution in self.distributions.items()}
 
 
@@ -110,7 +110,7 @@ def _distribution(override: Override, *, listed: bool) -> BaseDistribution:
         return found
     values: list[Any] = list(override.sweep_iterator(transformer=Transformer.encode))
     if not values:
-        raise UsageError(f"{override.input_line}: has no value; is a range empty?")
+        raise UsageError(f"{override.input_line}: has no values; is a range empty?")
     if not isinstance(axis, RangeSweep) or axis.shuffle or listed or len(values) == 1:
         return CategoricalDistribution(values)
     kind: Any = IntUniformDistribution if isinstance(values[0], int) else DiscreteUniformDistribution

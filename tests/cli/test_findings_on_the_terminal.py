@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from cli.commands.sweep import print_best_trial
 from cli.main import app
 from cli.run_table import print_runs
-from experiments.sweeps.search import Found
+from experiments.sweeps.search import SearchResult
 
 TINY = ["model.hidden_size=3", "batch_size=2", "steps=2", "task.length=20", "study=s", "record.evaluate_samples=10"]
 
@@ -26,12 +26,12 @@ def test_the_table_has_the_horizon_and_how_far_the_recorded_lags_are_apart(runs,
 
 def test_the_best_trial_of_a_search_stands_beside_chance(runs, capsys):
     study = runs[0].folder.parents[1]
-    print_best_trial(Found(study, [run.folder for run in runs], runs[1].folder, 0.6), "final_loss")
+    print_best_trial(SearchResult(study, [run.folder for run in runs], runs[1].folder, 0.6), "final_loss")
     first, second = capsys.readouterr().out.splitlines()
     assert first == f"best of 2 runs: final_loss 0.6, {runs[1].folder}"
     assert second.startswith("its best error ")
     assert ", chance 64%: no better than chance on 10 sequences, as the smallest of " in second
-    print_best_trial(Found(study, [run.folder for run in runs], None, float("nan")), "solved_at_step")
+    print_best_trial(SearchResult(study, [run.folder for run in runs], None, float("nan")), "solved_at_step")
     assert capsys.readouterr().out == "no run has a value of solved_at_step\n"
 
 

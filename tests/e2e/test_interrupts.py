@@ -125,9 +125,10 @@ def test_killed_at_twenty_random_moments_a_sweep_loses_nothing(tmp_path, sweep, 
 
 SWEEP = """
 import sys
-from experiments.sweeps.sweep import plan, reopen_all, sweep
+from experiments.sweeps.plan import plan
+from experiments.sweeps.sweep import prepare_run_folders, sweep
 planned = plan(sys.argv[1:])
-reopen_all(planned)
+prepare_run_folders(planned)
 print(sum(not result.skipped for result in sweep(planned, launcher="joblib", jobs=2)))
 """
 

@@ -14,7 +14,8 @@ from experiments.drawing.style import settings
 from experiments.plotting.figure_drawer import FigureDrawer
 from experiments.plotting.view import DEFAULT_VIEW
 from experiments.store.studies import read_runs
-from experiments.sweeps.sweep import plan, sweep
+from experiments.sweeps.plan import plan
+from experiments.sweeps.sweep import sweep
 from experiments.training.probe import config_of_checkpoint, probe
 from experiments.training.run import run
 

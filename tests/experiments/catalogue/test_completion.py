@@ -1,7 +1,11 @@
 """What may stand next in an override."""
 
 import pytest
+import typer
 
+from cli.completion import figures as offered_figures
+from cli.main import app
+from experiments.catalogue.choices import catalogue, figures
 from experiments.catalogue.completion import complete
 from experiments.config.composing import compose
 
@@ -61,3 +65,17 @@ def test_ones_own_choices_are_offered(tmp_path):
     assert "cell=leaky" in complete("cell=", [], tmp_path)
     assert complete("cell.", ["cell=leaky"], tmp_path) == ["cell.leak=", "cell.fast="]
     assert complete("cell.fast=", ["cell=leaky"], tmp_path) == ["cell.fast=true", "cell.fast=false"]
+
+
+def test_ones_own_figures_are_listed_and_offered(tmp_path):
+    """Where a command has a --config-dir; the first line of the module's docstring is the title."""
+    (tmp_path / "figure").mkdir()
+    (tmp_path / "figure" / "mine.py").write_text('"""How it looks.\n\nMore."""\n')
+    (tmp_path / "figure" / "_helper.py").write_text("")
+    assert [*figures(tmp_path)] == [*figures(), "mine"]
+    assert catalogue(tmp_path)["figure"]["mine"] == "How it looks."
+    ctx = typer.Context(typer.main.get_command(app))
+    ctx.params["config_dir"] = tmp_path
+    assert [*offered_figures(ctx, "mi")] == [("mine", "How it looks.")]
+    ctx.params["config_dir"] = None
+    assert [name for name, _ in offered_figures(ctx, "gradient_")] == ["gradient_flow", "gradient_map"]

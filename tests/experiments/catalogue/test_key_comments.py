@@ -119,5 +119,5 @@ def test_a_choice_that_is_no_yaml_is_named_and_hinders_no_other(own):
     (own / "record" / "broken.yaml").write_text("every: [")
     wrong = CliRunner().invoke(app, ["list", "record", "--config-dir", str(own)])
     assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)
-    assert "broken.yaml: is not YAML" in wrong.stderr
+    assert "broken.yaml: is not valid YAML" in wrong.stderr
     assert "# steps between" in CliRunner().invoke(app, ["show", "--config-dir", str(own)]).stdout

@@ -5,7 +5,7 @@ from functools import cache
 import matplotlib as mpl
 import pytest
 
-from experiments.catalogue.choices import claims as claims_of_studies
+from experiments.catalogue.choices import claims_of_studies
 from experiments.claims.claim import NAMES, read_claim
 from experiments.claims.evaluation import evaluate_claims
 from experiments.drawing.style import settings

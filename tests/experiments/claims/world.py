@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 
 from experiments.store.files import to_csv
-from experiments.sweeps.sweep import plan
+from experiments.sweeps.plan import plan
 
 SIZES = {"rnn": 4000, "lstm": 16000, "gru": 12000}
 

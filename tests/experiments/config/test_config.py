@@ -7,7 +7,7 @@ from experiments.config.composing import compose
 from experiments.config.grid import expand
 from experiments.config.parts import build
 from experiments.errors import UsageError
-from experiments.sweeps.sweep import plan
+from experiments.sweeps.plan import plan
 
 WRONG = {
     "cell=foo": "cell=foo: there is no such cell; choose from gru, lstm, rnn",
@@ -47,10 +47,10 @@ WRONG = {
     "batch_size=???": "batch_size: Missing mandatory value",
     "cel=lstm": "cel=lstm: there is no such key; did you mean cell?",
     "lr=3": "lr=3: there is no such key; did you mean optimizer.lr?",
-    "colour=3": "colour=3: there is no such key; `bptt show` prints them",
-    "=3": "=3: has no key in front",
+    "colour=3": "colour=3: there is no such key; `bptt show` lists all keys",
+    "=3": "=3: there is no key before the =",
     "results_dir=": "results_dir=: must be not empty",
-    "scale=paper": "scale=paper: is of all runs of a study; `bptt sweep` makes them",
+    "scale=paper": "scale=paper: applies to all runs of a study; use `bptt sweep`",
     "threads=100000": "threads=100000: must be less than or equal to 1024",
 }
 
@@ -118,7 +118,7 @@ def test_an_option_of_the_studys_own_is_known(tmp_path, monkeypatch):
     [
         (["clip=none,norm", "clip.treshold=1,2"], "clip.treshold=1: there is no such key; clip=none takes no options"),
         (["clip=none", "clip.threshold=1,2"], "clip.threshold=1: there is no such key; clip=none takes no options"),
-        (["clip=norm,value", "clip.threshold=1,1"], "4 runs, but only 2 different; is a value there twice?"),
+        (["clip=norm,value", "clip.threshold=1,1"], "4 runs, but only 2 different; is a value given twice?"),
         (["cell=rnn,lstn", "cell.forget_bias=1"], "cell=lstn: there is no such cell"),
         (["clip=none,norm", "clip.threshold=0,1"], "clip.threshold=0: must be greater than 0"),
     ],
@@ -192,7 +192,7 @@ def test_a_folder_may_be_below_the_home_directory(tmp_path, monkeypatch):
     (tmp_path / "study" / "mine.yaml").write_text("# @package _global_\nstudy: {name: mine}\nresults_dir: ~/x\n")
     for overrides in (["results_dir=~/x"], ["results_dir='~/x'"], ["study=mine"]):
         assert compose(overrides, config_dir=tmp_path).results_dir == f"{tmp_path}/x"
-        assert f"results_dir='{tmp_path}/x'" in plan(overrides, config_dir=tmp_path).base
+        assert f"results_dir='{tmp_path}/x'" in plan(overrides, config_dir=tmp_path).study
 
 
 def test_a_sweep_expands_lists_ranges_and_the_studys_axes():

@@ -4,12 +4,12 @@ from collections import defaultdict
 
 import pytest
 
-from experiments.catalogue.choices import claims
+from experiments.catalogue.choices import claims_of_studies
 from experiments.errors import UsageError
-from experiments.sweeps.sweep import plan
+from experiments.sweeps.plan import plan
 
 
-@pytest.mark.parametrize("study", claims())
+@pytest.mark.parametrize("study", claims_of_studies())
 def test_every_study_with_claims_has_both_scales_and_five_seeds(study):
     for scale, folder in (("small", study), ("paper", f"{study}-paper")):
         planned = plan([f"study={study}", f"scale={scale}"])
@@ -35,7 +35,7 @@ def test_what_the_user_says_replaces_an_axis_in_every_grid():
         (["scale=paper"], "scale=paper: the study has no such scale; choose from small"),
         (["study=quickstart", "scale=paper"], "scale=paper: the study has no such scale; choose from small"),
         (["study=gates", "scale=large"], "scale=large: the study has no such scale; choose from small, paper"),
-        (["study=gates", "scale=small,paper"], "scale=small,paper: one scale at a time"),
+        (["study=gates", "scale=small,paper"], "scale=small,paper: give one scale at a time"),
     ],
 )
 def test_a_scale_that_there_is_not_is_told(overrides, says):

@@ -103,11 +103,11 @@ def test_a_name_that_is_taken_is_said(choose):
         choose("cell", "_target_: models.mine.Cell\n_partial_: true\n")
     assert str(error.value) == (
         "cell._target_=models.mine.Cell: cannot be found; "
-        "models is bptt's own package, so a folder of yours needs another name, such as my_models"
+        "models is bptt's own package, so your folder needs another name, such as my_models"
     )
     with pytest.raises(UsageError, match=r"No module named 'models\.missing_in_bptt'; models is bptt's own package"):
         choose("cell", "_target_: broken_of_test.Cell\n_partial_: true\n")
-    with pytest.raises(UsageError, match=r"random is .*random\.py; if you mean another module, it needs another name"):
+    with pytest.raises(UsageError, match=r"random is .*random\.py; if you mean another module, give it another name"):
         choose("cell", "_target_: random.Cell\n_partial_: true\n")
-    with pytest.raises(UsageError, match="is it beside --config-dir, or on the path"):
+    with pytest.raises(UsageError, match="is its module in or beside --config-dir, or on PYTHONPATH"):
         choose("cell", "_target_: nowhere_at_all.Cell\n_partial_: true\n")

@@ -10,7 +10,7 @@ import pytest
 from experiments.config.composing import compose
 from experiments.store.locks import lock_run
 from experiments.store.progress import FollowedRun, Follower, progress_of
-from experiments.sweeps.sweep import plan
+from experiments.sweeps.plan import plan
 from experiments.training.probe import probe
 from experiments.training.run import run
 
@@ -104,10 +104,10 @@ def test_the_speed_of_a_run_that_goes_on_is_that_since_it_does(tmp_path):
 
 def test_tasks_are_called_by_what_tells_them_apart(tmp_path):
     planned = plan(["cell=rnn,lstm", "clip=norm", "seed=0,1", f"results_dir={tmp_path}", "steps=7", "probe.batches=3"])
-    tasks = planned.tasks()
+    tasks = planned.followed_runs()
     assert [task.label for task in tasks] == [f"cell={cell} seed={seed}" for cell in ("rnn", "lstm") for seed in (0, 1)]
     assert [task.folder for task in tasks] == [config.run_folder for config in planned.configs]
     assert {task.steps for task in tasks} == {7}
-    probes = plan(["cell=rnn,lstm", "probe.batches=3"], make=probe).tasks()
+    probes = plan(["cell=rnn,lstm", "probe.batches=3"], run_one=probe).followed_runs()
     assert {task.steps for task in probes} == {3}
     assert probes[0].folder.name.startswith("probe-")

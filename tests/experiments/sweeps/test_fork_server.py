@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from experiments.sweeps import fork_server as forkserver
+from experiments.sweeps import fork_server
 
 # What would begin to use a GPU: a process forked after that cannot use it any more.
 IMPORTS = """
@@ -20,8 +20,8 @@ assert "torch._dynamo" in sys.modules
 
 
 def test_what_it_imports_leaves_the_gpu_alone():
-    modules = [name for name in forkserver.PRELOADED if name != "__main__"]
-    subprocess.run([sys.executable, "-c", IMPORTS, *modules, forkserver.FOR_TRAINING], check=True)
+    modules = [name for name in fork_server.PRELOADED if name != "__main__"]
+    subprocess.run([sys.executable, "-c", IMPORTS, *modules, fork_server.PRELOADED_FOR_TRAINING], check=True)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,6 @@ def test_what_it_imports_leaves_the_gpu_alone():
 )
 def test_it_is_started_early_where_joblib_will_want_it(monkeypatch, launcher, jobs, wanted):
     started = []
-    monkeypatch.setattr(forkserver, "start", lambda **how: started.append(how))
-    forkserver.start_early(launcher, jobs)
+    monkeypatch.setattr(fork_server, "start_fork_server", lambda **how: started.append(how))
+    fork_server.start_fork_server_early(launcher, jobs)
     assert bool(started) == wanted

@@ -7,8 +7,9 @@ import pytest
 
 from experiments.config.composing import compose
 from experiments.errors import UsageError
-from experiments.sweeps.replay import circumstances, compare, prepare
-from experiments.sweeps.sweep import plan, sweep
+from experiments.sweeps.plan import plan
+from experiments.sweeps.replay import changed_circumstances, compare, prepare_replay
+from experiments.sweeps.sweep import sweep
 from experiments.training.probe import config_of_checkpoint, probe
 from experiments.training.run import NETWORK, run
 
@@ -16,8 +17,8 @@ SMALL = ["task.length=12", "model.hidden_size=6", "batch_size=3", "steps=20", "r
 
 
 def replayed(folder, scratch):
-    rerun = prepare(folder, scratch)
-    assert rerun.make().status in ("completed", "diverged")
+    rerun = prepare_replay(folder, scratch)
+    assert rerun.run().status in ("completed", "diverged")
     return rerun.folder
 
 
@@ -49,8 +50,8 @@ def test_probes_are_identical(tmp_path, finished):
     for folder in probes:
         assert compare(folder, replayed(folder, tmp_path / "again")) is None
     (finished / NETWORK).unlink()
-    with pytest.raises(UsageError, match=r"its network is gone: there is no .*network\.pt"):
-        prepare(probes[1], tmp_path / "again")
+    with pytest.raises(UsageError, match=r"the network that it probes is missing: .*network\.pt"):
+        prepare_replay(probes[1], tmp_path / "again")
 
 
 def test_a_changed_digit_is_found_and_named(tmp_path, finished):
@@ -93,14 +94,14 @@ def test_a_file_that_is_missing_is_named(tmp_path, finished):
 
 def test_what_has_changed_since_is_named(tmp_path, finished):
     again = replayed(finished, tmp_path / "again")
-    assert circumstances(finished, again) == []
+    assert changed_circumstances(finished, again) == []
     info = json.loads((finished / "run.json").read_text())
     now = info["versions"]["torch"]
     info["versions"]["torch"] = "1.0"
     info["machine"]["processor"] = "abacus"
     del info["source"]
     (finished / "run.json").write_text(json.dumps(info))
-    found = circumstances(finished, again)
+    found = changed_circumstances(finished, again)
     assert found[0] == f"torch: 1.0 before, {now} now"
     assert found[1].startswith("processor: abacus before, ")
     assert found[2].startswith("source: nothing before, ")
@@ -108,15 +109,15 @@ def test_what_has_changed_since_is_named(tmp_path, finished):
 
 
 def test_what_cannot_be_replayed(tmp_path, finished):
-    with pytest.raises(UsageError, match="is no run's folder"):
-        prepare(tmp_path, tmp_path / "again")
+    with pytest.raises(UsageError, match="is not the folder of a run"):
+        prepare_replay(tmp_path, tmp_path / "again")
     config = finished / ".hydra" / "config.yaml"
     text = config.read_text()
     config.write_text(text.replace("device: cpu", "device: abacus"))
     with pytest.raises(UsageError, match=r"^device=abacus: must be a device of this machine"):
-        prepare(finished, tmp_path / "again")
+        prepare_replay(finished, tmp_path / "again")
     config.write_text(text)
     info = json.loads((finished / "run.json").read_text())
     (finished / "run.json").write_text(json.dumps({**info, "status": "failed"}))
-    with pytest.raises(UsageError, match="is failed; what is completed or diverged can be replayed"):
-        prepare(finished, tmp_path / "again")
+    with pytest.raises(UsageError, match="is failed; only completed and diverged runs can be replayed"):
+        prepare_replay(finished, tmp_path / "again")

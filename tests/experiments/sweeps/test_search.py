@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from experiments.analysis.summary import summarize_runs
+from experiments.config.grid import expand
 from experiments.errors import UsageError
 from experiments.store.studies import read_runs
 from experiments.sweeps import search as searching
@@ -25,8 +26,8 @@ def search(folder, *overrides, objective="final_loss", jobs=3, results=None, **m
             results.extend(made)
         return made
 
-    space = [*SMALL, f"results_dir={folder}", *overrides]
-    return searching.search(space, None, objective=objective, jobs=jobs, **{"sweep": make, **more})
+    grid = expand([*SMALL, f"results_dir={folder}", *overrides])
+    return searching.search(grid, None, objective=objective, jobs=jobs, **{"sweep": make, **more})
 
 
 @pytest.mark.parametrize(("objective", "direction"), [("final_loss", "minimize"), ("gain_at_init", "maximize")])
@@ -115,7 +116,7 @@ def test_ranges_hold_the_values_that_they_hold_in_a_grid(tmp_path, sampler):
 
 def test_the_trials_are_counted(tmp_path):
     told = []
-    search(tmp_path, *SPACE, "hydra.sweeper.n_trials=4", tell=told.append)
+    search(tmp_path, *SPACE, "hydra.sweeper.n_trials=4", report=told.append)
     assert [line.partition(";")[0] for line in told] == ["trials 1 to 3 of 4", "trial 4 of 4"]
     assert "; best final_loss so far 0." in told[1]
 
@@ -131,10 +132,10 @@ def test_a_search_with_a_storage_resumes(tmp_path):
         return sweep(planned)
 
     with pytest.raises(KeyboardInterrupt):
-        search(tmp_path, *options, "hydra.sweeper.n_trials=5", jobs=2, tell=told.append, sweep=cut_off)
+        search(tmp_path, *options, "hydra.sweeper.n_trials=5", jobs=2, report=told.append, sweep=cut_off)
     assert told[1].startswith("trials 3 to 4 of 5")
     results, told = [], []
-    found = search(tmp_path, *options, "hydra.sweeper.n_trials=5", jobs=2, tell=told.append, results=results)
+    found = search(tmp_path, *options, "hydra.sweeper.n_trials=5", jobs=2, report=told.append, results=results)
     assert [line.partition(";")[0] for line in told] == ["trials 3 to 4 of 5", "trial 5 of 5"]
     assert [result.skipped for result in results] == [False] * 3
     assert len(found.folders) == len(read_runs(found.study)) == 5
@@ -142,8 +143,8 @@ def test_a_search_with_a_storage_resumes(tmp_path):
     assert found.value == rows.min()
 
     results, told = [], []
-    assert search(tmp_path, *options, "hydra.sweeper.n_trials=5", tell=told.append, results=results) == found
-    assert (results, told[0].startswith("made before: 5 trials;")) == ([], True)
+    assert search(tmp_path, *options, "hydra.sweeper.n_trials=5", report=told.append, results=results) == found
+    assert (results, told[0].startswith("finished before: 5 trials;")) == ([], True)
     more = search(tmp_path, *options, "hydra.sweeper.n_trials=7", results=results)
     assert len(results) == 2
     assert len(more.folders) == 7
@@ -157,9 +158,12 @@ def test_a_search_with_a_storage_resumes(tmp_path):
             "hydra.sweeper.storage=sqlite:////nowhere/x.db: cannot be",
         ),
         (["hydra.sweeper.storage=hpo.db"], "hydra.sweeper.storage=hpo.db: cannot be used: ArgumentError"),
-        (["hydra/sweeper/sampler=grid"], "optimizer.lr: has an interval, and hydra/sweeper/sampler=grid takes lists"),
-        (["seed=range(0)"], r"seed=range\(0\): has no value; is a range empty"),
-        (["study=gates"], "study=gates: has 2 grids, and a search needs one"),
+        (
+            ["hydra/sweeper/sampler=grid"],
+            "optimizer.lr: is an interval, but hydra/sweeper/sampler=grid takes only",
+        ),
+        (["seed=range(0)"], r"seed=range\(0\): has no values; is a range empty"),
+        (["study=gates"], "study=gates: has 2 grids, but a search needs one"),
         (["seed=range(0,1,0)"], "a range needs finite bounds"),
     ],
 )

@@ -8,7 +8,8 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from experiments.store.files import write_json
 from experiments.sweeps import sweep as module
-from experiments.sweeps.sweep import plan, sweep
+from experiments.sweeps.plan import plan
+from experiments.sweeps.sweep import sweep
 from experiments.training import loop as training
 
 GRID = ["seed=0,1", "task.length=12", "model.hidden_size=6", "batch_size=3", "steps=20", "record.evaluate_samples=20"]
@@ -26,13 +27,13 @@ def lost_in(monkeypatch):
     def lose(*ways):
         left = list(ways)
 
-        def launch(_launcher, worker, _jobs, _overrides):
+        def start_workers(_launcher, worker, _jobs, _options):
             if left:
                 left.pop(0)(worker)
                 raise TerminatedWorkerError("lost")
-            return [worker(None)]
+            return [worker()]
 
-        monkeypatch.setattr(module, "launch", launch)
+        monkeypatch.setattr(module, "start_workers", start_workers)
 
     return lose
 
@@ -42,14 +43,14 @@ def before_it_begins(_):
 
 
 def between_two_runs(worker):
-    partial(worker.func, **{**worker.keywords, "configs": worker.keywords["configs"][:1]})(None)
+    partial(worker.func, **{**worker.keywords, "configs": worker.keywords["configs"][:1]})()
 
 
 def with_time_to_record_it(worker):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "_backpropagate", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            worker(None)
+            worker()
 
 
 def without_any(worker):
@@ -72,7 +73,7 @@ def test_runs_are_gone_on_with(planned, lost_in, way):
 def test_a_run_that_is_lost_twice_at_the_same_step_failed(planned, lost_in, way):
     lost_in(way, way)
     first, second = sweep(planned, launcher="joblib", jobs=2)
-    assert (first.status, first.error) == ("failed", "its process was killed, twice; is there enough memory?")
+    assert (first.status, first.error) == ("failed", "its process was killed twice; is there enough memory?")
     assert second.status == "completed"
 
 

@@ -7,7 +7,8 @@ from experiments.config.parts import draft
 from experiments.errors import in_a_line
 from experiments.store.files import read_json
 from experiments.store.run_folders import folders_with_status
-from experiments.sweeps.sweep import plan, sweep
+from experiments.sweeps.plan import plan
+from experiments.sweeps.sweep import sweep
 from experiments.training import memory
 from experiments.training.run import run
 

@@ -14,7 +14,7 @@ from experiments.store.integrity import CONFIG
 from experiments.store.locks import lock_run, read_info
 from experiments.store.run_folders import delete_run, prepare_folder
 from experiments.store.studies import read_runs
-from experiments.sweeps.replay import prepare
+from experiments.sweeps.replay import prepare_replay
 from experiments.training import checkpoint
 from experiments.training import loop as training
 from experiments.training.checkpoint import CHECKPOINT, load
@@ -230,7 +230,7 @@ def test_a_damaged_record_is_said_and_kept(tmp_path, content):
     assert (result.status, result.skipped) == ("damaged", True)
     assert result.error.startswith("run.json cannot be read")
     with pytest.raises(UsageError, match=f"{config.run_id}: run.json cannot be read .*; run it again with --fr"):
-        prepare(config.run_folder, tmp_path)
+        prepare_replay(config.run_folder, tmp_path)
     assert contents(config.run_folder) == tables
     prepare_folder(config.run_folder, fresh=True)
     assert run(config).status == "completed"

@@ -13,7 +13,8 @@ from experiments.catalogue.measures import measures
 from experiments.config.composing import compose
 from experiments.store.run_folders import prepare_folder
 from experiments.store.studies import read_runs
-from experiments.sweeps.sweep import plan, sweep
+from experiments.sweeps.plan import plan
+from experiments.sweeps.sweep import sweep
 from experiments.training.loop import Evaluation
 from experiments.training.run import run
 from experiments.training.seeding import generator_of
