@@ -350,5 +350,5 @@ def test_a_measure_that_is_not_there_is_one_line(mine):
     with pytest.raises(UsageError, match=r"^record\.spraed=true: there is no such key"):
         compose([*SMALL, "record.spraed=true"], mine)
     (mine / "measure/two.py").write_text(textwrap.dedent(MEASURE) + "\n\nclass Another(Measure):\n    pass\n")
-    with pytest.raises(UsageError, match=r"^record\.two: .*two\.py holds 2 measures; it must hold one$"):
+    with pytest.raises(UsageError, match=r"^record\.two: .*two\.py contains 2 measures; it must contain one$"):
         build(compose([*SMALL, "record.two=true"], mine))
