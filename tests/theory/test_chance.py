@@ -1,4 +1,4 @@
-"""What chance scores, measured on what the tasks draw."""
+"""Loss and error of chance, measured on sequences that the tasks draw."""
 
 import math
 
