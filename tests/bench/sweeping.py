@@ -1,13 +1,10 @@
-"""Benchmark of the overhead of a sweep beyond its training steps, and of the speed-up by a second worker: `make bench`.
+"""What a sweep costs beyond its steps, and what a second worker is worth: `make bench`.
 
-The benchmark runs the same 200 runs of 20 steps in four ways: as a sweep with one worker; as a sweep with two workers;
-as two sweeps side by side, each with half of the runs, which share nothing and show what the machine can give; and
-as training steps alone, in the bare loop of `tests.bench.recording`. Times include the start-up of each command. The
-table shows medians over the rounds.
-
-Beyond its training steps, a run spends most of its time on two evaluations on 1,000 sequences each. Every sweep also
-spends a constant time on importing torch, in the command and once for all workers. Therefore the benchmark has a short
-sweep and a longer one.
+The same 200 runs of 20 steps by one worker and by two, each as a command of its own, start included, in turn; the
+halves of them by two commands side by side, which share nothing: as much as this machine has to give; and their steps
+alone, in the bare loop of `tests.bench.recording`. The medians over the rounds. What a run takes beyond its steps is
+above all its two evaluations on 1,000 sequences each. Some seconds are the same for all sweeps: importing torch, in
+the command and once for all workers. Hence a short sweep and a longer one.
 """
 
 import argparse
@@ -28,7 +25,7 @@ STEPS = 20
 
 
 def sweep(runs: int, length: int, *, jobs: int = 1, commands: int = 1) -> float:
-    """Run time in seconds of sweeps that divide the runs among themselves."""
+    """Seconds that the commands take, which share the runs."""
     bptt = Path(sys.executable).with_name("bptt")
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
@@ -45,7 +42,7 @@ def sweep(runs: int, length: int, *, jobs: int = 1, commands: int = 1) -> float:
 
 
 def bare(runs: int, length: int) -> float:
-    """Run time in seconds of the training steps alone."""
+    """Seconds that the steps take."""
     task = build(compose([f"task.length={length}"])).task
     began = time.perf_counter()
     for _ in range(runs):
@@ -61,11 +58,9 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[100, 300])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{arguments.runs} runs of {STEPS} steps; times in seconds. 2 commands: two sweeps side by side, each with 1")
-    print("worker and half of the runs. overhead: time of one run beyond its steps. faster: relative to 1 worker.\n")
-    print(
-        "| length | steps alone | 1 worker | 2 workers | 2 commands | overhead | 2 workers faster | 2 commands faster |"
-    )
+    print(f"{arguments.runs} runs of {STEPS} steps, in seconds. beyond: of one run, beyond its steps. faster: than")
+    print("1 worker. apart: by two commands of 1 worker each, half of the runs each.\n")
+    print("| length | steps alone | 1 worker | 2 workers | apart | beyond | 2 workers faster | apart faster |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", flush=True)
     for length in arguments.lengths:
         rounds = [
@@ -78,10 +73,10 @@ def main() -> None:
             for _ in range(arguments.rounds)
         ]
         times = [f"{statistics.median(seconds):.1f}" for seconds in zip(*rounds, strict=True)]
-        overhead = statistics.median((one - alone) / arguments.runs for alone, one, _, _ in rounds)
+        beyond = statistics.median((one - alone) / arguments.runs for alone, one, _, _ in rounds)
         faster = statistics.median(one / two for _, one, two, _ in rounds)
         apart = statistics.median(one / halves for _, one, _, halves in rounds)
-        print(f"| {length} | {' | '.join(times)} | {overhead:.3f} | {faster:.2f} | {apart:.2f} |", flush=True)
+        print(f"| {length} | {' | '.join(times)} | {beyond:.3f} | {faster:.2f} | {apart:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
