@@ -76,7 +76,7 @@ def test_products_are_the_jacobian_of_the_whole_unrolled_stack(name, layer):
 
 @pytest.mark.parametrize("gain", [0.5, 0.9, 1.0, 1.4])
 def test_a_thousand_steps_of_an_orthogonal_recurrence(gain):
-    """Row 1: all singular values are gain^lag and all exponents ln gain, even for 0.5^1000 and 1.4^1000."""
+    """All singular values are gain^lag and all exponents ln gain, even for 0.5^1000 and 1.4^1000."""
     cell = RNN(1, 16, nonlinearity="identity").double()
     with torch.no_grad():
         orthogonal(cell, gain)
@@ -89,7 +89,7 @@ def test_a_thousand_steps_of_an_orthogonal_recurrence(gain):
 
 
 def test_exponents_at_rest_are_the_eigenvalues_of_the_recurrent_matrix():
-    """Row 17: an autonomous network below criticality settles at 0, where its Jacobian is W."""
+    """An autonomous network below criticality settles at 0, where its Jacobian is W."""
     cell = RNN(1, 8).double()
     with torch.no_grad():
         gaussian(cell, 0.9)

@@ -128,7 +128,7 @@ def test_a_state_that_is_not_in_the_graph_is_an_error_and_not_a_zero(name, num_l
 
 
 def test_the_usual_mistake_finds_zeros_where_we_find_the_gradient():
-    """Row 13: a stack of the states is their child in the graph, and the loss does not go through it."""
+    """A stack of the states is their child in the graph, and the loss does not go through it."""
     net = network("tanh")
     x = inputs(6)
     hidden, states = [], net.cells[0].initial_state(x.shape[1])

@@ -1,4 +1,4 @@
-"""Loss and error of chance, measured on sequences that the tasks draw."""
+"""What chance scores, measured on what the tasks draw."""
 
 import math
 

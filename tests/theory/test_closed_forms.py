@@ -1,4 +1,4 @@
-"""Numbers compared with closed forms and published facts, in float64 where they are exact."""
+"""What the numbers must be, by rows of closed forms and published facts; in float64 where they are exact."""
 
 import math
 
@@ -32,7 +32,7 @@ def test_a_linear_orthogonal_recurrence_loses_its_gain_a_timestep(make_run, gain
 
 
 def test_float64_carries_a_gradient_to_where_float32_has_none(make_run):
-    """0.5^150 is 0 in float32, so the gradient is 0 at the last lags, and the fit of the gain leaves them out."""
+    """0.5^150 is 0 in float32: the last lags are 0, and the gain is fitted without them."""
     options = ["cell.nonlinearity=identity", "init=orthogonal", "init.gain=0.5", "task.length=200"]
     single = make_run(*options, "record.windows=all", "steps=1").table("gradients").set_index("lag")["grad_norm"]
     double = make_run(*options, *EXACT).table("gradients").set_index("lag")["grad_norm"]
@@ -58,7 +58,7 @@ def test_an_lstm_without_recurrent_weights_keeps_its_forget_gate(bias):
         for parameter in network.cells[0].parameters():
             parameter.zero_()
         network.cells[0].set_gate_bias("forget", bias)
-        network.cells[0].set_gate_bias("candidate", 0.3)  # so that c is not 0
+        network.cells[0].set_gate_bias("candidate", 0.3)  # so that c is not 0, where tanh has no slope to speak of
     outputs, trace = network.unroll(torch.randn(31, 3, 1, dtype=torch.float64), 31)
     outputs.sum().backward()
     norms = [window.state_gradient("c").norm().item() for window in trace]
@@ -154,7 +154,7 @@ def test_gradient_profiles_are_those_of_the_first_and_the_last_step(make_run):
 
 
 def test_the_carousel_through_the_whole_program(make_run):
-    """Rows 3 and 15: no recurrent weights, blank inputs, forget bias 1, so dL/dc_t = sigmoid(1)^(T-t) dL/dc_T."""
+    """Row 3 and 15: no recurrent weights, blank inputs, a forget bias of 1: dL/dc_t = sigmoid(1)^(T-t) dL/dc_T."""
     run = make_run("cell=lstm", "init=gaussian", "init.gain=0", "task=digits", "task.length=164", *EXACT)
     c = run.table("gradients").query("state == 'c' and lag < 100").set_index("lag")["grad_norm"]
     forget = 1 / (1 + math.exp(-1))
@@ -167,7 +167,7 @@ def test_the_carousel_through_the_whole_program(make_run):
 
 
 def test_spectral_radius_and_largest_singular_value_are_two_things(make_run):
-    """Row 18: `basic_tanh`, N(0, 0.1^2) with 50 units, has a spectral radius of about 0.755 and a sigma_max of 1.36."""
+    """Row 18: `basic_tanh`, N(0, 0.1^2) at 50 units, has a radius of about 0.755 and stretches by up to 1.36."""
     options = ["init=gaussian", f"init.gain={0.1 * 50**0.5}", "model.hidden_size=50", "task.length=2", "steps=1"]
     rows = [make_run(*options, f"seed={seed}").table("parameters").dropna() for seed in range(8)]
     assert np.mean([row["spectral_radius"].item() for row in rows]) == pytest.approx(0.755, rel=0.05)
@@ -184,7 +184,7 @@ def test_the_sensitivity_of_a_long_memory_diverges_though_no_eigenvalue_is_above
         cell.bias_hh.zero_()
     x = torch.randn(300, 20_000, 1, dtype=torch.float64)
 
-    per_sequence = cell.weight_hh.detach().expand(20_000, 1).clone().requires_grad_()  # one lambda per sequence
+    per_sequence = cell.weight_hh.detach().expand(20_000, 1).clone().requires_grad_()  # its own lambda for each
     h = x.new_zeros(20_000, 1)
     for x_t in x:
         h = cell.step(x_t, (h,))[0] + h * (per_sequence - 0.9)
@@ -194,7 +194,7 @@ def test_the_sensitivity_of_a_long_memory_diverges_though_no_eigenvalue_is_above
 
 
 def test_torchs_own_clipping_leaves_nan_where_ours_has_recorded_the_infinity():
-    """Row 21: the norm is computed before clipping changes the gradient."""
+    """Row 21: the norm is taken before anything touches the gradient."""
     parameter = torch.nn.Parameter(torch.zeros(2))
     parameter.grad = torch.tensor([torch.inf, 1.0])
     assert total_norm([parameter.grad]) == math.inf

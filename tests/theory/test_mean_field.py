@@ -1,4 +1,4 @@
-"""Wide random tanh networks compared with mean-field theory: rows 4, 5 and 16."""
+"""Rows 4, 5 and 16: wide random tanh networks."""
 
 import math
 from itertools import pairwise
@@ -37,7 +37,7 @@ RELU = Nonlinearity(lambda a: np.maximum(a, 0.0), lambda a: np.heaviside(a, 0.0)
 
 
 def fixed_point_chi(gain, variance, nonlinearity=TANH):
-    """chi by another method: adaptive quadrature over the preactivation, and a root finder."""
+    """Another way to the same number: adaptive quadrature over the preactivation, and a root finder."""
 
     def mean_square(function, q):
         def density(a):
@@ -72,7 +72,7 @@ def test_chi_at_the_edges():
     assert mean_field_chi(0.0, 0.1) == 0
     assert mean_field_chi(1.0, 0.0) == pytest.approx(1)
     assert mean_field_chi(0.999, 0.0) == pytest.approx(0.999**2, rel=1e-9)
-    # Deep in saturation q = g^2, and tanh'^2, of area 4 / 3, meets a density of 1 / sqrt(2 pi q).
+    # Far in saturation q = g^2, and 1 / sqrt(2 pi q) of the units are within the width 4 / 3 of tanh'^2.
     assert mean_field_chi(1e39, 0.1) == pytest.approx(1e39 * 4 / 3 / math.sqrt(2 * math.pi), rel=1e-6)
 
 
@@ -83,7 +83,7 @@ def theory_of(*options):
     return config, parts.network.cells, inputs
 
 
-def test_a_law_holds_only_for_its_initialisation():
+def test_a_law_is_of_the_start_that_it_is_for():
     for options in (
         ["init=identity"],  # of tanh
         ["init=orthogonal", "cell.nonlinearity=relu"],
@@ -95,11 +95,11 @@ def test_a_law_holds_only_for_its_initialisation():
     assert predict(*theory_of("init=gaussian")).gain is not None
     assert predict(*theory_of("init=gaussian"), trained=True).gain is None
     assert predict(*theory_of("init=gaussian"), trained=True).bound is not None
-    # The gain counts by its absolute value.
+    # A gain of -0.5 is the same as one of 0.5.
     assert predict(*theory_of("init=orthogonal", "init.gain=-0.5", "cell.nonlinearity=identity")).gain == 0.5
 
 
-def test_a_users_initialisation_and_cell_of_the_same_name_get_no_law():
+def test_a_users_own_start_and_cell_of_the_same_name_get_no_law():
     config, cells, x = theory_of("init=gaussian")
     own = config.model_copy(update={"init": {"name": "gaussian", "_target_": "mine.gaussian", "gain": "auto"}})
     assert predict(own, cells, x).gain is None
@@ -148,7 +148,7 @@ def test_a_network_of_512_units_gains_chi_a_timestep(gain):
 
 
 def largest_exponent(gain, settled):
-    """The largest exponent of an autonomous network, at rest or after it has settled from a random start."""
+    """Of an autonomous network, at rest or where it has settled after a random start."""
     torch.manual_seed(4)
     width, length = 200, 300
     cell = RNN(1, width).double()
@@ -173,8 +173,8 @@ def test_the_largest_exponent_of_the_state_at_rest_crosses_zero_at_a_gain_of_one
     assert below < 0 < above
 
 
-def test_where_it_settles_the_exponent_is_negative_then_zero_and_positive_in_chaos():
-    """At finite width, cycles with a largest exponent of 0 lie between order and chaos (seen for up to 2048 units)."""
+def test_where_it_settles_the_exponent_is_negative_below_zero_just_above_and_positive_in_chaos():
+    """Of finite width: between order and chaos lie cycles, whose largest exponent is 0 (seen up to 2048 units)."""
     assert largest_exponent(0.9, settled=True) < -0.05
     assert largest_exponent(1.15, settled=True) == pytest.approx(0, abs=0.03)
     assert largest_exponent(1.8, settled=True) > 0.05

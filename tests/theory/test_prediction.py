@@ -1,4 +1,4 @@
-"""The probe predicts before training what the first training step shows."""
+"""What the probe says before training is what the first training step shows."""
 
 import pandas as pd
 
