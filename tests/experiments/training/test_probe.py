@@ -72,7 +72,8 @@ def test_a_checkpoint_is_probed_as_training_left_it(tmp_path):
     trained = run(config)
     result = probe(config_of_checkpoint(trained.folder), checkpoint=trained.folder)
     assert result.status == "completed", result.error
-    assert result.folder.name == f"probe-trained-{config.run_id}"
+    assert result.folder.name == f"probe-trained-{config.probe_id}"
+    assert result.folder.name.endswith(f"-{config.run_id}")
     saved = torch.load(trained.folder / "network.pt", weights_only=True)
     norms = pd.read_csv(result.folder / "parameters.csv").set_index("parameter")["weight_norm"]
     assert norms["layers.0.weight_hh"] == pytest.approx(saved["layers.0.weight_hh"].norm().item())

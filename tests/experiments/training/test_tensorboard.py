@@ -87,7 +87,8 @@ def test_a_writer_that_fails_loses_no_row(tmp_path, monkeypatch):
     result = run(compose([*SMALL, "record.tensorboard=true", f"results_dir={tmp_path}"]))
     assert result.error == "OSError: No space left on device"
     assert json.loads((result.folder / "run.json").read_text())["status"] == "failed"
-    assert len(pd.read_csv(result.folder / "gradients.csv")) > 0
+    (written,) = result.folder.glob("*.csv")  # the writer fails at the first table that gets rows
+    assert len(pd.read_csv(written)) > 0
 
 
 def test_without_the_package_it_is_an_error_and_nothing_is_written(tmp_path, monkeypatch):
