@@ -1,5 +1,5 @@
-"""Experiments: one run, and what is made of many.
+"""Experiments: train and measure networks, and analyse the results of many runs.
 
-The data flows one way: configuration -> task and network -> training, watched by measures -> CSV files -> analysis ->
-figures. Everything after the CSV files reads nothing but them and imports no torch.
+Data flows one way: configuration -> task and network -> training, watched by measures -> CSV files -> analysis ->
+figures, claims and reports. Everything after the CSV files reads only them and imports no torch.
 """

@@ -1,4 +1,4 @@
-"""Gradient clipping: what happens to a gradient between backpropagation and the update."""
+"""Gradient clipping: rules that change the gradient between backpropagation and the update."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, NamedTuple
@@ -10,20 +10,21 @@ from torch import Tensor
 Threshold = Annotated[float, Field(gt=0)]
 
 Clip = Callable[[Sequence[Tensor], float], float | None]
-"""A clipping rule: changes finite gradients in place, given their total norm. Returns the threshold that it applied.
+"""A clipping rule: it takes finite gradients and their total norm, changes the gradients in place, and returns its
+threshold.
 
-The threshold is None where a rule applies none. A rule that remembers something from step to step has `state_dict` and
-`load_state_dict`, as torch's optimisers do; a run that resumes then continues with the same memory.
+The threshold is None if the rule applies none. A rule that keeps state from step to step defines `state_dict` and
+`load_state_dict`, as torch's optimisers do. A resumed run then continues with that state.
 """
 
 
 class Clipped(NamedTuple):
-    """What a clipping rule did at one step.
+    """The effect of a clipping rule at one step.
 
     Attributes:
         norm: L2 norm of the gradient of all parameters after clipping.
-        threshold: The threshold that the rule applied; None without one.
-        cosine: Cosine of the angle between the gradients before and after clipping; 1 if the direction is unchanged,
+        threshold: Threshold that the rule applied; None without one.
+        cosine: Cosine of the angle between the gradients before and after clipping: 1 if the direction is unchanged,
             None if either gradient is 0.
     """
 
@@ -33,12 +34,12 @@ class Clipped(NamedTuple):
 
 
 def apply_clipping(clip: Clip, gradients: Sequence[Tensor], norm: float) -> Clipped:
-    """Clip finite gradients in place, and measure what changed.
+    """Clip finite gradients in place, and measure the effect.
 
     Args:
-        clip: The rule.
+        clip: Clipping rule.
         gradients: Gradients of all parameters.
-        norm: Their total norm.
+        norm: Total norm of the gradients.
     """
     if isinstance(clip, NoClipping):
         return Clipped(norm, None, 1.0 if norm else None)
@@ -52,22 +53,22 @@ def apply_clipping(clip: Clip, gradients: Sequence[Tensor], norm: float) -> Clip
 
 
 def total_norm(gradients: Sequence[Tensor]) -> float:
-    """The L2 norm of all gradients together, in float64: it overflows only where a gradient itself does."""
+    """The L2 norm of all gradients together, computed in float64, so it overflows only if a gradient itself does."""
     norms = [torch.linalg.vector_norm(gradient, dtype=torch.float64) for gradient in gradients]
     return float(torch.linalg.vector_norm(torch.stack(norms)))
 
 
 class NoClipping:
-    """Leave the gradient as it is."""
+    """Keep the gradient unchanged."""
 
     def __call__(self, gradients: Sequence[Tensor], norm: float) -> float | None:
         return None
 
 
 class ClipNorm:
-    """g <- g min(1, threshold / ||g||): the direction stays (Pascanu, Mikolov, Bengio 2013, algorithm 1).
+    """Scale g to g min(1, threshold / ||g||), which keeps its direction (Pascanu, Mikolov, Bengio 2013, algorithm 1).
 
-    All parameters are scaled together. torch's `clip_grad_norm_` divides by ||g|| + 1e-6 instead.
+    g is the gradient of all parameters together. torch's `clip_grad_norm_` divides by ||g|| + 1e-6 instead.
 
     Args:
         threshold: Largest norm that passes unchanged.
@@ -82,7 +83,7 @@ class ClipNorm:
 
 
 class ClipValue:
-    """Cut each entry to [-threshold, threshold] (Mikolov 2012): the direction may change.
+    """Clamp each entry to [-threshold, threshold], which may change the direction (Mikolov 2012).
 
     Args:
         threshold: Largest absolute value that passes unchanged.
@@ -98,19 +99,19 @@ class ClipValue:
 
 
 def scale_to(gradients: Sequence[Tensor], norm: float, threshold: float) -> None:
-    """Scale gradients in place so that their total norm is at most `threshold`; smaller ones stay as they are.
+    """Scale gradients in place so that their total norm is at most `threshold`. Smaller gradients stay unchanged.
 
     Args:
         gradients: Gradients of all parameters.
-        norm: Their total norm.
-        threshold: Largest norm afterwards, above 0.
+        norm: Total norm of the gradients.
+        threshold: Largest total norm afterwards, above 0.
     """
     if norm <= threshold:
         return
     for gradient in gradients:
         numbers = torch.finfo(gradient.dtype)
         factor = threshold / norm
-        parts = 1 if factor >= numbers.tiny else 2  # a denormal factor may be flushed to 0, its root is not
+        parts = 1 if factor >= numbers.tiny else 2  # a denormal factor may be flushed to 0, its square root is not
         for _ in range(parts):
-            rounded_down = 1 - numbers.eps  # or rounding may leave it above the threshold
+            rounded_down = 1 - numbers.eps  # otherwise rounding may leave the norm above the threshold
             gradient.mul_(factor ** (1 / parts) * rounded_down)

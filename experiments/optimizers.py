@@ -1,4 +1,4 @@
-"""torch's optimisers, with the options that a study of gradients varies."""
+"""torch's optimisers, with the options that a study of gradients may vary."""
 
 from collections.abc import Iterable
 from typing import Annotated
@@ -11,13 +11,13 @@ from torch.optim import Optimizer
 LearningRate = Annotated[float, Field(gt=0)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 Penalty = Annotated[float, Field(ge=0)]
-"""Weight decay: how much of each weight is added to its gradient (L2), or taken off at each update (adamw)."""
+"""Weight decay: the fraction of each weight that is added to its gradient (L2) or subtracted at each update (adamw)."""
 
 
 def sgd(
     parameters: Iterable[Parameter], lr: LearningRate, momentum: Decay = 0.0, weight_decay: Penalty = 0.0
 ) -> Optimizer:
-    """Stochastic gradient descent: the size of an update is lr times the size of the gradient."""
+    """Stochastic gradient descent. The size of an update is lr times the size of the gradient."""
     return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
 
 
@@ -28,7 +28,7 @@ def adam(
     beta2: Decay = 0.999,
     weight_decay: Penalty = 0.0,
 ) -> Optimizer:
-    """Adam (Kingma, Ba 2015): the update does not depend on the overall size of the gradient."""
+    """Adam (Kingma, Ba 2015). The update does not depend on the overall size of the gradient."""
     return torch.optim.Adam(parameters, lr=lr, betas=(beta1, beta2), weight_decay=weight_decay)
 
 
@@ -39,7 +39,7 @@ def adamw(
     beta2: Decay = 0.999,
     weight_decay: Penalty = 0.01,
 ) -> Optimizer:
-    """Adam with decoupled weight decay (Loshchilov, Hutter 2019): an update shrinks weights by lr * weight_decay."""
+    """Adam with decoupled weight decay (Loshchilov, Hutter 2019). Each update shrinks weights by lr * weight_decay."""
     return torch.optim.AdamW(parameters, lr=lr, betas=(beta1, beta2), weight_decay=weight_decay)
 
 
@@ -50,5 +50,5 @@ def rmsprop(
     momentum: Decay = 0.0,
     weight_decay: Penalty = 0.0,
 ) -> Optimizer:
-    """RMSprop (Tieleman, Hinton 2012): each gradient entry is divided by its running root mean square."""
+    """RMSprop (Tieleman, Hinton 2012). Each entry of the gradient is divided by its running root mean square."""
     return torch.optim.RMSprop(parameters, lr=lr, alpha=alpha, momentum=momentum, weight_decay=weight_decay)

@@ -1,4 +1,4 @@
-"""Remedies: what changes a training besides clipping, in one of two places of a training step."""
+"""Remedies other than clipping: a penalty on the loss, a change of the parameters after the update, or both."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from models.network import RecurrentNetwork, Window
 
 
 class Remedy:
-    """Does nothing; a remedy overrides one of the methods, or both.
+    """The base class of remedies, which does nothing. A remedy overrides `penalty`, `after_update` or both.
 
-    A remedy that remembers something from step to step has `state_dict` and `load_state_dict`, as torch's optimisers
-    do. A run that resumes then continues with the same memory. Random numbers come from torch's global generator,
-    whose state is saved as well.
+    A remedy that keeps state from step to step defines `state_dict` and `load_state_dict`, as torch's optimisers do. A
+    resumed run then continues with that state. Draw random numbers from torch's global generator, whose state is saved
+    as well.
     """
 
     @property
     def penalizes(self) -> bool:
-        """Whether `penalty` is overridden; without one, training unrolls the network as fast as it can."""
+        """Whether the remedy overrides `penalty`. If not, training can unroll the network faster, without windows."""
         return type(self).penalty is not Remedy.penalty
 
     def penalty(
@@ -27,14 +27,17 @@ class Remedy:
         outputs: Float[Tensor, "steps batch output"],
         trace: Sequence[Window],
     ) -> Tensor | None:
-        """A number to be added to the loss before backpropagation; None adds nothing.
+        """The penalty to add to the loss before backpropagation, a scalar; None adds nothing.
 
         Args:
-            network: The network in training.
-            outputs: What it answered, as part of the graph.
-            trace: The windows of every layer, as part of the graph: `Window.hidden` is h of each timestep.
+            network: Network in training.
+            outputs: Outputs of the network on the batch, part of the graph.
+            trace: Windows of every layer, part of the graph. `Window.hidden` is h of every timestep.
         """
         return None
 
     def after_update(self, network: RecurrentNetwork) -> None:
-        """Change the parameters in place after the optimiser's update: a projection, noise. Runs without a graph."""
+        """Change the parameters in place after the optimiser's update, for example by a projection or by noise.
+
+        Autograd is off during the call.
+        """

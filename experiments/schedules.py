@@ -1,4 +1,4 @@
-"""Learning-rate schedules: torch's schedulers, each advanced once after every update."""
+"""Learning-rate schedules: torch's schedulers, which advance once after every update."""
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ Floor = Annotated[float, Field(ge=0)]
 
 
 def constant(optimizer: Optimizer) -> LRScheduler:
-    """Keep the learning rate."""
+    """Keep the learning rate constant."""
     return ConstantLR(optimizer, factor=1.0, total_iters=0)
 
 
@@ -28,7 +28,7 @@ def warmup(optimizer: Optimizer, updates: PositiveInt, start: Factor = 0.01) -> 
 
 
 def cosine(optimizer: Optimizer, updates: PositiveInt, min_lr: Floor = 0.0) -> LRScheduler:
-    """Lower the learning rate to `min_lr` along half a cosine over `updates` updates (Loshchilov, Hutter 2017)."""
+    """Lower the learning rate to `min_lr` along half a cosine, over `updates` updates (Loshchilov, Hutter 2017)."""
     return CosineAnnealingLR(optimizer, T_max=updates, eta_min=min_lr)
 
 
@@ -40,16 +40,16 @@ def step(optimizer: Optimizer, every: PositiveInt, factor: Factor = 0.1) -> LRSc
 def plateau(
     optimizer: Optimizer, patience: PositiveInt, factor: Factor = 0.1, min_lr: Floor = 0.0
 ) -> ReduceLROnPlateau:
-    """Multiply the learning rate by `factor` when the training loss has had no new minimum for `patience` updates."""
+    """Multiply the learning rate by `factor` if the training loss reaches no new minimum for `patience` updates."""
     return ReduceLROnPlateau(optimizer, factor=factor, patience=patience, threshold=0.0, min_lr=min_lr, eps=0.0)
 
 
 def advance(schedule: LRScheduler | ReduceLROnPlateau, loss: float) -> None:
-    """Set the learning rate of the next update.
+    """Advance a schedule, which sets the learning rate of the next update.
 
     Args:
-        schedule: Any scheduler of torch.
-        loss: The training loss of this step; only `ReduceLROnPlateau` looks at it.
+        schedule: Learning-rate scheduler of torch.
+        loss: Training loss of this step, which only `ReduceLROnPlateau` uses.
     """
     if isinstance(schedule, ReduceLROnPlateau):
         schedule.step(loss)

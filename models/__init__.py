@@ -1,1 +1,1 @@
-"""Recurrent networks in pure torch: cells, initialisation, and the network that unrolls them in windows."""
+"""Recurrent networks in pure torch: the cells, their initialisation, and a network that unrolls them in windows."""

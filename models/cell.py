@@ -1,4 +1,4 @@
-"""What every recurrent layer is: one `step`, and the unrolling of it over a sequence."""
+"""The base class of recurrent layers: a cell defines one timestep, `step`, and unrolls it over a sequence."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,17 +14,18 @@ Gate = Float[Tensor, "... hidden"]
 InputSequence = Float[Tensor, "time batch input"]
 HiddenSequence = Float[Tensor, "time batch hidden"]
 State = tuple[Tensor, ...]
-"""The state of a layer at one timestep: a tensor (batch, hidden) for each of the cell's `state_names`."""
+"""The state of a layer at one timestep: one tensor (batch, hidden) for each name in the cell's `state_names`."""
 
 
 @dataclass(frozen=True)
 class RecurrentBlock:
-    """A square matrix that h is multiplied with on its way through a timestep: rows of a parameter.
+    """A square matrix that multiplies h in one timestep, stored as some rows of a parameter.
 
     Attributes:
-        name: of the parameter within the cell, with the gate behind it where it holds several: `weight_hh[forget]`.
-        parameter: (gates*hidden, hidden).
-        rows: the block's.
+        name: Name of the parameter within the cell, followed by the gate if the parameter holds the matrices of several
+            gates: `weight_hh[forget]`.
+        parameter: The whole parameter, (gates*hidden, hidden).
+        rows: Rows of the parameter that hold this matrix.
     """
 
     name: str
@@ -33,22 +34,25 @@ class RecurrentBlock:
 
     @property
     def weight(self) -> Float[Tensor, "hidden hidden"]:
-        """A view: writing to it initialises that part of the cell."""
+        """The matrix as a view of the parameter, so writing to it changes the cell."""
         return self.parameter[self.rows]
 
 
 class Cell(nn.Module):
     """A recurrent layer, defined by its `step`.
 
-    A new cell is a subclass with a `step`, constructed with `input_size` and `hidden_size`. A cell for which a fused
-    kernel exists overrides `forward` as well, with the same result.
+    To add a cell, write a subclass with a `step` and a constructor that takes `input_size` and `hidden_size`. A cell
+    with a fused kernel also overrides `forward`, which must return the same values.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ("h",)
-    """The names of the state's tensors. The first is the hidden state h, the layer's output."""
+    """Names of the tensors of the state. The first is the hidden state h, which is the output of the layer."""
 
     kept_by: ClassVar[dict[str, str]] = {}
-    """Which gate keeps a state from one timestep to the next: {"c": "forget"}; "1 - NAME" where a gate's rest does."""
+    """The gate that keeps each state from one timestep to the next, by the state's name: {"c": "forget"}.
+
+    A cell that keeps a state by 1 - gate writes "1 - NAME", such as {"h": "1 - forget"}.
+    """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -56,16 +60,16 @@ class Cell(nn.Module):
         self.hidden_size = hidden_size
 
     def initial_state(self, batch: int) -> State:
-        """The state before timestep 1: zeros."""
+        """The state before timestep 1, which is zero."""
         like = next(self.parameters())
         return tuple(like.new_zeros(batch, self.hidden_size) for _ in self.state_names)
 
     def step(self, x: Input, state: State) -> State:
-        """One timestep: the state after reading x."""
-        raise NotImplementedError(f"{type(self).__name__} has no step(x, state)")
+        """Compute one timestep: read x and return the new state."""
+        raise NotImplementedError(f"{type(self).__name__} defines no step(x, state); every cell must define it")
 
     def forward(self, x: InputSequence, state: State) -> tuple[HiddenSequence, State]:
-        """Unroll over a sequence: h of every timestep, and the state after the last one."""
+        """Unroll over a sequence. Return h of every timestep and the state after the last one."""
         hidden = []
         for x_t in x:
             state = self.step(x_t, state)
@@ -73,22 +77,29 @@ class Cell(nn.Module):
         return torch.stack(hidden), state
 
     def recurrent_blocks(self) -> list[RecurrentBlock]:
-        """The recurrent matrices: what `init` sets, and whose spectrum is recorded; none unless the cell names them."""
+        """The recurrent matrices: `init` sets them, and the spectrum of each is recorded.
+
+        By default a cell has none; a cell with recurrent matrices overrides this method.
+        """
         return []
 
     def compute_gates(self, x: Inputs, h: Gate) -> dict[str, Gate]:
-        """The gates that read x_t and h_{t-1}, by name; none unless the cell has gates. Any number of leading axes."""
+        """The values of the gates, by name, computed from x_t and h_{t-1} with any number of leading axes.
+
+        By default a cell has no gates; a gated cell overrides this method.
+        """
         return {}
 
     def hidden_slopes(self, x: Input, h_before: Hidden, state: State) -> dict[str, Hidden]:
-        """dh_t/ds_t, elementwise, of each state s besides h whose way into h_t `forward` hides from autograd.
+        """The elementwise slope dh_t/ds_t of each state s besides h whose effect on h_t `forward` hides from autograd.
 
-        Nothing is hidden by the `forward` above. A fused kernel returns c_t only as the value handed to timestep t+1:
-        what dL/dc_t owes to h_t = o_t tanh(c_t) has to be added with this slope.
+        The step-by-step `forward` above hides nothing, so the default is empty. A fused kernel returns c_t only as the
+        value that it passes to timestep t+1. The part of dL/dc_t that comes through h_t = o_t tanh(c_t) is missing
+        from autograd's gradient; it is dL/dh_t times this slope, and the caller adds it.
 
         Args:
-            x: what the cell read at timestep t.
-            h_before: h_{t-1}.
-            state: the state after timestep t.
+            x: Input of the cell at timestep t.
+            h_before: Hidden state before the timestep, h_{t-1}.
+            state: State after timestep t.
         """
         return {}

@@ -1,4 +1,4 @@
-"""The parameters of torch's recurrent layers, and the call of their fused kernels."""
+"""A base class for cells with the parameters of torch's recurrent layers, which run on torch's fused kernels."""
 
 from collections.abc import Callable
 from typing import ClassVar
@@ -9,17 +9,19 @@ from torch import Tensor, nn
 from models.cell import Cell, InputSequence, RecurrentBlock
 
 Kernel = Callable[..., tuple[Tensor, ...]]
-"""One of torch.rnn_tanh, torch.rnn_relu, torch.lstm, torch.gru: what `nn.RNN`, `nn.LSTM` and `nn.GRU` call."""
+"""One of torch.rnn_tanh, torch.rnn_relu, torch.lstm and torch.gru, which `nn.RNN`, `nn.LSTM` and `nn.GRU` call."""
 
 
 class TorchCell(Cell):
     """A cell with the parameters of a one-layer `nn.RNN`, `nn.LSTM` or `nn.GRU`, in torch's order and initialisation.
 
-    weight_ih (gates*hidden, input), weight_hh (gates*hidden, hidden), bias_ih and bias_hh (gates*hidden): the gates'
-    blocks of rows stand one below the other, in the order of `gates`. All are drawn from U(-k, k), k = 1/sqrt(hidden).
+    The parameters are weight_ih (gates*hidden, input), weight_hh (gates*hidden, hidden), bias_ih and bias_hh
+    (gates*hidden). Each gate has a block of rows; the blocks are stacked in the order of `gates`. All parameters are
+    drawn from U(-k, k), k = 1/sqrt(hidden).
     """
 
     gates: ClassVar[tuple[str, ...]] = ("candidate",)
+    """Names of the gates, in the order of their rows in each parameter."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -36,18 +38,18 @@ class TorchCell(Cell):
         return [RecurrentBlock(f"weight_hh[{gate}]", self.weight_hh, self.rows(gate)) for gate in self.gates]
 
     def rows(self, gate: str) -> slice:
-        """The rows of one gate in each parameter."""
+        """The rows that one gate has in each parameter."""
         start = self.gates.index(gate) * self.hidden_size
         return slice(start, start + self.hidden_size)
 
     def set_gate_bias(self, gate: str, value: float) -> None:
-        """Make the sum of both biases of one gate equal `value` for every unit: torch has two, and they add up."""
+        """Set the bias of one gate to `value` for every unit: the sum of torch's two biases, bias_ih and bias_hh."""
         with torch.no_grad():
             self.bias_ih[self.rows(gate)] = value
             self.bias_hh[self.rows(gate)] = 0.0
 
     def run_kernel(self, kernel: Kernel, x: InputSequence, hx: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Call one of torch's kernels as a single layer, time first: (output, last state, ...)."""
+        """Call one of torch's kernels as a single layer, time first. Return (output, last state, ...)."""
         weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
         return kernel(x, hx, weights, True, 1, 0.0, self.training, False, False)
 

@@ -17,8 +17,8 @@ class GRU(TorchCell):
         h_t      = (1 - z_t) n_t + z_t h_{t-1}
 
     Args:
-        forget_bias: what the two biases of the update gate z, which keeps the state, add up to at the start. None
-            leaves torch's own, about 0.
+        forget_bias: Initial bias of the update gate z, which keeps the state: the sum of the gate's two biases. None
+            keeps torch's own initialisation, which is about 0.
     """
 
     gates = ("reset", "update", "candidate")

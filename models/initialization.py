@@ -1,4 +1,4 @@
-"""Initialisations of the recurrent matrices. Each sets every gate's block in place, with its own draw."""
+"""Initialisations of the recurrent matrices. Each function sets the matrix of every gate in place, independently."""
 
 from torch import nn
 
@@ -6,23 +6,23 @@ from models.cell import Cell, RecurrentBlock
 
 
 def default(cell: Cell) -> None:
-    """Leave the cell as it was constructed: for rnn, lstm and gru that is torch's own U(-k, k), k = 1/sqrt(hidden)."""
+    """Keep the cell as it was constructed. For rnn, lstm and gru that is torch's own U(-k, k), k = 1/sqrt(hidden)."""
 
 
 def orthogonal(cell: Cell, gain: float) -> None:
-    """gain x a random orthogonal matrix: every singular value is `gain` (Saxe, McClelland, Ganguli 2014)."""
+    """Set gain times a random orthogonal matrix: every singular value is `gain` (Saxe, McClelland, Ganguli 2014)."""
     for block in _blocks(cell):
         nn.init.orthogonal_(block.weight, gain)
 
 
 def gaussian(cell: Cell, gain: float) -> None:
-    """Independent N(0, gain^2 / hidden) entries: the spectral radius tends to `gain` as the width grows (Ginibre)."""
+    """Draw independent N(0, gain^2 / hidden) entries. The spectral radius tends to `gain` with the width (Ginibre)."""
     for block in _blocks(cell):
         nn.init.normal_(block.weight, std=abs(gain) * cell.hidden_size**-0.5)
 
 
 def identity(cell: Cell, gain: float) -> None:
-    """gain x the identity matrix (Le, Jaitly, Hinton 2015)."""
+    """Set gain times the identity matrix (Le, Jaitly, Hinton 2015)."""
     for block in _blocks(cell):
         nn.init.eye_(block.weight).mul_(gain)
 
@@ -31,6 +31,6 @@ def _blocks(cell: Cell) -> list[RecurrentBlock]:
     blocks = cell.recurrent_blocks()
     if not blocks:
         raise ValueError(
-            f"{type(cell).__name__} names no recurrent_blocks() to initialise; init=default leaves it as it is"
+            f"{type(cell).__name__} has no recurrent_blocks() to initialise; use init=default, which changes nothing"
         )
     return blocks

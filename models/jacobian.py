@@ -1,4 +1,4 @@
-"""How a change of a layer's state at one timestep changes its last state: Jacobians and their products."""
+"""Jacobians of a layer's state: how a change at one timestep changes the last state, and by which singular values."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from torch.func import jacrev, vmap
 from models.cell import Cell, InputSequence
 
 CHUNK = 16
-"""Timesteps whose Jacobians are held at once: 64 MiB a chunk for 32 samples of 128 numbers of state, in float64."""
+"""Timesteps whose Jacobians are in memory at once: 64 MiB for 32 samples and a state of 128 numbers in float64."""
 
 
 @torch.no_grad()
 def unroll_states(cell: Cell, x: InputSequence) -> Float[Tensor, "timesteps_and_0 batch state"]:
-    """The state before timestep 1 and after each one, its tensors (h, or h and c) side by side."""
+    """The state before timestep 1 and after every timestep, with its tensors (h, or h and c) concatenated."""
     state = cell.initial_state(x.shape[1])
     states = [torch.cat(state, dim=-1)]
     for x_t in x:
@@ -29,12 +29,12 @@ def unroll_states(cell: Cell, x: InputSequence) -> Float[Tensor, "timesteps_and_
 def step_jacobians(
     cell: Cell, x: InputSequence, before: Float[Tensor, "time batch state"]
 ) -> Float[Tensor, "time batch state state"]:
-    """ds_t/ds_{t-1} of each timestep and sample, in one batch.
+    """The Jacobian ds_t/ds_{t-1} of each timestep and sample, computed in one batch.
 
     Args:
-        cell: whose `step` is differentiated.
-        x: what it reads at each timestep.
-        before: the state s_{t-1} that meets x_t.
+        cell: Cell whose `step` is differentiated.
+        x: Input of the cell at each timestep.
+        before: State s_{t-1} before each timestep.
     """
 
     def step(state: Tensor, x_t: Tensor) -> Tensor:
@@ -48,26 +48,30 @@ def step_jacobians(
 def backward_step_jacobians(
     cell: Cell, x: InputSequence, states: Float[Tensor, "timesteps_and_0 batch state"]
 ) -> Iterator[Float[Tensor, "batch state state"]]:
-    """ds_t/ds_{t-1} for t = T, T-1, ..., 1, a few timesteps in memory at a time; nan where s_t is."""
+    """Yield ds_t/ds_{t-1} for t = T, T-1, ..., 1, with at most `CHUNK` timesteps in memory.
+
+    The Jacobian of a sample is nan where its state s_t has a nan.
+    """
     for end in range(len(x), 0, -CHUNK):
         start = max(0, end - CHUNK)
         jacobians = step_jacobians(cell, x[start:end], states[start:end])
-        lost = states[start + 1 : end + 1].isnan().any(dim=-1)  # relu and identity have a slope there nonetheless
+        lost = states[start + 1 : end + 1].isnan().any(dim=-1)  # autograd gives relu and identity a slope even there
         yield from jacobians.masked_fill(lost[..., None, None], torch.nan).flip(0)
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The singular values of ds_T/ds_t, each entry for a sample (batch,), as natural logarithms.
+    """Statistics of the singular values of ds_T/ds_t as natural logarithms, one entry per sample (batch,).
 
-    The logarithm of a singular value of 0 is -inf. All are nan for a sample with a step Jacobian that is not finite.
+    The logarithm of a singular value of 0 is -inf. All statistics of a sample are nan if one of its step Jacobians is
+    not finite.
 
     Attributes:
-        lag: T - t.
-        log_max: of the largest.
-        log_mean: the mean over them all: ln |det| / N; -inf where the Jacobian is singular.
-        log_min: of the smallest; -inf where the Jacobian is singular.
-        log_mean_squared: of the mean of their squares, ||ds_T/ds_t||_F^2 / N.
+        lag: Distance T - t.
+        log_max: Logarithm of the largest singular value.
+        log_mean: Mean of the logarithms of all singular values, ln |det| / N; -inf if the Jacobian is singular.
+        log_min: Logarithm of the smallest singular value; -inf if the Jacobian is singular.
+        log_mean_squared: Logarithm of the mean squared singular value, ||ds_T/ds_t||_F^2 / N.
     """
 
     lag: int
@@ -78,15 +82,15 @@ class Spectrum:
 
 
 class JacobianProduct:
-    """The product ds_T/ds_t = J_T J_{T-1} ... J_{t+1}, grown backwards in time without overflow or underflow.
+    """The product ds_T/ds_t = J_T J_{T-1} ... J_{t+1}, extended backwards in time without overflow or underflow.
 
-    Its transpose is kept as Q R. The columns of Q are orthonormal, and R is a product of triangular factors whose
-    logarithmic size is kept apart, as is that of its inverse: the largest and the smallest singular value keep their
-    precision however far apart they are. Use float64.
+    The class stores the transpose of the product as Q R. The columns of Q are orthonormal. R is a product of triangular
+    factors. The logarithm of the size of R is stored separately, and so is that of its inverse; the largest and the
+    smallest singular value therefore keep their precision however far apart they are. Use float64.
 
-    A direction that a timestep maps to zero has collapsed: its column of Q is zero from there on, and the others span
-    exactly what the product still reaches. Relu units that are off do this at every timestep. A direction counts as
-    mapped to zero where what is left of it is below the rounding error, about sqrt(N) eps ||J||_F.
+    A direction that a timestep maps to zero collapses: its column of Q stays zero from then on, and the other columns
+    span exactly the directions that remain. Inactive relu units collapse directions at every timestep. A direction
+    counts as mapped to zero if its image is below the rounding error, about sqrt(N) eps ||J||_F.
     """
 
     def __init__(self, batch: int, size: int, dtype: torch.dtype = torch.float64, device: str = "cpu") -> None:
@@ -101,7 +105,7 @@ class JacobianProduct:
         self._lag_before = 0
 
     def multiply(self, jacobian: Float[Tensor, "batch state state"]) -> None:
-        """Go one timestep further back."""
+        """Extend the product by the Jacobian of the timestep before."""
         self._unknown = self._unknown | ~jacobian.isfinite().all(dim=-1).all(dim=-1)
         jacobian = jacobian.masked_fill(self._unknown[:, None, None], 0.0)
         rounding = self._rounding * torch.linalg.matrix_norm(jacobian)
@@ -129,13 +133,13 @@ class JacobianProduct:
         )
 
     def begin_exponents(self) -> None:
-        """Count the Lyapunov exponents from here on: what came before turned Q into the directions that last."""
+        """Start averaging the Lyapunov exponents here. The multiplications so far only aligned Q; they do not count."""
         self._log_diagonal_before, self._lag_before = self._log_diagonal, self.lag
 
     def exponents(self) -> Float[Tensor, "batch state"]:
-        """The Lyapunov exponents in nats a timestep, each sample's largest first; -inf of a collapsed direction."""
+        """The Lyapunov exponents of each sample in nats per timestep, largest first; -inf for a collapsed direction."""
         growth = self._log_diagonal - self._log_diagonal_before
-        growth = growth.masked_fill(self._log_diagonal.isneginf(), -torch.inf)  # also what collapsed before
+        growth = growth.masked_fill(self._log_diagonal.isneginf(), -torch.inf)  # also if it collapsed earlier
         exponents = growth / (self.lag - self._lag_before)
         return self._known(exponents.sort(dim=-1, descending=True).values)
 
@@ -146,10 +150,10 @@ class JacobianProduct:
 def _orthogonalized(
     matrix: Float[Tensor, "batch state state"], rounding: Float[Tensor, " batch"]
 ) -> tuple[Tensor, Tensor]:
-    """Q and R of a matrix; where column i adds no more than `rounding` to those before it, R_ii = 0.
+    """The QR decomposition of a matrix, with R_ii = 0 if column i adds at most `rounding` to the columns before it.
 
-    Column i of Q and row i of R are zero then. LAPACK's QR would put any direction there, and take the growth along it
-    from the columns behind.
+    Column i of Q and row i of R are then zero. LAPACK's QR would choose an arbitrary direction for that column and
+    take the growth along it away from later columns.
     """
     q, r = torch.linalg.qr(matrix)
     collapsed = (r.diagonal(dim1=-2, dim2=-1).abs() <= rounding[:, None]).any(dim=-1)
@@ -161,7 +165,10 @@ def _orthogonalized(
 def _gram_schmidt(
     matrix: Float[Tensor, "batch state state"], rounding: Float[Tensor, " batch"]
 ) -> tuple[Tensor, Tensor]:
-    """The same column by column. Each is projected twice, which is as orthogonal as LAPACK's (Giraud et al. 2005)."""
+    """`_orthogonalized` column by column.
+
+    Each column is projected twice, which makes Q as orthogonal as LAPACK's (Giraud et al. 2005).
+    """
     left = matrix.abs().amax(dim=(0, 1)).nonzero()[:, 0]
     columns = matrix[..., left]
     q, r = torch.zeros_like(columns), columns.new_zeros(len(columns), len(left), len(left))
@@ -182,7 +189,7 @@ def _gram_schmidt(
 
 
 def _rescaled(matrix: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
-    """The matrix over its largest entry, and the logarithm of all that was divided away."""
+    """The matrix divided by its largest entry, and the logarithm of the scale with that entry included."""
     largest = matrix.abs().amax(dim=(-2, -1))
     divisor = torch.where((largest > 0) & largest.isfinite(), largest, torch.ones_like(largest))
     return matrix / divisor[:, None, None], log_scale + divisor.log()
@@ -191,16 +198,18 @@ def _rescaled(matrix: Tensor, log_scale: Tensor) -> tuple[Tensor, Tensor]:
 def analyze(
     jacobians: Iterable[Float[Tensor, "batch state state"]], recorded_lags: set[int], transient: int
 ) -> tuple[list[Spectrum], Float[Tensor, "batch state"]]:
-    """Multiply step Jacobians up, from the last timestep backwards.
+    """Multiply the Jacobians of all timesteps, from the last one backwards, and measure the product on the way.
 
     Args:
-        jacobians: of timesteps T, T-1, ..., 1.
-        recorded_lags: at which the singular values are taken.
-        transient: the first multiplications, during which Q turns into the directions that last; they do not count for
-            the exponents.
+        jacobians: Jacobians of timesteps T, T-1, ..., 1.
+        recorded_lags: Lags at which to take the singular values.
+        transient: Number of first multiplications that do not count for the exponents, because they align Q.
 
     Returns:
-        The spectra by rising lag, and the Lyapunov exponents of each sample (see `JacobianProduct.exponents`).
+        The spectra by increasing lag, and the Lyapunov exponents of each sample (see `JacobianProduct.exponents`).
+
+    Raises:
+        ValueError: There are no Jacobians.
     """
     product: JacobianProduct | None = None
     spectra: list[Spectrum] = []
@@ -216,5 +225,5 @@ def analyze(
         if product.lag in recorded_lags:
             spectra.append(product.spectrum())
     if product is None:
-        raise ValueError("no Jacobians were given")
+        raise ValueError("cannot analyse an empty sequence of Jacobians")
     return spectra, product.exponents()

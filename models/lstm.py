@@ -18,8 +18,9 @@ class LSTM(TorchCell):
         h_t           = o_t tanh(c_t)
 
     Args:
-        forget_bias: what the forget gate's two biases add up to at the start. The usual 1 (Gers et al.; Jozefowicz et
-            al. 2015) keeps sigmoid(1) = 73 % of the cell state a timestep; None leaves torch's own, about 0: half.
+        forget_bias: Initial bias of the forget gate: the sum of the gate's two biases. The usual value 1 (Gers et al.;
+            Jozefowicz et al. 2015) keeps sigmoid(1) = 73 % of the cell state per timestep. None keeps torch's own
+            initialisation, which is about 0 and keeps half.
     """
 
     state_names = ("h", "c")

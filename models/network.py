@@ -1,4 +1,4 @@
-"""The recurrent network: a stack of cells and a linear read-out, unrolled whole or in windows."""
+"""The recurrent network: a stack of cells and a linear read-out, unrolled in one piece or in windows."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,35 +14,36 @@ from torch.func import functional_call
 from models.cell import Cell
 
 Bounds = list[tuple[int, int]]
-"""The first and the last timestep, counted from 1, of each window of a sequence."""
+"""The first and the last timestep of each window of a sequence, counted from 1."""
 
 
 def cut(length: int, windows: int) -> Bounds:
-    """Cut timesteps 1..length into `windows` runs of nearly equal length; never into more than there are timesteps."""
+    """Cut timesteps 1..length into `windows` parts of nearly equal length, or into `length` parts if that is less."""
     windows = min(windows, length)
     ends = [length * k // windows for k in range(windows + 1)]
     return [(before + 1, last) for before, last in pairwise(ends)]
 
 
 class DetachedState(RuntimeError):
-    """A state was asked for its gradient, but the loss does not depend on it."""
+    """The gradient of a state, window or parameter does not exist, because the loss does not depend on it."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """One layer over one window of timesteps, as backpropagation will see it.
+    """One layer in one window of timesteps, with the tensors whose gradients backpropagation keeps.
 
     Attributes:
-        layer: the layer's index, from 0.
-        first: the window's first timestep, from 1.
-        last: its last timestep; `states` are the states after it.
-        states: tensors (batch, hidden) of the graph, by the cell's state names.
-        slopes: dh_t/ds_t of the states whose way into h the fused kernel hides (see `Cell.hidden_slopes`).
-        input: (batch, input), what the layer read at `last`.
-        h_before: (batch, hidden), the hidden state that met it, h_{last-1}.
-        weights: this window's own aliases of the layer's parameters, by name in the network.
-        hidden: (time, batch, hidden), h of each of the window's timesteps, as part of the graph.
-        overflowed: whether a nan in a gradient stands for a value beyond the range of the dtype: it is inf then.
+        layer: Index of the layer, from 0.
+        first: First timestep of the window, from 1.
+        last: Last timestep of the window.
+        states: States after timestep `last`, by name, each a tensor (batch, hidden) of the graph.
+        slopes: Slopes dh_t/ds_t, (batch, hidden), of the states whose effect on h the fused kernel hides from
+            autograd (see `Cell.hidden_slopes`).
+        input: Input of the layer at timestep `last`, (batch, input), detached from the graph.
+        h_before: Hidden state before that timestep, h_{last-1}, (batch, hidden), detached from the graph.
+        weights: Aliases of the layer's parameters that belong to this window alone, by their names in the network.
+        hidden: h of every timestep of the window, (time, batch, hidden), part of the graph.
+        overflowed: Whether a nan in a gradient means a value beyond the range of the dtype, which is returned as inf.
     """
 
     layer: int
@@ -57,12 +58,13 @@ class Window:
     overflowed: bool = False
 
     def state_gradient(self, name: str) -> Float[Tensor, "batch hidden"]:
-        """The total derivative dL/ds at the window's last timestep, once the loss was backpropagated.
+        """The total derivative dL/ds at the last timestep of the window. Call it after backpropagation.
 
-        It is the direct part (the loss or the layer above, at this timestep) and all that comes back from later ones.
+        It is the sum of the direct part (through the loss or the layer above at this timestep) and of everything that
+        comes back from later timesteps.
 
         Raises:
-            DetachedState: the loss does not depend on this state. That is an error and not a gradient of zero.
+            DetachedState: The loss does not depend on this state. This is an error, not a gradient of zero.
         """
         through = [self.states[name].grad]
         if name in self.slopes and (hidden := self.states["h"].grad) is not None:
@@ -75,10 +77,12 @@ class Window:
         return self._without_nan(torch.stack(parts).sum(dim=0))
 
     def weight_gradient(self, name: str) -> Tensor:
-        """This window's part of dL/dW, summed over its timesteps: Pascanu et al.'s temporal components (2013, eq. 4).
+        """The part of dL/dW that this window contributes, summed over its timesteps.
+
+        The parts are the temporal components of Pascanu et al. (2013, eq. 4). Call it after backpropagation.
 
         Raises:
-            DetachedState: the loss does not depend on this window.
+            DetachedState: The loss does not depend on this window.
         """
         part = self.weights[name].grad
         if part is None:
@@ -92,13 +96,18 @@ class Window:
 
 
 class RecurrentNetwork(nn.Module):
-    """Layers of recurrent cells, and a linear read-out of the last one's hidden state.
+    """Layers of recurrent cells, and a linear read-out of the hidden state of the last layer.
 
     Args:
-        make_cell: called with `input_size` and `hidden_size`, once a layer.
-        initialize: sets a cell's recurrent matrices in place.
-        readout_steps: how many timesteps, counted from the end, are read out; None: all of them.
-        dtype: of all parameters. The initialisation draws in it, so that an orthogonal matrix is one to its precision.
+        make_cell: Function that makes the cell of a layer, called with `input_size` and `hidden_size`.
+        initialize: Function that sets the recurrent matrices of a cell in place.
+        input_size: Size of the input at each timestep.
+        hidden_size: Size of the hidden state of every layer.
+        num_layers: Number of layers.
+        output_size: Size of the output at each timestep that is read out.
+        readout_steps: Number of timesteps, counted from the end, that are read out; None reads out all of them.
+        dtype: Data type of all parameters. The initialisation draws in this type, so an orthogonal matrix is
+            orthogonal to its precision.
     """
 
     def __init__(
@@ -125,11 +134,11 @@ class RecurrentNetwork(nn.Module):
 
     @property
     def cells(self) -> list[Cell]:
-        """The layers, the one that reads the input first."""
+        """The layers, from the one that reads the input to the one that is read out."""
         return cast(list[Cell], list(self.layers))
 
     def forward(self, x: Float[Tensor, "time batch input"]) -> Float[Tensor, "steps batch output"]:
-        """The outputs of the timesteps that are read out."""
+        """Return the outputs of the timesteps that are read out."""
         for cell in self.cells:
             x, _ = cell(x, cell.initial_state(x.shape[1]))
         return self._read_out([x])
@@ -137,12 +146,12 @@ class RecurrentNetwork(nn.Module):
     def watch(
         self, x: Float[Tensor, "time batch input"], seen: Callable[[int, int, str, Tensor], None]
     ) -> Float[Tensor, "steps batch output"]:
-        """`forward` by the cells' `step`, which lets backpropagation show every state's gradient without keeping it.
+        """Compute `forward` one step at a time, so that a callback sees every state's gradient and none is kept.
 
         Args:
-            x: What is read.
-            seen: Called by backpropagation with timestep (from 1), layer (from 0), the state's name, and the total
-                derivative dL/ds, later timesteps first.
+            x: Input of the network.
+            seen: Callback that backpropagation calls for every state, later timesteps first, with the timestep (from
+                1), the layer (from 0), the name of the state and the total derivative dL/ds.
         """
         for layer, cell in enumerate(self.cells):
             state, hidden = cell.initial_state(x.shape[1]), []
@@ -158,28 +167,35 @@ class RecurrentNetwork(nn.Module):
     def unroll(
         self, x: Float[Tensor, "time batch input"], windows: int
     ) -> tuple[Float[Tensor, "steps batch output"], list[Window]]:
-        """`forward`, cut into windows whose states and weights keep their gradients.
+        """Compute `forward` in windows, and keep the gradients of the states and weights of each window.
 
-        In each window each layer is one call of the (fused) cell, with its own alias of the parameters. Its last h is
-        made the one tensor that the loss, the layer above and the next window all go through, so that its gradient is
-        the total derivative; the parameters' own gradients are those of `forward`.
+        In each window, each layer is one call of the (fused) cell with its own alias of the parameters. The loss, the
+        layer above and the next window all use the same tensor for the last h of the window, so the gradient of that
+        tensor is the total derivative. The gradients of the parameters themselves are those of `forward`.
+
+        Args:
+            x: Input of the network.
+            windows: Number of windows.
+
+        Returns:
+            The outputs of the timesteps that are read out, and the windows of every layer.
         """
         trace = []
-        hidden = []
+        top_hidden = []
         states = [cell.initial_state(x.shape[1]) for cell in self.cells]
         for first, last in cut(len(x), windows):
-            signal = x[first - 1 : last]
+            inputs = x[first - 1 : last]
             for layer, cell in enumerate(self.cells):
                 aliases = {name: parameter.view_as(parameter) for name, parameter in cell.named_parameters()}
-                h_before = states[layer][0]
-                output, state = functional_call(cell, aliases, (signal, states[layer]))
-                states[layer] = state = (output[-1], *state[1:])
-                h_before = output[-2] if len(output) > 1 else h_before
+                output, after = functional_call(cell, aliases, (inputs, states[layer]))
+                h_before = output[-2] if len(output) > 1 else states[layer][0]
+                state = (output[-1], *after[1:])
                 with torch.no_grad():
-                    slopes = cell.hidden_slopes(signal[-1], h_before, state)
+                    slopes = cell.hidden_slopes(inputs[-1], h_before, state)
                 for tensor in (*aliases.values(), *state):
                     tensor.retain_grad()
-                below, signal = signal, torch.cat([output[:-1], state[0][None]])
+                # Slicing made the last h a new tensor. Everything that follows must use it, not `output[-1]`.
+                hidden = torch.cat([output[:-1], state[0][None]])
                 trace.append(
                     Window(
                         layer=layer,
@@ -187,17 +203,18 @@ class RecurrentNetwork(nn.Module):
                         last=last,
                         states=dict(zip(cell.state_names, state, strict=True)),
                         slopes=slopes,
-                        input=below[-1].detach(),
+                        input=inputs[-1].detach(),
                         h_before=h_before.detach(),
                         weights={f"layers.{layer}.{name}": alias for name, alias in aliases.items()},
-                        hidden=signal,
+                        hidden=hidden,
                     )
                 )
-            hidden.append(signal)
-        return self._read_out(hidden), trace
+                inputs, states[layer] = hidden, state
+            top_hidden.append(inputs)
+        return self._read_out(top_hidden), trace
 
     def _read_out(self, hidden: list[Float[Tensor, "_ batch hidden"]]) -> Float[Tensor, "steps batch output"]:
-        """Read out the last timesteps, and touch none before them: they would be in the graph, with a gradient of 0."""
+        """Read out the last timesteps only. Earlier ones would enter the graph with a gradient of 0."""
         needed = self.readout_steps or sum(len(window) for window in hidden)
         kept: list[Tensor] = []
         for window in reversed(hidden):

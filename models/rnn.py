@@ -15,9 +15,14 @@ _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu":
 
 
 class RNN(TorchCell):
-    """h_t = phi(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh), phi the tanh, relu or identity (Elman 1990).
+    """Vanilla recurrent network (Elman 1990).
 
-    torch has no fused kernel for the identity: the linear recurrence runs step by step.
+        h_t = phi(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)
+
+    torch has no fused kernel for the identity, so the linear recurrence runs step by step.
+
+    Args:
+        nonlinearity: The function phi: tanh, relu or identity.
     """
 
     def __init__(

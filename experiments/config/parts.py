@@ -1,4 +1,4 @@
-"""The objects that a run is made of, built from its configuration."""
+"""The parts of a run, such as its network, task and optimiser, built from its configuration."""
 
 import traceback
 from collections.abc import Callable, Sequence
@@ -22,16 +22,16 @@ from models.network import RecurrentNetwork
 
 @dataclass(frozen=True)
 class Parts:
-    """The objects that a run is made of.
+    """The parts of a run.
 
     Attributes:
-        network: With its parameters as drawn from the run's seed.
-        task: The task.
-        clip: The clipping rule.
-        make_optimizer: Called with the network's parameters.
-        make_schedule: Called with the optimiser.
-        remedy: The penalty and what follows an update.
-        measures: The measures that are switched on, by name.
+        network: Network, with parameters drawn from the run's seed.
+        task: Task.
+        clip: Clipping rule.
+        make_optimizer: Function that makes the optimiser from the network's parameters.
+        make_schedule: Function that makes the learning-rate schedule from the optimiser.
+        remedy: Remedy, with its penalty and its change after the update.
+        measures: Measures that are switched on, by name.
     """
 
     network: RecurrentNetwork
@@ -44,22 +44,26 @@ class Parts:
 
 
 def draft(config: Config) -> Parts:
-    """Build the parts with a network that takes no memory, to check a configuration and count its parameters.
+    """Build the parts with a network on the meta device, which takes no memory.
+
+    This checks a configuration and counts the network's parameters. If the network cannot be built without memory, it
+    is built as by `build`.
 
     Raises:
-        UsageError: As `build` does.
+        UsageError: A constructor rejects its arguments or fails.
+        MemoryError, RuntimeError: There is not enough memory.
     """
     try:
         return _construct(config, "meta")
-    except Exception:  # also of a user's cell that looks into its parameters
+    except Exception:  # such as from a user's cell that reads the values of its parameters
         return build(config)
 
 
 def build(config: Config) -> Parts:
-    """Build the parts of a run; the network's parameters are drawn from the run's seed.
+    """Build the parts of a run. The parameters of the network are drawn from the run's seed.
 
     Raises:
-        UsageError: A constructor refuses its arguments or fails. Every choice may be the user's own class.
+        UsageError: A constructor rejects its arguments or fails. Every choice may be the user's own class.
         MemoryError, RuntimeError: There is not enough memory.
     """
     try:
@@ -67,7 +71,7 @@ def build(config: Config) -> Parts:
     except HydraException as error:
         cause = " ".join(str(error.__cause__ or "").split())
         if str(error).startswith("Error locating"):
-            raise UsageError(f"{cause} If it is your own, give --config-dir.") from error
+            raise UsageError(f"{cause} If it is your own, pass --config-dir.") from error
         raise UsageError(f"{str(error).splitlines()[0].rstrip(':')}: {cause}") from error
     except UsageError:
         raise
@@ -94,7 +98,7 @@ def _construct(config: Config, device: str) -> Parts:
             dtype=getattr(torch, config.dtype),
         )
     tried = ("optimizer", "schedule")
-    if not all(getattr(config, group)["_target_"].startswith(OWN) for group in tried):  # ours are checked already
+    if not all(getattr(config, group)["_target_"].startswith(OWN) for group in tried):  # ours are already checked
         try:
             parts["schedule"](parts["optimizer"](network.parameters()))
         except Exception as error:

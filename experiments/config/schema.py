@@ -1,6 +1,6 @@
-"""The configuration: composed by Hydra, checked whole, built into the parts of a run.
+"""The schema of a configuration, which checks what Hydra composed before the parts of a run are built from it.
 
-Hydra's DictConfig stops here: a `Config` is plain typed values, and everything after takes plain arguments.
+Hydra's DictConfig stops here: a `Config` contains plain typed values, and all later code takes plain arguments.
 """
 
 import os
@@ -17,22 +17,21 @@ from experiments.config.identity import digest_of, without_defaults
 from experiments.config.typed_values import Section
 
 CHOICES = ("cell", "init", "task", "clip", "optimizer", "schedule", "remedy")
-"""The groups whose choice is a Python object; the choice's name becomes the group's `name`."""
-
+"""Groups whose choice is a Python object. The name of the choice becomes the `name` of the group."""
 
 CONSTANT = {"name": "constant", "_target_": "experiments.schedules.constant", "_partial_": True}
 NO_REMEDY = {"name": "none", "_target_": "experiments.remedies.Remedy"}
 
 
 class ModelConfig(Section):
-    """`model`: the network's size."""
+    """`model`: the size of the network."""
 
     hidden_size: PositiveInt
     num_layers: PositiveInt
 
 
 class RecordConfig(Section):
-    """`record`: what is measured, how often, and how finely. Every further key switches the measure of its name."""
+    """`record`: what is measured, how often, and at how many timesteps. Every further key switches on a measure."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, bool]
@@ -45,7 +44,7 @@ class RecordConfig(Section):
 
     @property
     def measures(self) -> list[str]:
-        """The measures that are switched on."""
+        """Names of the measures that are switched on."""
         return [name for name, switched_on in self.__pydantic_extra__.items() if switched_on]
 
     @field_validator("tensorboard")
@@ -57,14 +56,14 @@ class RecordConfig(Section):
 
 
 class ProbeConfig(Section):
-    """`probe`: how much is looked at before training."""
+    """`probe`: how many samples and batches a probe uses."""
 
     samples: PositiveInt = 16
     batches: PositiveInt = 20
 
 
 class StudyConfig(Section):
-    """`study`: the folder in results_dir that collects the runs."""
+    """`study`: the folder in results_dir that contains the runs."""
 
     name: str
 
@@ -72,12 +71,12 @@ class StudyConfig(Section):
     @classmethod
     def _is_a_folder_name(cls, name: str) -> str:
         if not re.fullmatch(r"[^/\\\0-\x1f]{1,80}", name) or name.startswith(".") or name != name.strip():
-            raise ValueError("the name of a folder: 1 to 80 characters, no slash, no dot or blank in front")
+            raise ValueError("the name of a folder: 1 to 80 characters, without a slash, a leading dot or outer spaces")
         return name
 
 
 class Config(Section):
-    """One run, as it was asked for. The choices are dicts of `name`, `_target_` and the target's arguments."""
+    """The configuration of one run. A choice is a dict of `name`, `_target_` and the arguments of the target."""
 
     cell: dict[str, Any]
     init: dict[str, Any]
@@ -116,33 +115,33 @@ class Config(Section):
 
     @property
     def flushes_denormals(self) -> bool:
-        """Whether training rounds numbers below the smallest normal one to 0: only float32 comes that low."""
+        """Whether training rounds denormal numbers to 0. Only float32 is flushed; float64 does not get that small."""
         return self.flush_denormals and self.dtype == "float32"
 
     @property
     def study_folder(self) -> Path:
-        """Where the study's runs are collected."""
+        """Folder of the study."""
         return Path(self.results_dir) / self.study.name
 
     @property
     def run_folder(self) -> Path:
-        """Where this run is written."""
+        """Folder of this run."""
         return self.study_folder / "runs" / self.run_id
 
     @property
     def run_id(self) -> str:
-        """A readable name and a digest of all settings that the results depend on; the same in every study."""
+        """A readable name and a digest of all settings that the results depend on. It is the same in every study."""
         digest = digest_of(self.identity())
         return f"{self.cell['name']}-{self.task['name']}-{self.clip['name']}-seed{self.seed}-{digest}"
 
     @property
     def probe_id(self) -> str:
-        """The id of the run, behind a digest of those settings in `probe` that differ from their defaults."""
+        """The id of the run, preceded by a digest of the settings in `probe` that differ from their defaults."""
         settings = self.probe.model_dump(exclude_defaults=True)
         return "-".join([*([digest_of(settings)] if settings else []), self.run_id])
 
     def identity(self) -> dict[str, Any]:
-        """The settings that tell this run from others; see `experiments.config.identity`."""
+        """The settings that distinguish this run from others; see `experiments.config.identity`."""
         elsewhere = {"study", "results_dir", "checkpoint_seconds", "probe", "record"}
         settings = self.model_dump(exclude=elsewhere, exclude_defaults=True)
         record = self.record.model_dump(exclude={"tensorboard"}, exclude_defaults=True)

@@ -1,1 +1,1 @@
-"""The measures of the gradient: one file each, one CSV file each, all defined in the README of `results/`."""
+"""The measures, one file each. Each writes one CSV file; the README of `results/` defines the columns."""

@@ -1,4 +1,4 @@
-"""contributions.csv: which timesteps the gradient of a shared weight comes from."""
+"""contributions.csv: the part of each weight's gradient that comes from each window of timesteps."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,10 +10,11 @@ from models.network import RecurrentNetwork, Window
 
 
 class Contributions(Measure):
-    """Each window's part of dL/dW, W a parameter that all timesteps share (Pascanu et al. 2013, eq. 3 to 5).
+    """Each window's part of dL/dW, for every parameter W of the layers (Pascanu et al. 2013, eq. 3 to 5).
 
-    grad_norm is the part's L2 norm; share is its inner product with the whole gradient over the whole's squared norm,
-    so that the shares of one parameter add up to 1. Where the whole gradient is 0 or not finite there is no share.
+    grad_norm is the L2 norm of the part. share is the inner product of the part with the whole gradient, divided by the
+    squared norm of the whole gradient, so the shares of one parameter add up to 1. The share is empty if the whole
+    gradient is 0 or not finite.
     """
 
     columns = ("step", "parameter", "first_timestep", "last_timestep", "grad_norm", "share")
@@ -28,7 +29,7 @@ class Contributions(Measure):
             gradients = torch.stack([window.weight_gradient(name) for window in parts]).flatten(1).double()
             whole = gradients.sum(dim=0)
             norms = torch.linalg.vector_norm(gradients, dim=1).tolist()
-            # Dividing by the norm twice, not by its square, which may underflow.
+            # Divide by the norm twice, because its square may underflow.
             size = torch.linalg.vector_norm(whole)
             shares = (gradients / size @ (whole / size)).tolist() if 0 < size < torch.inf else [None] * len(parts)
             for window, norm, share in zip(parts, norms, shares, strict=True):

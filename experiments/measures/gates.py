@@ -1,4 +1,4 @@
-"""gates.csv: what the gates let through, at the end of each window."""
+"""gates.csv: statistics of the gates' values at the end of each window."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,11 +10,12 @@ from models.network import RecurrentNetwork, Window
 
 
 class Gates(Measure):
-    """Mean, spread and saturation of each gate over batch and units; a cell without gates has no rows.
+    """Mean, standard deviation and saturation of each gate over batch and units. A cell without gates has no rows.
 
-    A fused kernel hides its gates: they are computed again from the recorded states, for all windows in one product,
-    and agree with the kernel's own to rounding (1e-6 in float32, 1e-15 in float64). saturated_low is the share of
-    values below 0.1, saturated_high above 0.9; for the candidate, which is a tanh, below -0.9 and above 0.9.
+    A fused kernel does not return its gates. They are therefore computed again from the recorded states, for all
+    windows in one product. They agree with the kernel's own to rounding (1e-6 in float32, 1e-15 in float64).
+    saturated_low is the share of values below 0.1 and saturated_high the share above 0.9. For the candidate, which is a
+    tanh, the limits are -0.9 and 0.9.
     """
 
     columns = ("step", "layer", "gate", "timestep", "mean", "std", "saturated_low", "saturated_high")

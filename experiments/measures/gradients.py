@@ -1,4 +1,4 @@
-"""gradients.csv: the size of the gradient with respect to the state, timestep by timestep."""
+"""gradients.csv: the norm of the gradient with respect to the state, timestep by timestep."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,12 +10,12 @@ from models.network import RecurrentNetwork, Window
 
 
 class Gradients(Measure):
-    """grad_norm of dL/ds at the end of each window, for every layer and state.
+    """The norm of dL/ds at the end of each window, for every layer and state.
 
     L is the mean over the batch of the losses l_b, and grad_norm = sqrt(mean over b of ||dl_b/ds_b||^2)
-    = sqrt(batch) ||dL/ds||_F: it does not depend on the batch size. Norms are taken in float64, so that squares do not
-    underflow before the gradient itself does. underflow is the share of the gradient's entries that are 0 or below the
-    smallest normal number of their dtype: no longer known to full precision.
+    = sqrt(batch) ||dL/ds||_F, which does not depend on the batch size. Norms are computed in float64, so their squares
+    do not underflow before the gradient itself does. underflow is the share of the gradient's entries that are 0 or
+    below the smallest normal number of their dtype; these entries have lost precision.
     """
 
     columns = ("step", "layer", "state", "timestep", "lag", "grad_norm", "underflow")

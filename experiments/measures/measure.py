@@ -1,4 +1,4 @@
-"""What every measure is, and how one is found by its name."""
+"""The base class of the measures, and the search for a measure by its name."""
 
 import importlib
 import inspect
@@ -9,39 +9,40 @@ from experiments.errors import UsageError
 from models.network import RecurrentNetwork, Window
 
 Row = tuple[int | float | str | None, ...]
-"""Values in the order of the measure's `columns`; None is an empty field."""
+"""One value for each of the measure's `columns`; None is an empty field."""
 
 
 class Measure:
-    """Watches the recorded steps of a training and yields the rows of one CSV file.
+    """A measure watches the recorded steps of a training and yields the rows of one CSV file.
 
-    A measure is a module of one name throughout: `experiments/measures/NAME.py`, or `measure/NAME.py` in the folder
-    given with --config-dir, holds one subclass of `Measure`; `record.NAME=true` switches it on; its rows go to
-    NAME.csv. A measure that remembers something from step to step has `state_dict` and `load_state_dict`, as torch's
-    optimisers do; a run that resumes then continues with the same memory.
+    The name of its module serves throughout. `experiments/measures/NAME.py`, or `measure/NAME.py` in the folder given
+    with --config-dir, contains one subclass of `Measure`; `record.NAME=true` switches it on; its rows go to NAME.csv. A
+    measure that keeps state from step to step defines `state_dict` and `load_state_dict`, as torch's optimisers do. A
+    resumed run then continues with that state.
 
     Attributes:
-        columns: Names of the columns in their order, a tuple of literals: readers find it without importing torch.
-        words: Names of those columns that hold words; all others hold numbers.
+        columns: Names of the columns in order. They must be a tuple of literals, because some readers find them
+            without importing torch.
+        words: Names of the columns that contain words; all other columns contain numbers.
     """
 
     columns: ClassVar[tuple[str, ...]] = ()
     words: ClassVar[tuple[str, ...]] = ()
 
     def before_update(self, step: int, network: RecurrentNetwork, trace: list[Window]) -> Iterable[Row]:
-        """Rows about the gradients as backpropagation left them, before they are clipped."""
+        """Yield rows about the gradients after backpropagation and before clipping."""
         return ()
 
     def after_update(self, step: int, network: RecurrentNetwork) -> Iterable[Row]:
-        """Rows about the parameters after the update; where the run diverges, they have not moved."""
+        """Yield rows about the parameters after the update. At the step where a run diverges there is no update."""
         return ()
 
 
 def find_measure(name: str) -> type[Measure]:
-    """The measure of a name: one of ours, or else the user's own.
+    """Find a measure by its name, first among the built-in ones, then among the user's own.
 
     Raises:
-        UsageError: There is no such module, or it does not hold exactly one measure.
+        UsageError: The module does not exist, cannot be imported, or does not contain exactly one measure.
     """
     try:
         module = importlib.import_module(f"experiments.measures.{name}")
@@ -51,14 +52,12 @@ def find_measure(name: str) -> type[Measure]:
         except ModuleNotFoundError as error:
             if error.name not in ("measure", f"measure.{name}"):
                 raise UsageError(f"record.{name}: {error}") from error
-            raise UsageError(
-                f"record.{name}: there is no such measure; if it is your own, give --config-dir"
-            ) from error
+            raise UsageError(f"record.{name}: no such measure; if it is your own, pass --config-dir") from error
     found = [
         one
         for one in vars(module).values()
         if inspect.isclass(one) and issubclass(one, Measure) and one.__module__ == module.__name__
     ]
     if len(found) != 1:
-        raise UsageError(f"record.{name}: {module.__file__} holds {len(found)} measures; it must hold one")
+        raise UsageError(f"record.{name}: {module.__file__} contains {len(found)} measures; it must contain one")
     return found[0]

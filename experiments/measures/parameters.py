@@ -1,4 +1,4 @@
-"""parameters.csv: the size of each parameter, of its gradient and of its update; the spectrum of recurrent matrices."""
+"""parameters.csv: norms of each parameter, its gradient and its update, and the spectrum of recurrent matrices."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from models.network import DetachedState, RecurrentNetwork, Window
 
 
 class Parameters(Measure):
-    """A row for each parameter, and one for each gate's block of a recurrent matrix, named `parameter[gate]`.
+    """One row for each parameter, and one for each gate's block of a recurrent matrix, named `parameter[gate]`.
 
-    All but update_norm is as before the update, and grad_norm as before clipping. spectral_radius and sigma_max are
-    those of a square matrix that h is multiplied with: two things, and both matter (one of radius 0.95 may stretch by
-    1.8).
+    grad_norm is measured before clipping, update_norm after the update and everything else before it. spectral_radius
+    and sigma_max describe a square matrix that multiplies h. They differ: a matrix with a spectral radius of 0.95 may
+    stretch a vector by 1.8.
     """
 
     columns = ("step", "parameter", "grad_norm", "weight_norm", "update_norm", "spectral_radius", "sigma_max")
@@ -37,7 +37,7 @@ class Parameters(Measure):
 
 
 class Part(NamedTuple):
-    """Rows of a parameter: all of them, or a gate's."""
+    """A parameter, or the rows of one gate in it."""
 
     name: str
     parameter: Parameter
@@ -56,7 +56,7 @@ class Part(NamedTuple):
 
 
 def _parts(network: RecurrentNetwork) -> list[Part]:
-    """Every parameter, and every gate's block of those that have several."""
+    """Every parameter, and every recurrent matrix that is a block of one."""
     blocks = {
         f"layers.{layer}.{block.name}": Part(
             f"layers.{layer}.{block.name}", block.parameter, block.rows, recurrent=True

@@ -1,1 +1,1 @@
-"""The tasks: what the network reads, what it should answer, and what chance scores. One file each."""
+"""The tasks, one file each: what the network reads, what it should answer, and what chance scores."""

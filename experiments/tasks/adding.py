@@ -1,4 +1,4 @@
-"""The adding problem: remember two marked numbers, answer their sum."""
+"""The adding problem: remember two marked numbers and answer their sum."""
 
 from typing import Annotated
 
@@ -10,16 +10,16 @@ from experiments.tasks.task import Batch, Outputs, PerSequence, Task
 
 
 class Adding(Task):
-    """Each timestep brings a number from U(0, 1) and a marker; the answer at T is the sum of the two marked numbers.
+    """Read a number from U(0, 1) and a marker at each timestep, and answer the sum of the two marked numbers at T.
 
     One number in each half of the sequence is marked (Hochreiter, Schmidhuber 1997, in the form of Arjovsky, Shah,
-    Bengio 2016). The loss is the squared error; always answering the mean costs the target's variance, 1/6. A
-    sequence is wrong when its squared error is above 0.04, and the task is solved when fewer than 1 % are (Pascanu et
-    al. 2013).
+    Bengio 2016). The loss is the squared error. The loss of always answering the mean is the variance of the target,
+    1/6. A sequence is wrong if its squared error is above 0.04. The task is solved when fewer than 1 % of the
+    sequences are wrong (Pascanu et al. 2013).
 
     Args:
-        length: T, the number of timesteps.
-        halved: answer half the sum, as Pascanu et al. do (variance 1/24).
+        length: Number of timesteps T.
+        halved: Whether the answer is half the sum, as in Pascanu et al. (variance 1/24).
     """
 
     input_size = 2
@@ -31,7 +31,7 @@ class Adding(Task):
         self.timesteps = length
         self.scale = 0.5 if halved else 1.0
         self.chance_loss = self.scale**2 / 6
-        # |a + b - 1| has the density 2 (1 - x) on [0, 1]: it is above x with probability (1 - x)^2.
+        # |a + b - 1| has the density 2 (1 - x) on [0, 1], so it exceeds x with probability (1 - x)^2.
         self.chance_error = (1 - 0.2 / self.scale) ** 2
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:

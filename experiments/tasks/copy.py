@@ -1,4 +1,4 @@
-"""The copy memory task: read ten symbols, wait, write them down again."""
+"""The copy memory task: read ten symbols, wait, and repeat them."""
 
 from math import log
 from typing import Annotated
@@ -8,21 +8,22 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn.functional import one_hot
 
-from experiments.tasks.task import Batch, Outputs, PerSequence, Task, classification_errors, classification_losses
+from experiments.tasks.task import Batch, ClassificationTask, Outputs, PerSequence
 
 SYMBOLS, COPIED = 8, 10
 BLANK, GO = SYMBOLS, SYMBOLS + 1
 
 
-class Copy(Task):
-    """10 of 8 symbols, a delay of blanks and a go signal, 10 timesteps to repeat them (Arjovsky et al. 2016).
+class Copy(ClassificationTask):
+    """Read 10 symbols from an alphabet of 8, wait for a go signal, and repeat them (Arjovsky et al. 2016).
 
-    The answer is blank until the go signal, and a loss stands at each of the length + 20 timesteps. Answering blank
-    and then guessing costs 10 ln 8 / (length + 20). The error is the share of the ten symbols that come back wrong;
-    solved is under 1 %, as for Pascanu et al.'s (2013) memorisation of this kind.
+    The input is 10 symbols, a delay of blanks that ends with the go signal, and 10 more blanks. The correct answer is
+    blank up to the go signal and the 10 symbols after it. Each of the length + 20 timesteps has a loss. Answering blank
+    and then guessing has a loss of 10 ln 8 / (length + 20). The error is the share of the ten symbols that are wrong.
+    The task is solved below 1 %, as for the memorisation task of this kind in Pascanu et al. (2013).
 
     Args:
-        length: the delay; the sequence has length + 20 timesteps.
+        length: Delay in timesteps; the sequence has length + 20 timesteps.
     """
 
     input_size = SYMBOLS + 2
@@ -44,8 +45,5 @@ class Copy(Task):
         written[-COPIED:] = symbols
         return Batch(one_hot(read, self.input_size).float(), written)
 
-    def losses(self, outputs: Outputs, targets: Tensor) -> PerSequence:
-        return classification_losses(outputs, targets)
-
     def errors(self, outputs: Outputs, targets: Tensor) -> PerSequence:
-        return classification_errors(outputs[-COPIED:], targets[-COPIED:])
+        return super().errors(outputs[-COPIED:], targets[-COPIED:])

@@ -1,4 +1,4 @@
-"""Real data: handwritten digits, read one pixel a timestep."""
+"""A task with real data: handwritten digits, read one pixel per timestep."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -10,20 +10,21 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Generator, Tensor
 
-from experiments.tasks.task import Batch, Outputs, PerSequence, Task, classification_errors, classification_losses
+from experiments.tasks.task import Batch, ClassificationTask
 
 PIXELS = 64
 
 
-class Digits(Task):
-    """The 1,797 handwritten 8x8 digits of Alpaydin and Kaynak (1998) that scikit-learn ships, pixel by pixel.
+class Digits(ClassificationTask):
+    """Read a handwritten digit pixel by pixel, and answer which digit it is at T.
 
-    The answer at T is the digit. A fifth of the images, the same in every run, is kept apart for testing. Guessing
-    costs ln 10 and is wrong in 90 %; nothing is published about when it counts as solved.
+    The data are the 1,797 images of 8x8 pixels by Alpaydin and Kaynak (1998) that scikit-learn ships. A fifth of the
+    images, the same in every run, is the test set. Guessing has a loss of ln 10 and is wrong for 90 % of the images.
+    There is no published criterion for when the task is solved.
 
     Args:
-        length: T, at least the 64 pixels; the timesteps after them are blank, so that the label must be carried
-        further.
+        length: Number of timesteps T, at least the 64 pixels. The timesteps after the pixels are blank, so the network
+            must remember the image for longer.
     """
 
     input_size = 1
@@ -42,7 +43,7 @@ class Digits(Task):
         return self._read(images[chosen], labels[chosen])
 
     def held_out(self, samples: int, generator: Generator) -> Iterator[Batch]:
-        """The whole test set, whatever was asked for."""
+        """Yield the whole test set as one batch, whatever number of samples is asked for."""
         _, _, images, labels = _split()
         yield self._read(images, labels)
 
@@ -51,16 +52,10 @@ class Digits(Task):
         inputs[:PIXELS, :, 0] = images.T
         return Batch(inputs, labels[None])
 
-    def losses(self, outputs: Outputs, targets: Tensor) -> PerSequence:
-        return classification_losses(outputs, targets)
-
-    def errors(self, outputs: Outputs, targets: Tensor) -> PerSequence:
-        return classification_errors(outputs, targets)
-
 
 @cache
 def _split() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Training images (from 0 to 1) and labels, test images and labels; each digit in both with the same share."""
+    """Training images (values from 0 to 1) and labels, test images and labels, stratified by digit."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 

@@ -1,4 +1,4 @@
-"""What every task is."""
+"""The base classes of the tasks: `Task`, and `ClassificationTask` for tasks whose answers are classes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -14,33 +14,34 @@ PerSequence = Float[Tensor, " batch"]
 
 
 class Batch(NamedTuple):
-    """Sequences and what to answer.
+    """A batch of sequences and the correct answers.
 
     Attributes:
-        inputs: (time, batch, input).
-        targets: numbers (steps, batch, output) or classes (steps, batch), for the timesteps that are read out.
+        inputs: Input at each timestep, (time, batch, input).
+        targets: Correct answers at the timesteps that are read out: numbers (steps, batch, output) or classes (steps,
+            batch).
     """
 
     inputs: Float[Tensor, "time batch input"]
     targets: Shaped[Tensor, "steps batch *output"]
 
     def to(self, device: torch.device, dtype: torch.dtype) -> "Batch":
-        """The same batch elsewhere; classes stay whole numbers."""
+        """Return the batch on another device and in another data type. Classes stay integers."""
         targets = self.targets.to(device, dtype if self.targets.is_floating_point() else None)
         return Batch(self.inputs.to(device, dtype), targets)
 
 
 class Task(ABC):
-    """A stream of sequences drawn from a generator, with the loss and the error of an answer.
+    """A task draws random sequences and computes the loss and the error of the network's answers.
 
     Attributes:
-        timesteps: T, the number of timesteps of every sequence.
-        input_size: numbers read at each timestep.
-        output_size: numbers answered at each timestep that is read out.
-        readout_steps: how many timesteps, counted from the end, are read out; None: all.
-        chance_loss: the loss of the best answer that does not remember the sequence.
-        chance_error: the error of that answer.
-        solved_below: the error under which the task counts as solved, as published; None where nothing is published.
+        timesteps: Number of timesteps T of every sequence.
+        input_size: Size of the input at each timestep.
+        output_size: Size of the output at each timestep that is read out.
+        readout_steps: Number of timesteps, counted from the end, that are read out; None reads out all of them.
+        chance_loss: Loss of the best answer that remembers nothing of the sequence.
+        chance_error: Error of that answer.
+        solved_below: Published error below which the task counts as solved; None if no criterion is published.
     """
 
     timesteps: int
@@ -53,27 +54,35 @@ class Task(ABC):
 
     @abstractmethod
     def draw(self, batch_size: int, generator: Generator) -> Batch:
-        """A fresh training batch."""
+        """Draw a new training batch."""
 
     @abstractmethod
     def losses(self, outputs: Outputs, targets: Tensor) -> PerSequence:
-        """The loss of each sequence; over several timesteps it is their mean."""
+        """The loss of each sequence: the mean over the timesteps that are read out."""
 
     @abstractmethod
     def errors(self, outputs: Outputs, targets: Tensor) -> PerSequence:
-        """The task's own error of each sequence, from 0 (right) to 1 (wrong)."""
+        """The error of each sequence as the task defines it, from 0 (right) to 1 (wrong)."""
 
     def held_out(self, samples: int, generator: Generator) -> Iterator[Batch]:
-        """Sequences to evaluate on, in batches of at most 250: fresh ones, unless the task has a test set."""
+        """Yield sequences for evaluation in batches of at most 250.
+
+        By default they are newly drawn. A task with a test set overrides this method.
+        """
         for start in range(0, samples, 250):
             yield self.draw(min(250, samples - start), generator)
 
 
-def classification_losses(logits: Outputs, classes: Tensor) -> PerSequence:
-    """The cross entropy in nats, mean over the timesteps."""
-    return cross_entropy(logits.flatten(0, 1), classes.flatten(), reduction="none").view(classes.shape).mean(dim=0)
+class ClassificationTask(Task):
+    """A task whose answer is a class at each timestep that is read out. The outputs are the logits of the classes.
 
+    The loss of a sequence is the cross entropy in nats. The error is the share of timesteps at which the class with the
+    largest logit is wrong.
+    """
 
-def classification_errors(logits: Outputs, classes: Tensor) -> PerSequence:
-    """The share of the timesteps at which the likeliest class is not the right one."""
-    return (logits.argmax(dim=-1) != classes).to(logits.dtype).mean(dim=0)
+    def losses(self, outputs: Outputs, targets: Tensor) -> PerSequence:
+        losses = cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none")
+        return losses.view(targets.shape).mean(dim=0)
+
+    def errors(self, outputs: Outputs, targets: Tensor) -> PerSequence:
+        return (outputs.argmax(dim=-1) != targets).to(outputs.dtype).mean(dim=0)

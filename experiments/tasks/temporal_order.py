@@ -1,4 +1,4 @@
-"""The temporal order problem: which of two symbols came first?"""
+"""The temporal order problem: name two symbols in the order in which they came."""
 
 from math import log
 from typing import Annotated
@@ -8,17 +8,18 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn.functional import one_hot
 
-from experiments.tasks.task import Batch, Outputs, PerSequence, Task, classification_errors, classification_losses
+from experiments.tasks.task import Batch, ClassificationTask
 
 
-class TemporalOrder(Task):
-    """Two of {A, B} among four distractors; at T the network says which of AA, AB, BA, BB it was.
+class TemporalOrder(ClassificationTask):
+    """Read two symbols from {A, B} among four distractors, and answer AA, AB, BA or BB at T.
 
-    The first stands in the second tenth of the sequence, the other in the sixth, as Pascanu et al. (2013) draw the
-    problem of Hochreiter and Schmidhuber (1997). Guessing costs ln 4 and is wrong in 75 %; solved is under 1 %.
+    The first symbol is in the second tenth of the sequence and the second one in the sixth tenth. Pascanu et al. (2013)
+    use these positions for the problem of Hochreiter and Schmidhuber (1997). Guessing has a loss of ln 4 and is wrong
+    for 75 % of the sequences. The task is solved below 1 %.
 
     Args:
-        length: T, the number of timesteps.
+        length: Number of timesteps T.
     """
 
     input_size = 6
@@ -39,12 +40,6 @@ class TemporalOrder(Task):
         return Batch(one_hot(symbols, self.input_size).float(), (2 * pair[0] + pair[1])[None])
 
     def _position(self, tenth: int, batch_size: int, generator: Generator) -> Tensor:
-        """A position (from 0) in [tenth L / 10, (tenth + 1) L / 10), for each sequence."""
+        """Draw a position (from 0) in [tenth T / 10, (tenth + 1) T / 10) for each sequence."""
         start, end = self.timesteps * tenth // 10, self.timesteps * (tenth + 1) // 10
         return torch.randint(start, max(end, start + 1), (1, batch_size), generator=generator)
-
-    def losses(self, outputs: Outputs, targets: Tensor) -> PerSequence:
-        return classification_losses(outputs, targets)
-
-    def errors(self, outputs: Outputs, targets: Tensor) -> PerSequence:
-        return classification_errors(outputs, targets)

@@ -1,4 +1,4 @@
-"""Where a training stands, saved now and then, so that a run that was cut off goes on as if nothing had happened."""
+"""Checkpoints: the state of a training, saved regularly, from which an interrupted run resumes exactly."""
 
 import io
 import time
@@ -16,15 +16,15 @@ CHECKPOINT = "checkpoint.pt"
 
 
 class Checkpoint(NamedTuple):
-    """All that the next step depends on.
+    """Everything that the next training step depends on.
 
     Attributes:
-        step: the last one that was made.
-        seconds: what the steps took so far.
-        sizes: of the CSV files after that step, in bytes, by the table's name.
-        code: what made it, as `provenance` says; another version might go on differently.
-        states: State dicts of everything that remembers something from step to step, by name: network, optimizer,
-            clip, schedule, remedy, each measure, and the random number generators.
+        step: Last step that was completed.
+        seconds: Run time so far, in seconds.
+        sizes: Size of each CSV file after that step, in bytes, by the name of the table.
+        code: Version of the code that made it, see `code_version`; another version might continue differently.
+        states: State dicts of everything that keeps state from step to step, by name: network, optimizer, clip,
+            schedule, remedy, each measure, and the random number generators.
     """
 
     step: int
@@ -34,21 +34,26 @@ class Checkpoint(NamedTuple):
     states: dict[str, dict[str, Any]]
 
 
-def load(folder: Path, code: dict[str, Any]) -> Checkpoint | None:
-    """The checkpoint in a run's folder; None where there is none, or none that this code can go on from.
+def load_checkpoint(folder: Path, code: dict[str, Any]) -> Checkpoint | None:
+    """Load the checkpoint in the folder of a run; None if there is none that the run can resume from.
 
-    It cannot where the file is damaged, where a CSV file is shorter than it was, or where other versions made it.
+    A run cannot resume if the checkpoint is damaged, if a CSV file is shorter than it was at the checkpoint, or if
+    another version of the code made the checkpoint.
+
+    Args:
+        folder: Folder of the run.
+        code: Current version of the code, see `code_version`.
     """
     try:
         saved = Checkpoint(**torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True))
         whole = all((folder / f"{name}.csv").stat().st_size >= size for name, size in saved.sizes.items())
-    except Exception:  # torch.load raises of many kinds; all mean that the run starts over
+    except Exception:  # torch.load raises many types; for any of them the run starts over
         return None
     return saved if whole and saved.code == code else None
 
 
 def saved_at(folder: Path) -> float:
-    """When a run last saved where it stands, in seconds since the epoch; 0 if it did not."""
+    """Time of the last checkpoint of a run, in seconds since the epoch; 0 if there is none."""
     try:
         return (folder / CHECKPOINT).stat().st_mtime
     except OSError:
@@ -57,22 +62,24 @@ def saved_at(folder: Path) -> float:
 
 @runtime_checkable
 class Stateful(Protocol):
-    """Anything that remembers something from step to step, as torch's modules and optimisers do.
+    """An object that keeps state from step to step, as torch's modules and optimisers do.
 
-    The state consists of tensors, numbers, strings, and lists and dicts of them: torch reads nothing else back safely.
+    The state consists of tensors, numbers, strings, and lists and dicts of them; torch loads nothing else safely.
     """
 
     def state_dict(self) -> dict[str, Any]:
-        """What to save."""
+        """Return the state to save."""
         ...
 
     def load_state_dict(self, state: dict[str, Any], /) -> Any:
-        """Continue from what was saved."""
+        """Continue from a saved state."""
         ...
 
 
 class RandomNumbers:
-    """The generator of the training sequences and torch's global ones, from which a cell or remedy may draw.
+    """The random number generators of a training: that of the training sequences, and torch's global ones.
+
+    A cell or a remedy may draw from the global ones.
 
     Args:
         generator: Generator of the training sequences.
@@ -83,7 +90,7 @@ class RandomNumbers:
         self._generator, self._device = generator, device
 
     def state_dict(self) -> dict[str, Any]:
-        """The states of the generators."""
+        """Return the states of the generators."""
         state = {"training": self._generator.get_state(), "torch": torch.get_rng_state()}
         if self._device.type == "cuda":
             state["cuda"] = torch.cuda.get_rng_state(self._device)
@@ -98,13 +105,13 @@ class RandomNumbers:
 
 
 class Saver:
-    """Saves checkpoints of one training.
+    """Saves checkpoints of one training, and restores its parts from one.
 
     Args:
         files: Folder and tables of the run.
-        code: See `Checkpoint`.
-        parts: Parts of the training by name; those that are `Stateful` are saved.
-        every: Seconds between two checkpoints; 0 saves after each step.
+        code: Version of the code, see `Checkpoint`.
+        parts: Parts of the training by name. Those that are `Stateful` are saved.
+        every: Seconds between two checkpoints; 0 saves after every step.
     """
 
     def __init__(self, files: RunWriter, code: dict[str, Any], parts: Mapping[str, object], every: float) -> None:
@@ -113,18 +120,21 @@ class Saver:
         self._began = self._saved = time.monotonic()
 
     def restore(self, saved: Checkpoint) -> None:
-        """Put all parts back to where they were. The tables are there: they were opened at the checkpoint's sizes."""
+        """Restore the state of all parts from a checkpoint.
+
+        The tables need nothing: they were cut to their sizes at the checkpoint when they were opened.
+        """
         for name, part in self._parts.items():
             part.load_state_dict(saved.states[name])
         self._began -= saved.seconds
 
     def save_if_due(self, step: int) -> None:
-        """Save, if the last time is long enough ago."""
+        """Save a checkpoint if the last one is old enough."""
         if time.monotonic() - self._saved >= self._every:
             self.save(step)
 
     def save(self, step: int) -> None:
-        """Save: first the tables, then, in one go, the checkpoint that counts on them."""
+        """Save a checkpoint: first flush the tables that it refers to, then replace the file atomically."""
         seconds = time.monotonic() - self._began
         states = {name: part.state_dict() for name, part in self._parts.items()}
         checkpoint = Checkpoint(step, seconds, self._files.sync(), self._code, states)

@@ -1,4 +1,4 @@
-"""The training loop: what happens at a step, in the order in which it happens."""
+"""The training loop: loss, backpropagation, clipping and update of each step, and the evaluation on held-out data."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -20,7 +20,14 @@ from models.network import DetachedState, RecurrentNetwork, Window
 
 
 class Step(NamedTuple):
-    """What is told of a step when it is over."""
+    """The outcome of a training step, passed to `after_step`.
+
+    Attributes:
+        number: Number of the step, from 1.
+        loss: Loss of the batch.
+        grad_norm: Norm of the gradient of all parameters before clipping.
+        finite: Whether loss, penalty and gradient norm are finite.
+    """
 
     number: int
     loss: float
@@ -29,11 +36,11 @@ class Step(NamedTuple):
 
 
 class Divergence(NamedTuple):
-    """How a training ended early.
+    """The early end of a training whose loss or gradient was not finite.
 
     Attributes:
-        step: The step whose loss or gradient was not finite.
-        overflow: Where its gradient left the range of the dtype; None where that is not what happened.
+        step: Step whose loss, penalty or gradient was not finite.
+        overflow: Where the gradient left the range of the dtype; None if there was no overflow of the gradient.
     """
 
     step: int
@@ -41,12 +48,12 @@ class Divergence(NamedTuple):
 
 
 class Evaluation(NamedTuple):
-    """How a network does on sequences that it was not trained on.
+    """The performance of a network on held-out sequences.
 
     Attributes:
-        loss: the mean over them.
-        error: the mean of the task's own.
-        samples: how many there were.
+        loss: Mean loss.
+        error: Mean error, as the task defines it.
+        samples: Number of sequences.
     """
 
     loss: float
@@ -55,7 +62,7 @@ class Evaluation(NamedTuple):
 
 
 def is_due(step: int, every: int, steps: int) -> bool:
-    """Whether `step` is step 1, one of every `every`-th after it, or the last of `steps`."""
+    """Whether `step` is one of steps 1, 1 + every, 1 + 2 every, ..., or the last of `steps`."""
     return (step - 1) % every == 0 or step == steps
 
 
@@ -77,22 +84,35 @@ def train(
     measures: Mapping[Measure, CsvWriter],
     after_step: Callable[[Step], None],
 ) -> Divergence | None:
-    """Train on fresh batches; the step at which loss or gradient stopped being finite, else None.
+    """Train the network on newly drawn batches.
 
-    A recorded step is unrolled in windows, whose gradients the measures see before anything touches them. A step that
-    is not finite is recorded whatever its number, its update is not made, and it is the last. A gradient beyond the
-    range of the dtype is recorded as inf, also where backpropagation went on to nan; a nan of another cause is nan.
+    A recorded step is unrolled in windows. The measures see the gradients of the windows before anything changes them.
+    A step with a loss, penalty or gradient that is not finite is always recorded, makes no update, and ends the
+    training. A gradient beyond the range of the dtype is recorded as inf, even if backpropagation turned it into nan.
+    A nan with another cause is recorded as nan.
 
     Args:
-        steps: how many updates to make.
-        first_step: the number of the first that is to be made, where those before it were made earlier.
-        batch_size: sequences drawn from the task for each.
-        generator: of the training sequences, on the CPU.
-        record_every: the recorded steps are 1, 1 + record_every, ..., and the last.
-        windows: into how many windows a recorded step is cut.
-        metrics: takes a row each step.
-        measures: each with the table that takes its rows.
-        after_step: called after each step.
+        network: Network to train, in place.
+        task: Task that draws the batches and computes the loss.
+        optimizer: Optimiser of the network's parameters.
+        clip: Clipping rule.
+        schedule: Learning-rate schedule of the optimiser.
+        remedy: Penalty on the loss and change after the update.
+        steps: Number of the last step.
+        first_step: Number of the first step; above 1 if the training resumes.
+        batch_size: Number of sequences in each batch.
+        generator: Random number generator of the training sequences, on the CPU.
+        record_every: Interval of the recorded steps, which are 1, 1 + record_every, ..., and the last.
+        windows: Number of windows of a recorded step.
+        metrics: Table that takes one row per step.
+        measures: Measures, each with the table that takes its rows.
+        after_step: Function to call after every step.
+
+    Returns:
+        Where the training diverged; None if it completed all steps.
+
+    Raises:
+        DetachedState: The loss does not depend on a parameter, or on a state that a measure asks for.
     """
     parameters = dict(network.named_parameters())
     first = next(iter(parameters.values()))
@@ -138,7 +158,7 @@ def train(
 def _backpropagate(
     network: RecurrentNetwork, task: Task, remedy: Remedy, batch: Batch, windows: int | None
 ) -> tuple[float, float | None, list[Window]]:
-    """Put the gradients in place; return the loss, the remedy's penalty, and the windows if any were asked for."""
+    """Compute the loss and all gradients. Return the loss, the remedy's penalty, and the windows, if any."""
     network.zero_grad()
     if windows is None and remedy.penalizes:
         windows = 1
@@ -150,7 +170,7 @@ def _backpropagate(
 
 
 def _gradients(parameters: Mapping[str, Tensor]) -> list[Tensor]:
-    """The gradients of all parameters: one without is an error, as it is for a state."""
+    """The gradients of all parameters. A missing gradient is an error, as for a state."""
     for name, parameter in parameters.items():
         if parameter.grad is None:
             raise DetachedState(f"parameter {name}: the loss does not depend on it")
@@ -159,7 +179,7 @@ def _gradients(parameters: Mapping[str, Tensor]) -> list[Tensor]:
 
 @torch.no_grad()
 def evaluate(network: RecurrentNetwork, task: Task, samples: int, generator: Generator) -> Evaluation:
-    """Answer held-out sequences. One whose loss is not finite is wrong, whatever the task makes of it."""
+    """Evaluate the network on held-out sequences. A sequence with a loss that is not finite has an error of 1."""
     first = next(network.parameters())
     losses: list[Tensor] = []
     errors: list[Tensor] = []

@@ -1,4 +1,4 @@
-"""The memory that a run needs at least: more than the machine has is refused before the system kills the process."""
+"""A check that a run fits in memory, made before the system would kill the process."""
 
 from pathlib import Path
 
@@ -9,14 +9,16 @@ from experiments.config.schema import Config
 
 
 def check_memory(config: Config, parts: Parts) -> None:
-    """Compare what training certainly needs with the machine's memory: parameters, gradients, one batch and its states.
+    """Compare the memory that training needs at least with the memory of the machine.
+
+    Training needs at least the parameters, their gradients, one batch and its states. Only runs on the CPU are checked.
 
     Args:
         config: The run's configuration.
         parts: The parts of the run; the network may be on the meta device.
 
     Raises:
-        MemoryError: The machine has less memory than that.
+        MemoryError: The machine has less memory.
     """
     installed = _installed()
     if installed is None or config.device != "cpu":
@@ -30,7 +32,7 @@ def check_memory(config: Config, parts: Parts) -> None:
 
 
 def _installed() -> int | None:
-    """Main memory and swap, in bytes; None where the system does not tell."""
+    """Size of main memory and swap, in bytes; None if the system does not provide it."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Gradients beyond the range of their dtype: how they differ from other nan gradients, and where they left it."""
+"""Overflow of gradients: find where a gradient left the range of its dtype, and tell it from other causes of nan."""
 
 import math
 from collections.abc import Iterable
@@ -14,12 +14,12 @@ from models.network import RecurrentNetwork, Window
 
 
 class Overflow(NamedTuple):
-    """Where backpropagation, on its way back from timestep T, left the range of the dtype.
+    """The place where the gradient, on its way back from timestep T, left the range of the dtype.
 
     Attributes:
-        timestep: The last timestep with a gradient dL/ds beyond the range; None where only a parameter's is.
-        layer: The layer of that state, from 0; None as above.
-        state: The name of that state; None as above.
+        timestep: Last timestep with a gradient dL/ds beyond the range; None if only a parameter's gradient is.
+        layer: Layer of that state, from 0; None as above.
+        state: Name of that state; None as above.
     """
 
     timestep: int | None
@@ -28,29 +28,29 @@ class Overflow(NamedTuple):
 
 
 def find_overflow(network: RecurrentNetwork, task: Task, batch: Batch) -> Overflow | None:
-    """Where a gradient that is not finite left the range; None where it is not finite for another reason.
+    """Find where a gradient overflowed; None if it is finite, or not finite for another reason.
 
-    Backpropagation is linear in the loss. Of the loss times a tiny factor, a gradient beyond the range is back within
-    it, or leaves it at an earlier timestep. A nan that a cell, the read-out or the task makes is where it was.
+    Backpropagation is linear in the loss. If the loss is multiplied by a tiny factor, a gradient that overflowed is
+    finite, or overflows at an earlier timestep. A nan from the cell, the read-out or the task stays where it is.
 
-    Replaces the gradients of the network's parameters by others: backpropagate again for those of the loss.
+    The function overwrites the gradients of the network's parameters. Backpropagate again to get those of the loss.
 
     Args:
-        network: With finite parameters.
-        task: Gives the loss, which is finite.
-        batch: What the loss is of.
+        network: Network with finite parameters.
+        task: Task that computes the loss, which must be finite.
+        batch: Batch on which the loss is computed.
     """
     dtype = next(network.parameters()).dtype
-    lost = _first_lost(network, task, batch, 1.0)
-    if lost is None:
+    first = _first_nonfinite(network, task, batch, 1.0)
+    if first is None:
         return None
-    lost_of_tiny = _first_lost(network, task, batch, torch.finfo(dtype).tiny ** 0.75)
-    moved = lost_of_tiny is None or (lost_of_tiny.timestep or 0) < (lost.timestep or 0)
-    return lost if moved else None
+    scaled_down = _first_nonfinite(network, task, batch, torch.finfo(dtype).tiny ** 0.75)
+    moved = scaled_down is None or (scaled_down.timestep or 0) < (first.timestep or 0)
+    return first if moved else None
 
 
-def _first_lost(network: RecurrentNetwork, task: Task, batch: Batch, scale: float) -> Overflow | None:
-    """The place of the first gradient, from timestep T back, that is not finite; None where all are."""
+def _first_nonfinite(network: RecurrentNetwork, task: Task, batch: Batch, scale: float) -> Overflow | None:
+    """The place of the first gradient, from timestep T backwards, that is not finite; None if all are finite."""
     places: list[Overflow] = []
 
     def seen(timestep: int, layer: int, state: str, gradient: Tensor) -> None:
@@ -67,14 +67,14 @@ def _first_lost(network: RecurrentNetwork, task: Task, batch: Batch, scale: floa
 
 
 def mark_overflow(parameters: Iterable[Parameter], trace: Iterable[Window]) -> list[Window]:
-    """Make inf of what inf * 0 and inf - inf made nan: in the parameters' gradients, and in those of the windows.
+    """Replace nan by inf in the gradients of an overflow, where inf * 0 and inf - inf produced nan.
 
     Args:
-        parameters: Whose gradients are changed in place.
-        trace: The windows of the same backpropagation.
+        parameters: Parameters whose gradients are changed in place.
+        trace: Windows of the same backpropagation.
 
     Returns:
-        The windows, whose gradients have inf in place of nan.
+        Copies of the windows that return inf in place of nan.
     """
     for parameter in parameters:
         if parameter.grad is not None:

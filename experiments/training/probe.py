@@ -1,4 +1,4 @@
-"""A probe: how a network passes gradients back before it is trained (or as a checkpoint left it), without training."""
+"""The probe: measure the gradients and Jacobians of a network without training it."""
 
 import math
 from pathlib import Path
@@ -17,7 +17,7 @@ from experiments.errors import UsageError
 from experiments.store.csv_writer import RunWriter
 from experiments.tasks.task import Batch
 from experiments.training.checkpoint import Checkpoint
-from experiments.training.execution import Result, carry_out
+from experiments.training.execution import Result, execute_run
 from experiments.training.overflow import Overflow, find_overflow, mark_overflow
 from experiments.training.run import NETWORK, open_tables, windows_of
 from experiments.training.seeding import generator_of
@@ -26,21 +26,21 @@ from models.network import Window, cut
 
 
 def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
-    """Probe one network; see `carry_out`.
+    """Probe one network, at its initialisation or as a training run left it; see `execute_run`.
 
-    All is computed in float64, on the batches that training would begin with. Writes metrics.csv (a row a batch, no
-    update between them), the measures of the first batch, jacobian.csv and lyapunov.csv.
+    The probe computes in float64, on the first batches that training would draw. It writes metrics.csv (one row per
+    batch, without updates), the measures of the first batch, jacobian.csv and lyapunov.csv.
 
     Args:
-        config: of the network and task.
-        checkpoint: the folder of a trained run, whose parameters are taken.
+        config: Configuration of the network and the task.
+        checkpoint: Folder of a trained run whose parameters to use; None to probe the network at its initialisation.
 
     Raises:
-        UsageError: the checkpoint cannot be read; and what `carry_out` raises.
+        UsageError: The checkpoint cannot be read, the configuration cannot be built, or the folder is not writable.
     """
     trained = None if checkpoint is None else _load(checkpoint)
 
-    def work(parts: Parts, files: RunWriter, _: Checkpoint | None) -> dict[str, Any]:
+    def compute(parts: Parts, files: RunWriter, _: Checkpoint | None) -> dict[str, Any]:
         parts.network.double()
         inputs, overflow = _probe_gradients(config, parts, files)
         _probe_jacobians(config, parts, files, inputs[:, : config.probe.samples])
@@ -50,22 +50,25 @@ def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
             "overflow": overflow and overflow._asdict(),
         }
 
-    return carry_out(config, probe_folder(config, trained=checkpoint is not None), work, trained=trained)
+    return execute_run(config, probe_folder(config, trained=checkpoint is not None), compute, trained=trained)
 
 
 def probe_folder(config: Config, *, trained: bool = False) -> Path:
-    """Where a probe is written: beside the training of the same configuration."""
+    """The folder of a probe, beside the training run of the same configuration."""
     return config.run_folder.with_name(f"probe-{'trained-' if trained else ''}{config.probe_id}")
 
 
 def config_of_checkpoint(run: Path) -> Config:
     """The configuration of a trained run.
 
+    Args:
+        run: Folder of the run.
+
     Raises:
-        UsageError: the folder holds no trained network.
+        UsageError: The folder contains no trained network, or its configuration is missing or damaged.
     """
     if not (run / NETWORK).is_file():
-        raise UsageError(f"--checkpoint {run}: holds no {NETWORK}; give the folder that `bptt run` printed")
+        raise UsageError(f"--checkpoint {run}: contains no {NETWORK}; pass the folder that `bptt run` printed")
     try:
         values = yaml.safe_load((run / ".hydra" / "config.yaml").read_text(encoding="utf-8"))
         return from_saved(values)
@@ -76,7 +79,7 @@ def config_of_checkpoint(run: Path) -> Config:
 def _load(run: Path) -> dict[str, Tensor]:
     try:
         state: dict[str, Tensor] = torch.load(run / NETWORK, weights_only=True)
-    except Exception as error:  # of whatever kind the damage makes it
+    except Exception as error:  # torch.load raises many types for a damaged file
         raise UsageError(f"--checkpoint {run}: its {NETWORK} is damaged ({type(error).__name__})") from None
     return state
 
@@ -84,10 +87,10 @@ def _load(run: Path) -> dict[str, Tensor]:
 def _probe_gradients(
     config: Config, parts: Parts, files: RunWriter
 ) -> tuple[Float[Tensor, "time batch input"], Overflow | None]:
-    """Loss and gradient of some batches, without an update; the measures of the first.
+    """Record loss and gradient norm of some batches without updates, and the measures of the first batch.
 
     Returns:
-        What the first batch reads, and where the gradient of the first that did so left float64's range.
+        The inputs of the first batch, and where the gradient overflowed float64 in the first batch in which it did.
     """
     network, task = parts.network, parts.task
     generator = generator_of(config.seed, "training")
@@ -111,7 +114,7 @@ def _probe_gradients(
 
 
 def _backpropagate(config: Config, parts: Parts, batch: Batch) -> tuple[float, float, list[Window]]:
-    """The loss, the norm of the whole gradient, and the windows."""
+    """Compute loss and gradients. Return the loss, the norm of the gradient of all parameters, and the windows."""
     network, task = parts.network, parts.task
     network.zero_grad()
     outputs, trace = network.unroll(batch.inputs, windows_of(config, task))
@@ -122,7 +125,7 @@ def _backpropagate(config: Config, parts: Parts, batch: Batch) -> tuple[float, f
 
 
 def _probe_jacobians(config: Config, parts: Parts, files: RunWriter, inputs: Float[Tensor, "time batch input"]) -> None:
-    """The spectrum of ds_T/ds_t at the windows' ends, and the Lyapunov exponents, of each layer."""
+    """Record the spectrum of ds_T/ds_t at the end of each window, and the Lyapunov exponents, for each layer."""
     length = len(inputs)
     lags = {length - last for _, last in cut(length, windows_of(config, parts.task))}
     jacobian, lyapunov = files.table("jacobian"), files.table("lyapunov")
@@ -131,13 +134,13 @@ def _probe_jacobians(config: Config, parts: Parts, files: RunWriter, inputs: Flo
         jacobians = backward_step_jacobians(cell, inputs, states)
         spectra, exponents = analyze(jacobians, lags, transient=length // 10)
         jacobian.append((layer, length - spectrum.lag, *_spectrum_row(spectrum)) for spectrum in spectra)
-        means = exponents.mean(dim=0).tolist()  # -inf where the direction collapsed in any sample
+        means = exponents.mean(dim=0).tolist()  # -inf if the direction collapsed in any sample
         lyapunov.append((layer, index, _known(exponent)) for index, exponent in enumerate(means, start=1))
         inputs = states[1:, :, : cell.hidden_size]
 
 
 def _spectrum_row(spectrum: Spectrum) -> tuple[int | float | None, ...]:
-    """lag and the columns behind it; the mean of squares as a number, which may overflow, and as a logarithm."""
+    """The lag and the statistics of the spectrum. The mean square is a number, which may overflow, and a logarithm."""
     ln10 = math.log(10)
     batch = len(spectrum.log_mean_squared)
     mean_squared = torch.logsumexp(spectrum.log_mean_squared, dim=0) - math.log(batch)
@@ -146,5 +149,5 @@ def _spectrum_row(spectrum: Spectrum) -> tuple[int | float | None, ...]:
 
 
 def _known(value: float) -> float | None:
-    """None, an empty field, for what cannot be had because a state is nan."""
+    """The value, or None (an empty field) if it is nan because a state is nan."""
     return None if math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""Where a result comes from: what has to be the same for the same numbers to come out again."""
+"""The provenance of a result: versions, source code, command and machine, as recorded in run.json."""
 
 import hashlib
 import os
@@ -14,6 +14,10 @@ from typing import Any
 
 import torch
 
+from experiments.config.schema import Config
+from experiments.store.integrity import describe_inputs
+from experiments.training.user_files import chosen_targets, own_files
+
 COMPUTES = (
     "models",
     *(
@@ -21,14 +25,14 @@ COMPUTES = (
         for name in ("clipping", "config", "measures", "optimizers", "remedies", "schedules", "tasks", "training")
     ),
 )
-"""The packages and modules of ours that a training computes with. What only reads results is none of them."""
+"""Our packages and modules that a training computes with, without those that only read results."""
 
 PACKAGES = ("torch", "numpy", "pandas", "hydra-core", "scikit-learn")
 
 
 @cache
 def provenance() -> dict[str, Any]:
-    """Versions, the code's commit, the command line and the machine."""
+    """The command line, the commit of the code, the versions of packages and the machine."""
     return {
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "git": _commit(Path(__file__).parent),
@@ -43,12 +47,29 @@ def provenance() -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    """Of torch with its build, such as 2.13.0+cpu or 2.13.0+cu130, which the installed wheel's name may leave out."""
+    """Versions of packages; torch's includes its build, such as 2.13.0+cu130, which package metadata may leave out."""
     return {**{package: version(package) for package in PACKAGES}, "torch": str(torch.__version__)}
 
 
+def code_version(config: Config) -> dict[str, Any]:
+    """Versions of packages, and digests of the source code and of the user's own files.
+
+    A run resumes from a checkpoint only if all of them are the same.
+    """
+    files = describe_inputs(own_files(config))
+    return {
+        "versions": provenance()["versions"],
+        "source": digest_of_source(chosen_targets(config)),
+        "made_from": {name: used["digest"] for name, used in files.items()},
+    }
+
+
 def digest_of_source(targets: Sequence[str]) -> str:
-    """A digest of the source that makes a run: ours, and the modules of its choices, which may be a user's."""
+    """A digest of the source code of a run: our own, and the modules of its choices, which may be the user's.
+
+    Args:
+        targets: Addresses of the classes and functions that the run uses, as in `_target_`.
+    """
     digest = hashlib.sha256(_own_source())
     for target in targets:
         module = sys.modules.get(getattr(locate(target), "__module__", ""))
@@ -60,14 +81,14 @@ def digest_of_source(targets: Sequence[str]) -> str:
 
 @cache
 def _own_source() -> bytes:
-    """The Python source of everything that a training computes with: `COMPUTES`."""
+    """The Python source of all of `COMPUTES`."""
     root = Path(__file__).parents[2]
     files = [file for name in COMPUTES for file in sorted((root / name).rglob("*.py")) or [root / f"{name}.py"]]
     return b"".join(file.read_bytes() for file in files)
 
 
 def _commit(folder: Path) -> dict[str, Any] | None:
-    """The commit that the code was run from, and whether it was changed since; None outside a checkout."""
+    """The commit of the code and whether tracked files are modified; None outside a git checkout."""
     try:
         commit, *changes = _git(folder, "rev-parse", "HEAD") + _git(
             folder, "status", "--porcelain", "--untracked-files=no"
@@ -83,7 +104,7 @@ def _git(folder: Path, *arguments: str) -> list[str]:
 
 
 def _processor() -> str:
-    """The processor's model, where the system tells."""
+    """The processor's model name, or what `platform` knows if the system does not provide it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

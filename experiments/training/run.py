@@ -1,4 +1,4 @@
-"""A training run: from a checked configuration to a folder of CSV files."""
+"""A training run: train the network of one configuration, and write its CSV files and parameters."""
 
 import io
 from collections.abc import Mapping
@@ -14,25 +14,26 @@ from experiments.store.csv_writer import CsvWriter, RunWriter
 from experiments.store.files import write_whole
 from experiments.tasks.task import Task
 from experiments.training.checkpoint import Checkpoint, RandomNumbers, Saver
-from experiments.training.execution import Result, carry_out, code_of
+from experiments.training.execution import Result, execute_run
 from experiments.training.loop import Divergence, Step, evaluate, is_due, train
+from experiments.training.provenance import code_version
 from experiments.training.seeding import generator_of
 
 NETWORK = "network.pt"
-"""The parameters of a trained network, for `bptt probe --checkpoint`."""
+"""Name of the file with the parameters of the trained network, for `bptt probe --checkpoint`."""
 
 
 def run(config: Config) -> Result:
-    """Train one network; see `carry_out`."""
+    """Train one network; see `execute_run`."""
 
-    def work(parts: Parts, files: RunWriter, saved: Checkpoint | None) -> dict[str, Any]:
+    def compute(parts: Parts, files: RunWriter, saved: Checkpoint | None) -> dict[str, Any]:
         diverged = _train(config, parts, files, saved)
         save_network(parts.network, files.path / NETWORK)
         if diverged is None:
             return {"diverged_at_step": None}
         return {"diverged_at_step": diverged.step, "overflow": diverged.overflow and diverged.overflow._asdict()}
 
-    return carry_out(config, config.run_folder, work, flush_denormals=config.flushes_denormals)
+    return execute_run(config, config.run_folder, compute, flush_denormals=config.flushes_denormals)
 
 
 def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | None) -> Divergence | None:
@@ -49,7 +50,7 @@ def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | N
         "random": RandomNumbers(generator, torch.device(config.device)),
         **{f"measure.{name}": measure for name, measure in parts.measures.items()},
     }
-    saver = Saver(files, code_of(config), stateful, config.checkpoint_seconds)
+    saver = Saver(files, code_version(config), stateful, config.checkpoint_seconds)
     if saved is not None:
         saver.restore(saved)
     metrics = files.table("metrics")
@@ -84,17 +85,17 @@ def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | N
 
 
 def open_tables(measures: Mapping[str, Measure], files: RunWriter) -> dict[Measure, CsvWriter]:
-    """Each measure with the table that takes its rows."""
+    """Open the table of each measure."""
     return {measure: files.table(name, measure.columns) for name, measure in measures.items()}
 
 
 def windows_of(config: Config, task: Task) -> int:
-    """Into how many windows a recorded step is cut."""
+    """The number of windows of a recorded step."""
     return task.timesteps if config.record.windows == "all" else config.record.windows
 
 
 def save_network(network: torch.nn.Module, path: Path) -> None:
-    """Put the parameters in place in one go."""
+    """Save the parameters of a network, atomically."""
     buffer = io.BytesIO()
     torch.save(network.state_dict(), buffer)
     write_whole(path, buffer.getvalue())

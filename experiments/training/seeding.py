@@ -1,4 +1,4 @@
-"""Where a run's random numbers come from."""
+"""The random number generators of a run, derived from its seed."""
 
 import hashlib
 
@@ -6,6 +6,6 @@ from torch import Generator
 
 
 def generator_of(seed: int, purpose: str) -> Generator:
-    """A generator for one purpose of a run: what one draws does not shift what another draws."""
+    """Make the generator for one purpose of a run. Generators of different purposes do not affect each other."""
     digest = hashlib.sha256(f"{seed} {purpose}".encode()).digest()
     return Generator().manual_seed(int.from_bytes(digest[:7]))

@@ -1,4 +1,4 @@
-"""The tables of a run as scalars in a TensorBoard event file, for those who live there."""
+"""A TensorBoard event file with the tables of a run as scalars."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,18 +15,18 @@ NAMED_BY = {
     "first_timestep": "from_{}",
     "last_timestep": "to_{}",
 }
-"""The columns that say what a row is about, and what they give to the name of its scalars."""
+"""Columns that identify a row, and the part that each adds to the name of the row's scalars."""
 
 
 class EventFile:
-    """An event file, by TensorBoard's own writer, in the folder of a run.
+    """An event file in the folder of a run, written by TensorBoard's own writer.
 
-    A number is a scalar TABLE/WHAT IT IS ABOUT/COLUMN at its step, such as gradients/layer_0/h/lag_90/grad_norm. A
-    table without steps has none, nor has an empty field. The writer keeps float32.
+    Each number becomes a scalar TABLE/ROW/COLUMN at its step, such as gradients/layer_0/h/lag_90/grad_norm. Tables
+    without a step column and empty fields have no scalars. The writer stores float32.
 
     Args:
-        folder: of the run.
-        made: steps that are there already; what an earlier file has of later ones is not shown any more.
+        folder: Folder of the run.
+        made: Number of steps already completed, if the run resumes. Later steps in an earlier event file are hidden.
     """
 
     def __init__(self, folder: Path, made: int = 0) -> None:
@@ -35,7 +35,7 @@ class EventFile:
         self._writer = SummaryWriter(folder, purge_step=made + 1 if made else None, flush_secs=1)
 
     def add(self, table: str, columns: Sequence[str], rows: Sequence[tuple[Value, ...]]) -> None:
-        """New rows of a table."""
+        """Add new rows of a table."""
         if "step" not in columns:
             return
         names = [column for column in NAMED_BY if column in columns and not (column == "timestep" and "lag" in columns)]
@@ -49,5 +49,5 @@ class EventFile:
                     self._writer.add_scalar(tag, cells[column], cells["step"])
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining scalars and close the file."""
         self._writer.close()

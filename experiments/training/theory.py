@@ -1,4 +1,4 @@
-"""What theory says of the gradient of a network at its initialisation, where a closed form applies."""
+"""Theory of the gradient: closed-form predictions for a network at its initialisation, and bounds from its weights."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,20 +17,21 @@ from models.rnn import RNN
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 STEADY = 0.02
-"""Mean-field theory is for input of one variance: between the quietest and the loudest timestep, its gain may differ by
-this share."""
+"""Largest relative difference between the gains predicted at the lowest and the highest input variance.
+
+Mean-field theory assumes one input variance for all timesteps, so beyond this difference there is no prediction."""
 
 
 class Theory(NamedTuple):
-    """What theory predicts for the layers' states. `experiments.analysis.gradient_law` applies it to the gradient.
+    """What theory predicts for the layers' states; `experiments.analysis.gradient_law` applies it to the gradient.
 
     Attributes:
-        gain: Gain per timestep of the first layer's Jacobian at the initialisation; None where no law applies.
-        state: The state that the gain is of, h or c.
-        law: What the gain follows from; None without a gain.
-        bound: Upper bound of the gain of the first layer's Jacobian in any timestep; None where none is known.
-        recurrent: Largest singular value of each layer's recurrent matrix W_hh; empty where no bound is known.
-        between: Largest singular value of W_ih of each layer but the first, from the lower layer to the upper one.
+        gain: Gain per timestep of the first layer's Jacobian at the initialisation; None if no law applies.
+        state: State that the gain is for, h or c.
+        law: Law that the gain follows from; None without a gain.
+        bound: Upper bound of the gain of the first layer's Jacobian in any timestep; None if no bound is known.
+        recurrent: Largest singular value of each layer's recurrent matrix W_hh; empty if no bound is known.
+        between: Largest singular value of W_ih of every layer except the first, from the lower layer to the upper one.
     """
 
     gain: float | None
@@ -44,17 +45,17 @@ class Theory(NamedTuple):
 def predict(
     config: Config, cells: Sequence[Cell], x: Float[Tensor, "time batch input"], *, trained: bool = False
 ) -> Theory | None:
-    """What theory says of a network's states; None where it says nothing.
+    """Predict the gain of a network's states; None if neither a law nor a bound applies.
 
-    The bounds are those of the singular values: no slope of tanh, relu or identity is above 1 (Pascanu, Mikolov, Bengio
-    2013, sec. 2). They hold for trained networks as well, the laws do not. Only this package's own cells and
-    initialisations are known, not a user's under the same name.
+    The bounds follow from the singular values, because no slope of tanh, relu or identity is above 1 (Pascanu, Mikolov,
+    Bengio 2013, sec. 2). They hold for trained networks as well; the laws do not. The function knows only this
+    package's own cells and initialisations, not a user's with the same name.
 
     Args:
-        config: How the recurrent matrices were drawn.
-        cells: The layers, the one that reads the input first.
-        x: What that one reads.
-        trained: Whether the network is no longer as it was drawn.
+        config: Configuration that names the initialisation and its gain.
+        cells: Layers, from the one that reads the input upwards.
+        x: Input of the first layer.
+        trained: Whether training has changed the parameters.
     """
     law = None if trained else _law(config, cells[0], x)
     gain, state, words = law or (None, "h", None)
@@ -65,7 +66,7 @@ def predict(
 
 
 def _law(config: Config, cell: Cell, x: Float[Tensor, "time batch input"]) -> tuple[float, str, str] | None:
-    """Gain per timestep, the state it is of, and the law it follows from."""
+    """The gain per timestep, the state that it is for, and the law that it follows from; None if no law applies."""
     init = str(config.init["_target_"]).removeprefix("models.initialization.")
     if init not in ("default", "orthogonal", "gaussian", "identity"):
         return None
@@ -93,7 +94,7 @@ def _law(config: Config, cell: Cell, x: Float[Tensor, "time batch input"]) -> tu
 
 @torch.no_grad()
 def _forget_gain(cell: LSTM, x: Float[Tensor, "time batch input"]) -> float:
-    """The gain over all timesteps but the first of dL/dc = f_{t+1} ... f_T dL/dc_T: root mean square, a timestep."""
+    """The root-mean-square gain per timestep of dL/dc_1 = f_2 ... f_T dL/dc_T, over all timesteps but the first."""
     forget = cell.compute_gates(x, x.new_zeros(*x.shape[:2], cell.hidden_size))["forget"].double()[1:]
     if not len(forget):
         return 1.0
@@ -106,7 +107,7 @@ def _forget_gain(cell: LSTM, x: Float[Tensor, "time batch input"]) -> float:
 def _sigmas(cells: Sequence[Cell]) -> tuple[list[float], list[float]]:
     """The largest singular values of each layer's W_hh, and of W_ih from the second layer on.
 
-    None where a slope may be above 1, or where a matrix is not finite.
+    Both lists are empty if a slope may be above 1 or a matrix is not finite.
     """
     if not all(type(cell) is RNN for cell in cells):
         return [], []
@@ -122,13 +123,13 @@ def _sigmas(cells: Sequence[Cell]) -> tuple[list[float], list[float]]:
 
 @torch.no_grad()
 def input_variances(cell: RNN, x: Float[Tensor, "time batch input"]) -> Float[Tensor, " time"]:
-    """The mean square, over units and sequences, of what each timestep adds to W h: input and biases."""
+    """The mean square, over units and sequences, of input and biases, which each timestep adds to W_hh h."""
     added = x @ cell.weight_ih.T + cell.bias_ih + cell.bias_hh
     return added.double().square().mean(dim=(1, 2))
 
 
 class Nonlinearity(NamedTuple):
-    """A nonlinearity for mean-field theory, and its slope; both take arrays."""
+    """A nonlinearity for mean-field theory and its slope, both as functions of arrays."""
 
     function: Callable[[Any], Any]
     slope: Callable[[Any], Any]
@@ -140,14 +141,14 @@ TANH = Nonlinearity(np.tanh, lambda a: 1 - np.tanh(a) ** 2)
 def mean_field_chi(gain: float, variance: float, nonlinearity: Nonlinearity = TANH) -> float:
     """The factor per timestep of the mean squared gradient of a wide random network.
 
-    chi = g^2 E[phi'(sqrt(q) z)^2], q the fixed point of q = g^2 E[phi(sqrt(q) z)^2] + variance, z ~ N(0, 1)
-    (Sompolinsky, Crisanti, Sommers 1988; Chen, Pennington, Schoenholz 2018). Where q grows without end, as for relu
-    with g^2 >= 2, chi is the one of the largest q.
+    chi = g^2 E[phi'(sqrt(q) z)^2], where q is the fixed point of q = g^2 E[phi(sqrt(q) z)^2] + variance and z ~ N(0, 1)
+    (Sompolinsky, Crisanti, Sommers 1988; Chen, Pennington, Schoenholz 2018). If q grows without limit, as for relu with
+    g^2 >= 2, the function returns chi at the largest q that it considers.
 
     Args:
-        gain: g; the entries of the recurrent matrix have the standard deviation g / sqrt(N).
+        gain: Gain g: the entries of the recurrent matrix have the standard deviation g / sqrt(N).
         variance: Variance of input and bias together.
-        nonlinearity: phi, sigmoid-shaped or relu: its bends are near 0.
+        nonlinearity: Function phi, sigmoid-shaped or relu, which bends only near 0.
     """
     square = gain * gain
 
@@ -156,7 +157,7 @@ def mean_field_chi(gain: float, variance: float, nonlinearity: Nonlinearity = TA
         return square * _mean_square(nonlinearity.function, q) + variance - q
 
     low, high = -600.0, 600.0
-    while high - low > 1e-13 * max(1.0, abs(low)):  # E[phi^2] is concave in q: one crossing, from above zero to below
+    while high - low > 1e-13 * max(1.0, abs(low)):  # E[phi^2] is concave in q, so `excess` crosses 0 once, downwards
         middle = (low + high) / 2
         if not low < middle < high:
             break
@@ -165,9 +166,9 @@ def mean_field_chi(gain: float, variance: float, nonlinearity: Nonlinearity = TA
 
 
 def _mean_square(function: Callable[[Any], Any], q: float) -> float:
-    """E[function(sqrt(q) z)^2], z ~ N(0, 1), by Gauss-Legendre quadrature on panels that are halved towards 0.
+    """E[function(sqrt(q) z)^2] for z ~ N(0, 1), by Gauss-Legendre quadrature on panels that halve in width towards 0.
 
-    Where q is large the function bends within 1 / sqrt(q) of z = 0, far below the spacing of Gauss-Hermite nodes.
+    For a large q the function bends within 1 / sqrt(q) of z = 0, far below the spacing of Gauss-Hermite nodes.
     """
     scale = math.sqrt(q)
     halvings = 8 + max(0, math.ceil(math.log2(scale)))

@@ -1,4 +1,4 @@
-"""The user's own files that a run is made from: the modules of its choices, and the data files that they read."""
+"""The user's own files that a run depends on: the modules of its choices, and the data files that they read."""
 
 import ast
 import sys
@@ -9,15 +9,36 @@ from pathlib import Path
 from pydoc import locate
 from typing import Any
 
+from experiments.config.schema import CHOICES, Config
+from experiments.measures.measure import find_measure
+
 PACKAGES = ("cli", "conf", "experiments", "models")
-"""Our own packages."""
+"""Our own packages, whose modules are not the user's."""
 
 INSTALLED = {"site-packages", "dist-packages"}
 """Names of the folders that hold installed packages."""
 
 
+def own_files(config: Config) -> dict[str, Path]:
+    """The user's own files that a run depends on: data files by their key, modules by their name."""
+    chosen = {group: getattr(config, group) for group in CHOICES}
+    return data_files(chosen) | own_modules(chosen_targets(config))
+
+
+def chosen_targets(config: Config) -> list[str]:
+    """The addresses of all classes and functions that a run chooses, measures included."""
+    measures = [find_measure(name) for name in config.record.measures]
+    chosen = [str(getattr(config, group)["_target_"]) for group in CHOICES]
+    return chosen + [f"{measure.__module__}.{measure.__qualname__}" for measure in measures]
+
+
 def data_files(arguments: Mapping[str, Any], prefix: str = "") -> dict[str, Path]:
-    """The arguments of choices that name an existing file, by their key, such as 'task.path'."""
+    """The arguments of choices that name an existing file, by their key, such as 'task.path'.
+
+    Args:
+        arguments: Arguments by name, nested as in the configuration.
+        prefix: Start of every key.
+    """
     found: dict[str, Path] = {}
     for name, value in arguments.items():
         key = f"{prefix}{name}"
@@ -33,14 +54,17 @@ def data_files(arguments: Mapping[str, Any], prefix: str = "") -> dict[str, Path
 def _is_file(value: str) -> bool:
     try:
         return Path(value).is_file()
-    except (OSError, ValueError):  # too long for a path, or with a null character in it
+    except (OSError, ValueError):  # too long for a path, or contains a null character
         return False
 
 
 def own_modules(targets: Sequence[str]) -> dict[str, Path]:
-    """The modules of the targets that are the user's own, and those that they import from the same folder, by name.
+    """The user's own modules among the targets and those that they import from the same folder, by name.
 
-    Neither our packages nor installed ones count.
+    Our packages and installed packages are left out.
+
+    Args:
+        targets: Addresses of classes and functions, as in `_target_`.
     """
     found: dict[str, Path] = {}
     for target in dict.fromkeys(targets):
@@ -62,7 +86,7 @@ def _is_own(path: Path) -> bool:
 
 
 def _add_imported(name: str, path: Path, root: Path, found: dict[str, Path]) -> None:
-    """Add a module, and what it imports of the modules beneath `root`."""
+    """Add a module and, recursively, the modules under `root` that it imports."""
     if name in found:
         return
     found[name] = path
@@ -76,10 +100,13 @@ def _add_imported(name: str, path: Path, root: Path, found: dict[str, Path]) -> 
 
 @lru_cache(maxsize=1000)
 def _imports(path: str, package: str, modified: int) -> tuple[str, ...]:
-    """The modules that a file may import, by their full names; of `from a import b`, a and a.b."""
+    """The full names of all modules that a file may import; for `from a import b`, both a and a.b.
+
+    `modified` is the file's modification time. It makes the cache miss if the file changes.
+    """
     try:
         tree = ast.parse(Path(path).read_bytes())
-    except SyntaxError:  # a file beside the module that no Python of this version imports
+    except SyntaxError:  # an imported file that this version of Python cannot parse
         return ()
     return tuple(dict.fromkeys(_imported_names(tree, package)))
 

@@ -1,14 +1,14 @@
-"""What a vanishing gradient costs: `make bench`.
+"""Benchmark of the slowdown by a vanishing gradient: `make bench`.
 
-Below 1.2e-38 float32 numbers are denormal, and processors compute with them many times slower. Three ways to make a
-training step, in turn in one process, from the same start:
+Below 1.2e-38, float32 numbers are denormal, and processors compute with them many times slower. The benchmark times a
+training step in three variants, in turn in one process, from the same initialisation:
 
-    kept      torch's own layer, denormal numbers kept, as torch does by itself
+    kept      torch's own layer with denormal numbers, which is torch's default
     flushed   the same with torch.set_flush_denormal(True)
-    ours      bptt's loop with `record=default`, which flushes them by default
+    ours      bptt's loop with `record=default`, which flushes denormal numbers by default
 
-The learning rate is next to 0, so that the gradient stays as the start makes it. Ratios are of the same round; the
-table shows medians over the rounds, and how far the gradient of the first timestep falls (float64).
+The learning rate is almost 0, so the gradient stays as it is at the initialisation. Each ratio compares times of the
+same round. The table shows medians over the rounds, and how much of the gradient reaches the first timestep (float64).
 """
 
 import argparse
@@ -26,13 +26,13 @@ from tests.bench.recording import BATCH, HIDDEN, Fused, bptt_steps, plain_steps,
 STARTS = {
     "rnn": ["cell=rnn"],
     "lstm": ["cell=lstm"],
-    "lstm, torch's start": ["cell=lstm", "cell.forget_bias=null"],
+    "lstm, torch's default": ["cell=lstm", "cell.forget_bias=null"],
     "gru": ["cell=gru"],
 }
 
 
 def measure(overrides: list[str], length: int, rounds: int, folder: Path) -> dict[str, float]:
-    """Milliseconds a step with denormal numbers kept, and the median ratios."""
+    """Milliseconds per step with denormal numbers kept and flushed, and the median ratios."""
     overrides = [
         *overrides, "task=adding", f"task.length={length}", f"model.hidden_size={HIDDEN}", "optimizer=sgd",
         "optimizer.lr=1e-30",
@@ -49,7 +49,7 @@ def measure(overrides: list[str], length: int, rounds: int, folder: Path) -> dic
         for name, (steps, flushed, count) in ways.items():
             with denormals(flushed=flushed):
                 seconds = seconds_a_step(steps, count)
-            if turn:  # the first warms up
+            if turn:  # the first round is for warming up
                 times[name].append(seconds)
     kept, flushed, own = times.values()
     return {
@@ -62,7 +62,7 @@ def measure(overrides: list[str], length: int, rounds: int, folder: Path) -> dic
 
 
 def reaching_the_first_timestep(network: Fused, task) -> float:
-    """The norm of dL/dx_1 over that of dL/dx_T."""
+    """The norm of dL/dx_1 divided by that of dL/dx_T."""
     inputs, targets = task.draw(BATCH, torch.Generator().manual_seed(0)).to("cpu", torch.float64)
     inputs.requires_grad_()
     task.losses(network(inputs), targets).mean().backward()
@@ -77,7 +77,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print(f"torch {torch.__version__}, one thread, batch {BATCH}, hidden {HIDDEN}, float32; {arguments.rounds} rounds")
-    print("| start | length | gradient left at step 1 | kept, ms a step | flushed, ms | faster | bptt over flushed |")
+    print("| network | length | gradient at timestep 1 | kept, ms per step | flushed, ms | faster | bptt / flushed |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for start, overrides in STARTS.items():
         for length in arguments.lengths:

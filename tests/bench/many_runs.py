@@ -1,8 +1,8 @@
-"""What a study of many finished runs costs to look at: `make bench`.
+"""Benchmark of commands that read a study of many finished runs: `make bench`.
 
-The study is made up from one run: copies of its files, with the configuration of a point of a grid and its norms
-scaled at random, so that no two are the same. Each command is a process of its own; its seconds and its peak of memory
-are told.
+The study is synthetic. Each run is a copy of one real run, with the configuration of a point of a grid and randomly
+scaled gradient norms, so no two runs are the same. Each command runs in its own process. The table shows its run time
+and its peak memory.
 """
 
 import argparse
@@ -27,7 +27,7 @@ LENGTHS, GAINS = (50, 100, 200, 400), tuple(round(0.1 * i, 1) for i in range(5, 
 
 
 def make_study(results_dir: Path, number: int) -> Path:
-    """A study of `number` runs of four lengths, twenty gains, and as many seeds as that takes."""
+    """Make a study of `number` runs with four lengths, twenty gains, and as many seeds as needed."""
     one = run(compose([*SMALL, "init=orthogonal", f"results_dir={results_dir / 'one'}"])).folder
     config = yaml.safe_load((one / ".hydra" / "config.yaml").read_text())
     info = json.loads((one / "run.json").read_text())
@@ -50,7 +50,7 @@ def make_study(results_dir: Path, number: int) -> Path:
 
 
 def _scaled(text: str, values: random.Random) -> str:
-    """The norms of gradients.csv, shrinking or growing with the lag."""
+    """gradients.csv with norms that shrink or grow with the lag."""
     gain = values.uniform(0.8, 1.1)
     header, *rows = text.splitlines()
     fields = [row.split(",") for row in rows]
@@ -59,7 +59,7 @@ def _scaled(text: str, values: random.Random) -> str:
 
 
 def cost(*command: str) -> tuple[float, float]:
-    """Seconds and GiB."""
+    """Run time in seconds and peak memory in GiB of a command."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
@@ -72,7 +72,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=10_000)
-    parser.add_argument("--keep", type=Path, help="make the study here, and leave it")
+    parser.add_argument("--keep", type=Path, help="folder in which to make the study and keep it")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = arguments.keep or Path(scratch)

@@ -1,16 +1,16 @@
-"""What recording costs: `make bench`.
+"""Benchmark of the cost of recording: `make bench`.
 
-Four ways to make a training step (draw a batch, forward, backward, optimiser), side by side in one process, in turn, so
-that a drift of the machine's speed meets all alike:
+The benchmark times a training step (draw a batch, forward, backward, optimiser) in four variants. They take turns in
+one process, so a drift of the machine's speed affects all of them alike:
 
-    bare      torch's own layer, no recording: what one would write without this project
-    default   bptt's loop with `record=default`, evaluation apart
+    bare      torch's own layer without recording, as one would write it without this project
+    default   bptt's loop with `record=default`, without evaluation
     every     the same with `record.every=1`
-    usual     a Python loop over torch's cells with retain_grad at each timestep: full resolution the usual way
+    usual     a Python loop over torch's cells with retain_grad at each timestep, the usual way to full resolution
 
-Denormal numbers are flushed in all of them; tests/bench/denormals.py shows what they cost. A round times each way in
-turn; `default` for record.every steps, of which one is recorded. Ratios are per step, over the bare time of the same
-round; the table shows the median over the rounds.
+All variants flush denormal numbers; tests/bench/denormals.py measures their cost. A round times each variant once.
+`default` is timed over record.every steps, of which one is recorded. Ratios are times per step divided by the bare time
+of the same round. The table shows the median over the rounds.
 """
 
 import argparse
@@ -35,7 +35,7 @@ BATCH, HIDDEN = 32, 64
 
 
 class Fused(nn.Module):
-    """The bare network."""
+    """The bare network: torch's own layer and a read-out."""
 
     def __init__(self, cell: str, task: Task) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Fused(nn.Module):
 
 
 class Loop(nn.Module):
-    """The usual way to see the gradient of each state."""
+    """A loop over torch's cells with retain_grad, the usual way to record the gradient of each state."""
 
     def __init__(self, cell: str, task: Task) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Loop(nn.Module):
 
 
 def plain_steps(network: nn.Module, task: Task, lr: float):
-    """A training loop as one writes it; with a `Loop`, it takes the norms of the states' gradients, too."""
+    """A plain training loop. With a `Loop`, it also computes the norms of the states' gradients."""
     optimizer = torch.optim.Adam(network.parameters(), lr=lr)
     generator = torch.Generator().manual_seed(0)
 
@@ -84,11 +84,11 @@ def plain_steps(network: nn.Module, task: Task, lr: float):
 
 
 class Enough(Exception):
-    """Ends a training after the steps that were to be timed."""
+    """Ends a training after the steps to be timed."""
 
 
 def bptt_steps(overrides: list[str], folder: Path):
-    """Our loop, with its files, which are written as in a long run: about once a second."""
+    """bptt's training loop with its files, which are written about once per second, as in a long run."""
     config = compose(overrides)
     parts = build(config)
     optimizer = parts.make_optimizer(parts.network.parameters())
@@ -132,7 +132,7 @@ def seconds_a_step(steps, count: int) -> float:
 
 
 def measure(cell: str, length: int, rounds: int, folder: Path) -> dict[str, float]:
-    """The bare milliseconds a step, and the other ways' median ratios to it."""
+    """The bare time per step in milliseconds, and the median ratios of the other variants to it."""
     overrides = [f"cell={cell}", "task=adding", f"task.length={length}", f"model.hidden_size={HIDDEN}"]
     config = compose(overrides)
     task, lr = build(config).task, config.optimizer["lr"]
@@ -164,7 +164,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     print(f"torch {torch.__version__}, one thread, batch {BATCH}, hidden {HIDDEN}, float32; {arguments.rounds} rounds")
-    print("| cell | length | bare, ms a step | record=default | record.every=1 | loop with retain_grad |")
+    print("| cell | length | bare, ms per step | record=default | record.every=1 | loop with retain_grad |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for cell in CELLS:
         for length in arguments.lengths:

@@ -1,4 +1,4 @@
-"""The same networks another way: torch's own fused layers, and a Python loop over torch's cells."""
+"""Reference implementations of the networks: torch's own fused layers, and a Python loop over torch's cells."""
 
 import torch
 from torch import nn
@@ -11,14 +11,14 @@ from models.rnn import RNN
 
 
 class LinearCell(nn.RNNCell):
-    """torch has no RNNCell without a nonlinearity."""
+    """An RNNCell without a nonlinearity, which torch does not have."""
 
     def forward(self, x, h):
         return x @ self.weight_ih.T + self.bias_ih + h @ self.weight_hh.T + self.bias_hh
 
 
 class Linear(nn.RNN):
-    """Nor a fused layer: this one loops, layer by layer."""
+    """An RNN without a nonlinearity, which torch does not have. It loops over timesteps, layer by layer."""
 
     def forward(self, x):
         for layer in range(self.num_layers):
@@ -65,12 +65,12 @@ def inputs(length):
 
 
 def loss_of(outputs):
-    """Per-sequence losses that are not linear in the outputs; their mean is L."""
+    """Losses of the sequences, not linear in the outputs. Their mean is L."""
     return (outputs**2 + outputs.sin()).sum(dim=-1).mean(dim=0)
 
 
 def torch_layers(name, net):
-    """torch's own multi-layer module with the same weights."""
+    """A multi-layer module of torch with the same weights."""
     _, layer, _, options = CELLS[name]
     options = {} if name == "identity" else options
     fused = layer(INPUT, HIDDEN, num_layers=len(net.cells), dtype=torch.float64, **options)
@@ -82,7 +82,7 @@ def torch_layers(name, net):
 
 
 def torch_cells(name, net):
-    """One of torch's single-step cells for each layer, with the same weights."""
+    """A single-step cell of torch for each layer, with the same weights."""
     _, _, cell, options = CELLS[name]
     options = {} if name == "identity" else options
     steps = []
@@ -96,10 +96,10 @@ def torch_cells(name, net):
 
 
 def run_loop(name, net, x, nudge=None):
-    """Losses of the sequences by a loop over torch's cells, and every h by (layer, timestep).
+    """Loop over torch's cells. Return the losses of the sequences, and every h by (layer, timestep).
 
-    nudge: (layer, state, timestep, change) adds `change` to that state when it has just been computed. A nudge of an
-    LSTM's c_t moves h_t = o_t tanh(c_t) with it.
+    nudge: (layer, state, timestep, change), which adds `change` to that state as soon as it is computed. A nudge of an
+    LSTM's c_t also changes h_t = o_t tanh(c_t).
     """
     cells = torch_cells(name, net)
     zero = torch.zeros(x.shape[1], HIDDEN, dtype=torch.float64)

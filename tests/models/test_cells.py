@@ -12,7 +12,7 @@ from tests.models.reference import CELLS, PARAMETERS, inputs, network
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_the_fused_kernel_does_what_the_steps_do(name):
+def test_the_fused_kernel_equals_the_steps(name):
     (cell,) = network(name).cells
     x, state = inputs(12), cell.initial_state(4)
     output, last = cell(x, state)
@@ -34,7 +34,7 @@ def test_default_parameters_are_those_that_torch_draws(name):
         assert torch.equal(getattr(cell, parameter), getattr(layer, f"{parameter}_l0"))
 
 
-@pytest.mark.parametrize(("make", "gate"), [(LSTM, 1), (GRU, 1)])  # torch's order: i f g o, and r z n
+@pytest.mark.parametrize(("make", "gate"), [(LSTM, 1), (GRU, 1)])  # torch's order is i f g o and r z n
 def test_forget_bias_is_the_sum_of_torchs_two(make, gate):
     cell = make(3, 5, forget_bias=2.5)
     total = (cell.bias_ih + cell.bias_hh).view(-1, 5)
@@ -79,7 +79,7 @@ def test_gaussian_entries_have_the_standard_deviation_and_the_radius_of_ginibre(
     assert torch.linalg.eigvals(cell.weight_hh.detach()).abs().max().item() == pytest.approx(1.3, rel=0.1)
 
 
-def test_a_cell_of_ones_own_needs_a_step_only():
+def test_a_users_cell_needs_only_a_step():
     class Leaky(Cell):
         def __init__(self, input_size, hidden_size):
             super().__init__(input_size, hidden_size)
@@ -99,7 +99,7 @@ def test_a_cell_of_ones_own_needs_a_step_only():
 
 
 def test_a_step_cell_with_a_second_state_shows_its_total_gradient():
-    """Autograd sees c's way into h where the cell runs step by step: nothing may be added to it."""
+    """If the cell runs step by step, autograd sees the effect of c on h, so nothing may be added."""
 
     class SteppedLSTM(LSTM):
         forward = Cell.forward

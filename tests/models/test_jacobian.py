@@ -64,8 +64,8 @@ def test_products_are_the_jacobian_of_the_whole_unrolled_stack(name, layer):
     expected = torch.linalg.svdvals(torch.autograd.functional.jacobian(whole, own[start, 0]))
     inputs = x if layer == 0 else lower[1:, :, :4]
     (spectrum,), _ = spectra_of(net.cells[layer], inputs, {length - start})
-    # Rounding moves every singular value of the product that autograd builds by a few units in the last place of the
-    # largest one (Weyl): relative to the smallest that is much.
+    # Rounding changes every singular value of autograd's product by a few units in the last place of the largest one
+    # (Weyl). Relative to the smallest one this is large.
     rounding = 32 * torch.finfo(torch.float64).eps * expected[0] / expected
     assert rounding[-1] < 1e-2
     assert spectrum.log_max.item() == pytest.approx(expected[0].log().item(), abs=rounding[0].item())
@@ -76,7 +76,7 @@ def test_products_are_the_jacobian_of_the_whole_unrolled_stack(name, layer):
 
 @pytest.mark.parametrize("gain", [0.5, 0.9, 1.0, 1.4])
 def test_a_thousand_steps_of_an_orthogonal_recurrence(gain):
-    """Row 1: all singular values are gain^lag, all exponents ln gain; 0.5^1000 and 1.4^1000 are no matter."""
+    """All singular values are gain^lag and all exponents ln gain, even for 0.5^1000 and 1.4^1000."""
     cell = RNN(1, 16, nonlinearity="identity").double()
     with torch.no_grad():
         orthogonal(cell, gain)
@@ -89,7 +89,7 @@ def test_a_thousand_steps_of_an_orthogonal_recurrence(gain):
 
 
 def test_exponents_at_rest_are_the_eigenvalues_of_the_recurrent_matrix():
-    """Row 17: an autonomous network below criticality rests at 0, where the Jacobian is W."""
+    """An autonomous network below criticality settles at 0, where its Jacobian is W."""
     cell = RNN(1, 8).double()
     with torch.no_grad():
         gaussian(cell, 0.9)
@@ -101,7 +101,7 @@ def test_exponents_at_rest_are_the_eigenvalues_of_the_recurrent_matrix():
 
 
 def test_largest_and_smallest_keep_their_precision_far_apart():
-    """diag(2, 1/2)^300 turned about: 2^300 and 2^-300 in one matrix are beyond the precision of a float64 product."""
+    """A rotated diag(2, 1/2)^300: a float64 product cannot hold 2^300 and 2^-300 in one matrix."""
     turn = torch.linalg.qr(torch.randn(2, 2, dtype=torch.float64))[0]
     jacobian = (turn @ torch.diag(torch.tensor([2.0, 0.5], dtype=torch.float64)) @ turn.T)[None]
     product = JacobianProduct(1, 2)
@@ -124,7 +124,7 @@ def test_a_singular_jacobian_has_a_smallest_singular_value_of_zero():
 
 
 def exact_growth(transposed):
-    """ln |R_ii| of the QR of a product of rational matrices, in exact arithmetic: -inf is a true zero."""
+    """ln |R_ii| of the QR decomposition of a product of rational matrices, in exact arithmetic; -inf is a zero."""
     size = len(transposed[0])
     columns = [[Fraction(i == j) for i in range(size)] for j in range(size)]
     for matrix in transposed:
@@ -148,7 +148,7 @@ def relu_cell(hidden, gain):
 
 
 def test_exponents_of_a_relu_network_are_those_of_exact_arithmetic():
-    """Without a transient: each sample's own, sorted; a direction that its units let fall is -inf."""
+    """Without a transient. The exponents are per sample and sorted; a direction that inactive units remove is -inf."""
     cell, length = relu_cell(5, 1.6), 9
     x = torch.randn(length, 4, 1, dtype=torch.float64)
     states = unroll_states(cell, x)
@@ -166,8 +166,8 @@ def test_exponents_of_a_relu_network_are_those_of_exact_arithmetic():
     assert 0 < finite < 20
 
 
-def test_a_direction_that_collapses_takes_nothing_from_the_others():
-    """Units 0 and 1 are off at the last timestep, and on before: what is left goes on as if they were not there."""
+def test_a_collapsed_direction_does_not_change_the_others():
+    """Units 0 and 1 are inactive only at the last timestep. The other directions grow as if the two did not exist."""
     turn = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64))[0]
     last = torch.diag(torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64)) @ turn * 2
     product = JacobianProduct(1, 4)
@@ -183,7 +183,7 @@ def test_a_direction_that_collapses_takes_nothing_from_the_others():
 
 
 def test_a_nilpotent_recurrence_ends_at_zero():
-    """A shift register forgets after as many timesteps as it has places."""
+    """A shift register with n places forgets everything after n timesteps."""
     shift = torch.diag(torch.ones(3, dtype=torch.float64), 1)[None]
     product = JacobianProduct(1, 4)
     maxima = []
@@ -194,14 +194,14 @@ def test_a_nilpotent_recurrence_ends_at_zero():
     assert product.exponents().tolist() == [[-math.inf] * 4]
 
 
-def test_a_sample_that_left_the_range_is_unknown_and_spoils_no_other():
+def test_a_sample_that_overflows_is_nan_and_does_not_affect_others():
     cell = relu_cell(3, 1.0)
     with torch.no_grad():
         cell.weight_hh.copy_(torch.eye(3) * 2.0)
         cell.weight_hh[0, 1] = -2.0
         cell.weight_ih.fill_(1.0)
     x = torch.ones(30, 2, 1, dtype=torch.float64)
-    x[0, 1] = 1e308  # the states are infinite soon, and inf - inf then
+    x[0, 1] = 1e308  # the states become infinite, then inf - inf
     (spectrum,), exponents = spectra_of(cell, x, {30}, transient=3)
     assert exponents[0].isnan().sum() == 0
     assert exponents[1].isnan().all()

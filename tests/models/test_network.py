@@ -1,4 +1,4 @@
-"""The windowed network against torch's fused layers, a loop over torch's cells, and finite differences."""
+"""The windowed network compared with torch's fused layers, a loop over torch's cells, and finite differences."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def test_cut_covers_every_timestep_once(length, windows):
 @pytest.mark.parametrize(("length", "windows"), LENGTHS_AND_WINDOWS)
 @pytest.mark.parametrize("num_layers", [1, 3])
 @pytest.mark.parametrize("name", CELLS)
-def test_loss_and_gradients_are_those_of_torchs_own_call(name, num_layers, length, windows, readout_steps):
+def test_loss_and_gradients_equal_those_of_torchs_layers(name, num_layers, length, windows, readout_steps):
     net = network(name, num_layers, readout_steps)
     x = inputs(length)
     outputs, _ = net.unroll(x, windows)
@@ -47,7 +47,7 @@ def test_loss_and_gradients_are_those_of_torchs_own_call(name, num_layers, lengt
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_unrolled_in_windows_it_answers_what_it_answers_whole(name):
+def test_unrolling_in_windows_does_not_change_the_outputs(name):
     net = network(name, num_layers=2)
     x = inputs(11)
     torch.testing.assert_close(net.unroll(x, 4)[0], net(x), rtol=0, atol=1e-14)
@@ -108,7 +108,7 @@ def test_weight_gradients_of_the_windows_add_up_to_the_whole(name, length, windo
 @pytest.mark.parametrize("name", CELLS)
 def test_a_state_that_is_not_in_the_graph_is_an_error_and_not_a_zero(name, num_layers):
     class Truncated(CELLS[name][0]):
-        """Cuts the graph wherever a window begins, as truncated backpropagation does."""
+        """Cuts the graph at the start of each window, as truncated backpropagation does."""
 
         def forward(self, x, state):
             return super().forward(x, tuple(tensor.detach() for tensor in state))
@@ -128,7 +128,7 @@ def test_a_state_that_is_not_in_the_graph_is_an_error_and_not_a_zero(name, num_l
 
 
 def test_the_usual_mistake_finds_zeros_where_we_find_the_gradient():
-    """Row 13 of the theory: a stack of the states is their child, and the loss depends on them not through it."""
+    """A stack of the states is their child in the graph, and the loss does not go through it."""
     net = network("tanh")
     x = inputs(6)
     hidden, states = [], net.cells[0].initial_state(x.shape[1])
@@ -138,7 +138,7 @@ def test_the_usual_mistake_finds_zeros_where_we_find_the_gradient():
     stack = torch.stack(hidden)
     stack.retain_grad()
     loss_of(net.readout(stack[-1:])).mean().backward()
-    assert (stack.grad[:-1] == 0).all()  # 'extreme vanishing', logged by a program of this field
+    assert (stack.grad[:-1] == 0).all()  # other software reports this as 'extreme vanishing'
 
     outputs, trace = net.unroll(x, 6)
     loss_of(outputs).mean().backward()

@@ -262,14 +262,14 @@ class Bare(Cell):
         (
             "_target_: own.Bare\n_partial_: true\n",
             "init=orthogonal",
-            r"^cell=own init=orthogonal .*Bare names no recurrent_",
+            r"^cell=own init=orthogonal .*Bare has no recurrent_",
         ),
         (
             "_target_: math.sqrt\n_partial_: true\n",
             "init=default",
             r"^cell=own .*: TypeError: math\.sqrt\(\) takes no keyword",
         ),
-        ("_target_: dict.fromkeys\n", "init=default", r"^Error loading 'dict\.fromkeys': Mod.* give --config-dir"),
+        ("_target_: dict.fromkeys\n", "init=default", r"^Error loading 'dict\.fromkeys': Mod.* pass --config-dir"),
         ("_target_: [\n", "init=default", r"own\.yaml"),
     ],
 )

@@ -16,7 +16,7 @@ def network(make, dtype=torch.float64):
 
 
 def gates_of_a_loop(net, x):
-    """Every gate at every timestep, one step after the other."""
+    """Every gate at every timestep, computed step by step."""
     found = {}
     for layer, cell in enumerate(net.cells):
         state, hidden = cell.initial_state(x.shape[1]), []

@@ -18,7 +18,7 @@ def draw(task, size=64, seed=0):
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{type(task).__name__}{task.timesteps}")
-def test_a_batch_has_the_shapes_that_the_task_announces(task):
+def test_a_batch_has_the_shapes_of_its_task(task):
     inputs, targets = draw(task)
     assert inputs.shape == (task.timesteps, 64, task.input_size)
     steps = task.readout_steps or task.timesteps
@@ -28,7 +28,7 @@ def test_a_batch_has_the_shapes_that_the_task_announces(task):
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{type(task).__name__}{task.timesteps}")
-def test_the_same_generator_draws_the_same_batch_and_goes_on_to_another(task):
+def test_generators_with_the_same_seed_draw_the_same_batch_and_then_another(task):
     once, again = Generator().manual_seed(5), Generator().manual_seed(5)
     first = task.draw(64, once)
     assert all(torch.equal(a, b) for a, b in zip(first, task.draw(64, again), strict=True))
@@ -84,7 +84,7 @@ def test_temporal_order_asks_for_the_order_of_the_two_symbols(length):
     assert targets.unique().tolist() == [0, 1, 2, 3]
 
 
-def test_digits_are_split_once_and_for_all():
+def test_the_split_of_the_digits_never_changes():
     (test,) = Digits().held_out(10, Generator())
     (again,) = Digits().held_out(10_000, Generator().manual_seed(9))
     assert test.inputs.shape == (64, 360, 1)

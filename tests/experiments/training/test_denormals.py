@@ -1,4 +1,4 @@
-"""flush_denormals: what a vanishing gradient costs, and what of it is lost."""
+"""flush_denormals: denormal numbers are rounded to 0 during training, and only then."""
 
 import threading
 
@@ -34,7 +34,7 @@ def test_a_training_rounds_denormal_numbers_to_0_and_leaves_the_process_as_it_wa
     kept = gradients(make_run, "flush_denormals=false")
     assert before
     assert keeps_denormals()
-    # 0.5^lag of some 0.1: the entries fall below 1.2e-38 between lags 115 and 130, below 1.4e-45 some 23 lags later.
+    # The entries, about 0.1 * 0.5^lag, fall below 1.2e-38 between lags 115 and 130, and below 1.4e-45 23 lags later.
     assert not flushed["grad_norm"].between(0, SMALLEST / 100, inclusive="neither").any()
     assert kept["grad_norm"].between(0, SMALLEST / 100, inclusive="neither").sum() > 10
     np.testing.assert_array_equal(flushed.loc[:100], kept.loc[:100])
@@ -51,11 +51,11 @@ def test_underflow_is_the_share_of_the_gradient_that_is_denormal_or_0(make_run):
         assert line["underflow"].between(0, 1, inclusive="neither").any()
     assert (flushed["underflow"][flushed["grad_norm"] == 0] == 1).all()
     assert (kept["underflow"][kept["grad_norm"] < SMALLEST] == 1).all()
-    assert (kept["underflow"][kept["grad_norm"] > 32 * SMALLEST] < 1).all()  # of 4 samples and 8 units
+    assert (kept["underflow"][kept["grad_norm"] > 32 * SMALLEST] < 1).all()  # there are 4 samples and 8 units
 
 
 def test_clipping_a_huge_gradient_leaves_the_threshold():
-    """1 / 3e38 is denormal: flushed to 0, the factor would stop the training."""
+    """The factor 1 / 3e38 is denormal. If it were flushed to 0, training would stop."""
     gradient = torch.full((4,), 1.5e38)
     with denormals(flushed=True):
         clipped = ClipNorm(1.0)([gradient], 3e38)
@@ -63,34 +63,34 @@ def test_clipping_a_huge_gradient_leaves_the_threshold():
     assert clipped <= 1
 
 
-def test_a_probe_is_not_cut_off(make_run):
+def test_a_probe_keeps_tiny_gradients(make_run):
     found = probe(compose([*VANISHING, f"results_dir={make_run('steps=1').folder.parent}"]))
     lines = (found.folder / "gradients.csv").read_text().splitlines()[1:]
     assert min(float(line.split(",")[5]) for line in lines) == pytest.approx(0.5**199, rel=100)
 
 
-def test_without_it_a_run_is_called_what_it_was_called_before_there_was_a_choice():
+def test_without_it_the_id_of_a_run_is_that_of_earlier_versions():
     overrides = ["cell=lstm", "task.length=30", "steps=1000", "optimizer.lr=0.001"]
     assert compose([*overrides, "flush_denormals=false"]).run_id == "lstm-adding-none-seed0-e9107beddb"
     assert compose([*overrides, "dtype=float64"]).run_id == "lstm-adding-none-seed0-3b0df79626"
     assert compose(overrides).run_id != "lstm-adding-none-seed0-e9107beddb"
 
 
-def test_a_run_from_before_is_made_again_as_it_was(make_run):
+def test_a_run_of_an_earlier_version_is_replayed_without_flushing(make_run):
     saved = yaml.safe_load((make_run(*VANISHING).folder / ".hydra" / "config.yaml").read_text())
     assert saved.pop("flush_denormals") is True
     assert from_saved(saved).flushes_denormals is False
 
 
 @pytest.mark.parametrize("flushed", [True, False])
-def test_threads_that_compute_the_other_way_are_an_error(flushed):
-    """torch's threads keep what was set when they began; each Python thread has its own of them."""
+def test_threads_with_the_opposite_setting_are_an_error(flushed):
+    """A torch thread keeps the setting in force when it started. Each Python thread has its own torch threads."""
     said = []
 
     def compute():
         torch.set_num_threads(2)
         torch.set_flush_denormal(not flushed)
-        torch.full((2 * GRAIN,), 1e-30) * 1e-10  # begins torch's threads
+        torch.full((2 * GRAIN,), 1e-30) * 1e-10  # starts torch's threads
         try:
             with denormals(flushed=flushed):
                 said.append("computed")

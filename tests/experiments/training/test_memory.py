@@ -1,4 +1,4 @@
-"""More memory than the machine has: the run has failed, in one line, and the next one is made."""
+"""A run that needs more memory than the machine has fails with one line, and a sweep continues."""
 
 import pytest
 
@@ -26,21 +26,21 @@ def test_too_much_for_this_machine(tmp_path, too_much):
     assert info["parameters"] > 0
 
 
-def test_a_sweep_goes_on_past_a_run_that_is_too_large(tmp_path):
+def test_a_sweep_continues_after_a_run_that_is_too_large(tmp_path):
     planned = plan([*SMALL, "model.hidden_size=4,10000000", f"results_dir={tmp_path}"])
     assert sorted(result.status for result in sweep(planned)) == ["completed", "failed"]
     assert len(folders_with_status(planned.folders, "failed")) == 1
 
 
-def test_the_allocators_own_refusal_is_the_same_line(tmp_path, monkeypatch):
-    """Where the system does not tell how much memory there is."""
+def test_an_error_of_the_allocator_gives_the_same_line(tmp_path, monkeypatch):
+    """The size of the memory is unknown, so the allocator raises."""
     monkeypatch.setattr(memory, "_installed", lambda: None)
     result = run(compose([*SMALL, "model.hidden_size=10000000", f"results_dir={tmp_path}"]))
     assert result.status == "failed"
     assert result.error.startswith("out of memory (372,529.0 GiB requested)")
 
 
-def test_what_fits_is_not_refused():
+def test_a_run_that_fits_is_accepted():
     config = compose(SMALL)
     memory.check_memory(config, draft(config))
     assert in_a_line(RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB.")).startswith(

@@ -1,4 +1,4 @@
-"""Gradients beyond the range of their dtype, and those that are nan for another reason."""
+"""Gradients that overflow their dtype, and gradients that are nan for another reason."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from models.rnn import RNN
 
 
 def doubling(dtype, num_layers=1):
-    """A tanh network at rest, whose gradient doubles a timestep back: h = 0, W = 2 I."""
+    """A tanh network at rest, h = 0 and W = 2 I, whose gradient doubles with every timestep backwards."""
     network = RecurrentNetwork(
         RNN, lambda cell: None, input_size=2, hidden_size=3, num_layers=num_layers, output_size=1, readout_steps=1,
         dtype=dtype,
@@ -43,7 +43,7 @@ def test_the_timestep_at_which_the_range_is_left_is_exact(dtype, length):
     assert find_overflow(network, task, batch) == Overflow(length - doublings - 1, 0, "h")
 
 
-def test_a_gradient_within_the_range_has_not_left_it():
+def test_a_finite_gradient_has_no_overflow():
     network, task = doubling(torch.float32), Adding(100)
     assert find_overflow(network, task, task.draw(4, torch.Generator())) is None
 
@@ -56,7 +56,7 @@ def test_the_upper_layer_is_named_where_it_is_the_first():
 
 
 class Kinked(RNN):
-    """Adds sqrt(0): no more than 0, but its slope is infinite, and 0 times infinity is nan."""
+    """Adds sqrt(0), which is 0, but its slope is infinite, and 0 times infinity is nan."""
 
     def forward(self, x, state):
         return super(RNN, self).forward(x, state)
@@ -101,7 +101,7 @@ def test_an_exploded_gradient_is_recorded_as_inf(tmp_path, clip):
     lost = np.isinf(norms)
     assert not np.isnan(norms).any()
     assert lost.any()
-    assert lost[lost.argmax() :].all()  # once beyond the range, beyond it to the first timestep
+    assert lost[lost.argmax() :].all()  # from there on back to the first timestep
     assert tables["parameters"].set_index("parameter")["grad_norm"]["layers.0.weight_hh"] == math.inf
     contributions = (result.folder / "contributions.csv").read_text()
     assert "nan" not in contributions
@@ -132,7 +132,7 @@ def test_a_nan_of_another_cause_stays_nan(tmp_path, cell):
     assert write_summary(tmp_path / "default")[0]["overflow_at_timestep"].isna().all()
 
 
-def test_a_probe_records_what_is_beyond_float64(tmp_path):
+def test_a_probe_records_an_overflow_of_float64(tmp_path):
     options = ["init=gaussian", "init.gain=30", "task.length=900", "batch_size=2", "probe.batches=1", "probe.samples=1"]
     result = probe(compose([*options, f"results_dir={tmp_path}"]))
     assert result.status == "completed", result.error
@@ -144,8 +144,8 @@ def test_a_probe_records_what_is_beyond_float64(tmp_path):
     assert 0 < json.loads((result.folder / "run.json").read_text())["overflow"]["timestep"] < 900
 
 
-def test_both_ways_into_a_cell_state_are_inf_where_it_overflowed():
-    """inf through h times a slope of 0 is nan, which stands for what is beyond the range."""
+def test_both_parts_of_the_gradient_of_c_are_inf_after_an_overflow():
+    """An infinite dL/dh times a slope of 0 is nan, which stands for a value beyond the range."""
     network = RecurrentNetwork(
         LSTM, lambda cell: None, input_size=1, hidden_size=2, num_layers=1, output_size=1, readout_steps=1
     )

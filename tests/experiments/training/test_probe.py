@@ -44,7 +44,7 @@ def test_a_probe_of_a_linear_recurrence_is_exact_and_says_what_theory_says(tmp_p
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
-def test_a_probe_of_a_stack_sees_every_layer_and_repeats(tmp_path, cell):
+def test_a_probe_of_a_stack_covers_every_layer_and_is_repeatable(tmp_path, cell):
     options = [f"cell={cell}", "model.num_layers=2", "task=digits", "task.length=66"]
     one, two = (probe(compose([*SMALL, *options, f"results_dir={tmp_path / name}"])) for name in "ab")
     assert one.status == "completed"
@@ -64,7 +64,7 @@ def test_a_probe_looks_at_the_gradient_of_the_first_training_step(tmp_path):
     config = compose(options)
     tables = [pd.read_csv(make(config).folder / "gradients.csv") for make in (run, probe)]
     pd.testing.assert_frame_equal(*tables)
-    assert len(read_runs(tmp_path / "default")) == 2  # side by side in one study
+    assert len(read_runs(tmp_path / "default")) == 2  # both are in one study
 
 
 def test_a_checkpoint_is_probed_as_training_left_it(tmp_path):
@@ -72,11 +72,12 @@ def test_a_checkpoint_is_probed_as_training_left_it(tmp_path):
     trained = run(config)
     result = probe(config_of_checkpoint(trained.folder), checkpoint=trained.folder)
     assert result.status == "completed", result.error
-    assert result.folder.name == f"probe-trained-{config.run_id}"
+    assert result.folder.name == f"probe-trained-{config.probe_id}"
+    assert result.folder.name.endswith(f"-{config.run_id}")
     saved = torch.load(trained.folder / "network.pt", weights_only=True)
     norms = pd.read_csv(result.folder / "parameters.csv").set_index("parameter")["weight_norm"]
     assert norms["layers.0.weight_hh"] == pytest.approx(saved["layers.0.weight_hh"].norm().item())
-    with pytest.raises(UsageError, match=r"holds no network\.pt"):
+    with pytest.raises(UsageError, match=r"contains no network\.pt"):
         config_of_checkpoint(tmp_path)
     (trained.folder / "network.pt").write_bytes(b"garbage")
     with pytest.raises(UsageError, match=r"its network\.pt is damaged"):
@@ -92,7 +93,7 @@ def test_findings_of_networks_with_a_known_gradient(tmp_path):
 
     linear = ["cell.nonlinearity=identity", "init=orthogonal", "record.windows=all", "steps=1"]
     vanishing = said(*linear, "init.gain=0.5")
-    assert vanishing.startswith(  # 0.5^10 is the first below 1e-3
+    assert vanishing.startswith(  # 0.5^10 is the first power below 1e-3
         "at step 1, the gradient vanishes: timesteps before 91 of 100 get less than a thousandth of what the last one "
         "gets (horizon 9); best error "
     )
@@ -117,19 +118,19 @@ def test_findings_of_networks_with_a_known_gradient(tmp_path):
     ],
 )
 def test_exponents_of_relu_networks_are_the_published_corrections(tmp_path, gain, hidden, length, largest):
-    """The tolerance is what another start of the product, or the product forwards, makes of so few timesteps."""
+    """The tolerance covers the effect of another start of the product, or another direction, at so few timesteps."""
     options = ["cell.nonlinearity=relu", "init=gaussian", f"init.gain={gain}", f"task.length={length}", "record=none"]
     options += [f"model.hidden_size={hidden}", "probe.batches=1", f"results_dir={tmp_path}"]
     exponents = pd.read_csv(probe(compose(options)).folder / "lyapunov.csv")["exponent"]
     assert exponents[0] == pytest.approx(largest, abs=0.015)
     assert not exponents.isna().any()
     assert exponents.is_monotonic_decreasing
-    assert np.isneginf(exponents).sum() > hidden / 2  # at each timestep about half of the units are off
-    assert exponents[np.isfinite(exponents)].min() > -2  # and no rounding error is among the others
+    assert np.isneginf(exponents).sum() > hidden / 2  # at each timestep about half of the units are inactive
+    assert exponents[np.isfinite(exponents)].min() > -2  # no exponent is a rounding error
 
 
-def test_what_a_probe_cannot_know_is_empty(tmp_path):
-    """Relu states that grow beyond float64: no Jacobian is known there, and none before it."""
+def test_unknown_values_of_a_probe_are_empty(tmp_path):
+    """Relu states that overflow float64: no Jacobian is known there, and no product before it."""
     options = ["cell.nonlinearity=relu", "init=gaussian", "init.gain=1e9", "task.length=60", f"results_dir={tmp_path}"]
     result = probe(compose([*SMALL, *options]))
     assert result.status == "completed", result.error
@@ -142,7 +143,7 @@ def test_what_a_probe_cannot_know_is_empty(tmp_path):
 
 
 def test_the_horizon_of_a_known_gradient_does_not_depend_on_the_windows(tmp_path):
-    """0.866 a timestep leaves a thousandth for 48 timesteps, though the recorded lags are 100 apart."""
+    """At a gain of 0.866 per timestep, 0.1 % of the gradient is left after 48 timesteps, at any spacing of lags."""
     options = ["cell.nonlinearity=identity", "init=orthogonal", "init.gain=0.866", "task.length=200", "probe.batches=1"]
     for windows, resolution in (("all", 1), ("2", 100)):
         config = compose([*SMALL[:3], *options, f"record.windows={windows}", f"results_dir={tmp_path / windows}"])

@@ -1,4 +1,4 @@
-"""A run that was cut off goes on, and its CSV files are those of a run that was not."""
+"""An interrupted run resumes, and its CSV files equal those of an uninterrupted run."""
 
 import json
 import random
@@ -17,8 +17,8 @@ from experiments.store.studies import read_runs
 from experiments.sweeps.replay import prepare_replay
 from experiments.training import checkpoint
 from experiments.training import loop as training
-from experiments.training.checkpoint import CHECKPOINT, load
-from experiments.training.execution import code_of
+from experiments.training.checkpoint import CHECKPOINT, load_checkpoint
+from experiments.training.provenance import code_version
 from experiments.training.run import run
 from models.rnn import RNN
 
@@ -40,7 +40,7 @@ def info_of(config):
 
 @pytest.fixture
 def cut_off(monkeypatch):
-    """Make a run that is cut off in the middle of a step."""
+    """Run, and interrupt the run in the middle of a step."""
 
     def cut_off_at(config, step, error=KeyboardInterrupt):
         left = step
@@ -66,7 +66,7 @@ def cut_off(monkeypatch):
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
-def test_a_run_that_is_cut_off_again_and_again_writes_what_an_unbroken_one_does(tmp_path, cut_off, cell, optimizer):
+def test_a_run_that_is_interrupted_again_and_again_writes_the_same_files(tmp_path, cut_off, cell, optimizer):
     options = [f"cell={cell}", f"optimizer={optimizer}", "model.num_layers=2", "clip=norm", "task=temporal_order"]
     unbroken, broken = (small(tmp_path / name, *options) for name in ("unbroken", "broken"))
     run(unbroken)
@@ -74,7 +74,7 @@ def test_a_run_that_is_cut_off_again_and_again_writes_what_an_unbroken_one_does(
     while True:
         try:
             cut_off(broken, moments.randint(2, 9))
-        except pytest.fail.Exception:  # it ended before it could be cut off
+        except pytest.fail.Exception:  # it finished before it could be interrupted
             break
         assert info_of(broken)["status"] == "interrupted"
     assert contents(broken.run_folder) == contents(unbroken.run_folder)
@@ -91,10 +91,10 @@ def test_a_run_that_is_cut_off_again_and_again_writes_what_an_unbroken_one_does(
     assert len(sealed[0]) == 1 + len(contents(broken.run_folder))
 
 
-def test_seconds_are_those_of_all_parts_together(tmp_path, cut_off):
+def test_seconds_cover_all_parts_of_an_interrupted_run(tmp_path, cut_off):
     config = small(tmp_path)
     cut_off(config, 20)
-    saved = load(config.run_folder, code_of(config))
+    saved = load_checkpoint(config.run_folder, code_version(config))
     assert (saved.step, saved.seconds > 0) == (19, True)
     (config.run_folder / CHECKPOINT).rename(tmp_path / "kept")
     saved = saved._replace(seconds=1000.0)
@@ -103,7 +103,7 @@ def test_seconds_are_those_of_all_parts_together(tmp_path, cut_off):
     assert 1000 < info_of(config)["seconds"] < 1100
 
 
-def test_rows_behind_the_checkpoint_are_made_again(tmp_path, cut_off):
+def test_rows_after_the_checkpoint_are_written_again(tmp_path, cut_off):
     unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
     run(unbroken)
     cut_off(broken, 20)
@@ -115,7 +115,7 @@ def test_rows_behind_the_checkpoint_are_made_again(tmp_path, cut_off):
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "empty", "pickle", "shorter table", "other version"])
-def test_a_checkpoint_that_cannot_be_gone_on_from_is_not(tmp_path, cut_off, damage):
+def test_a_run_with_an_unusable_checkpoint_starts_over(tmp_path, cut_off, damage):
     unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
     run(unbroken)
     cut_off(broken, 20)
@@ -135,20 +135,20 @@ def test_a_checkpoint_that_cannot_be_gone_on_from_is_not(tmp_path, cut_off, dama
     assert contents(broken.run_folder) == contents(unbroken.run_folder)
 
 
-def test_how_often_is_saved_does_not_make_another_run(tmp_path):
+def test_the_checkpoint_interval_does_not_change_the_id(tmp_path):
     assert small(tmp_path).run_id == small(tmp_path, "checkpoint_seconds=99").run_id
     with pytest.raises(UsageError, match="checkpoint_seconds=-1: must be greater than or equal to 0"):
         small(tmp_path, "checkpoint_seconds=-1")
 
 
 class Noisy(RNN):
-    """A cell that draws from torch's own generator."""
+    """A cell that draws from torch's global generator."""
 
     def forward(self, x, state):
         return super().forward(nn.functional.dropout(x, 0.3), state)
 
 
-def test_a_cell_that_draws_random_numbers_repeats_itself_and_goes_on(tmp_path, cut_off):
+def test_a_cell_that_draws_random_numbers_is_repeatable_and_resumes(tmp_path, cut_off):
     configs = [small(tmp_path / name) for name in "abc"]
     noisy = [c.model_copy(update={"cell": {**c.cell, "_target_": f"{__name__}.Noisy"}}) for c in configs]
     run(noisy[0])
@@ -164,7 +164,7 @@ def test_a_cell_that_draws_random_numbers_repeats_itself_and_goes_on(tmp_path, c
     assert contents(configs[0].run_folder) != first
 
 
-def test_a_full_disk_is_gone_on_from_an_own_fault_is_not(tmp_path, cut_off):
+def test_a_run_resumes_after_a_full_disk_but_not_after_its_own_fault(tmp_path, cut_off):
     unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
     run(unbroken)
     cut_off(broken, 10, OSError(28, "No space left on device"))
@@ -183,15 +183,15 @@ def test_a_full_disk_is_gone_on_from_an_own_fault_is_not(tmp_path, cut_off):
     assert "continued" not in info_of(faulty)
 
 
-def test_a_folder_that_is_closed_while_a_run_is_made(tmp_path, monkeypatch):
-    """What the open files still take is kept; the rest says why, and the run is finished once it is open again."""
+def test_a_folder_that_becomes_read_only_during_a_run(tmp_path, monkeypatch):
+    """Rows in open files are kept, the error says why the run failed, and it resumes once the folder is writable."""
     unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
     run(unbroken)
     written = checkpoint.write_whole
     closed = []
 
     def closing(path, content):
-        if closed or load(broken.run_folder, code_of(broken)) is not None:
+        if closed or load_checkpoint(broken.run_folder, code_version(broken)) is not None:
             closed.append(path)
             raise PermissionError(13, "Permission denied", str(path))
         written(path, content)
@@ -207,7 +207,7 @@ def test_a_folder_that_is_closed_while_a_run_is_made(tmp_path, monkeypatch):
     assert contents(broken.run_folder) == contents(unbroken.run_folder)
 
 
-def test_a_run_is_made_by_one_process_at_a_time(tmp_path):
+def test_only_one_process_at_a_time_executes_a_run(tmp_path):
     config = small(tmp_path)
     config.run_folder.mkdir(parents=True)
     with lock_run(config.run_folder) as free:
@@ -220,7 +220,7 @@ def test_a_run_is_made_by_one_process_at_a_time(tmp_path):
 
 
 @pytest.mark.parametrize("content", ["", '{"status": "comp', "[1]"])
-def test_a_damaged_record_is_said_and_kept(tmp_path, content):
+def test_a_damaged_run_json_is_reported_and_kept(tmp_path, content):
     config = small(tmp_path)
     run(config)
     (config.run_folder / "run.json").write_text(content)
@@ -237,15 +237,15 @@ def test_a_damaged_record_is_said_and_kept(tmp_path, content):
     assert contents(config.run_folder) == tables
 
 
-def test_a_data_file_that_changes_while_a_run_is_cut_off_lets_it_start_over(tmp_path, cut_off):
+def test_a_run_starts_over_if_a_data_file_changed_since_the_checkpoint(tmp_path, cut_off):
     data = tmp_path / "data.csv"
     data.write_text("1")
     config = small(tmp_path)
     config = config.model_copy(update={"cell": {**config.cell, "_target_": f"{__name__}.Reader", "path": str(data)}})
     cut_off(config, 20)
-    assert load(config.run_folder, code_of(config)).step == 19
+    assert load_checkpoint(config.run_folder, code_version(config)).step == 19
     data.write_text("2")
-    assert load(config.run_folder, code_of(config)) is None
+    assert load_checkpoint(config.run_folder, code_version(config)) is None
 
 
 class Reader(RNN):

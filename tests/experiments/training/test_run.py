@@ -36,7 +36,7 @@ def contents(folder):
 def test_the_same_command_twice_writes_the_same_bytes(tmp_path, cell, task):
     options = [f"cell={cell}", "model.num_layers=2", "clip=norm", *f"task={task}".split()]
     one = run(compose([*SMALL[1:], *options, "record.evaluate_samples=50", f"results_dir={tmp_path / 'one'}"]))
-    torch.randn(3)  # what else the process draws does not matter
+    torch.randn(3)  # other draws in the process do not matter
     two = run(compose([*SMALL[1:], *options, "record.evaluate_samples=50", f"results_dir={tmp_path / 'two'}"]))
     assert one.status == two.status == "completed"
     assert contents(one.folder) == contents(two.folder)
@@ -57,7 +57,7 @@ def test_a_run_in_a_sweep_equals_the_same_run_alone(tmp_path, launcher, jobs):
 
 
 def test_recording_does_not_change_what_is_trained(tmp_path):
-    """Windows sum the same numbers in another order: the trainings agree to that, not to the last bit."""
+    """Windows sum the same numbers in another order, so the trainings agree to rounding, not to the last bit."""
     runs = [run(small(tmp_path, "dtype=float64", f"record={record}")) for record in ("default", "none")]
     losses = [pd.read_csv(result.folder / "metrics.csv")["loss"] for result in runs]
     np.testing.assert_allclose(*losses, rtol=1e-11)
@@ -118,19 +118,19 @@ def test_the_norm_of_all_parameters_is_that_of_its_parts(tmp_path):
 
 
 @pytest.mark.parametrize("record", ["default", "none"])
-def test_divergence_is_a_finding_with_the_infinite_norm_as_it_was(tmp_path, record):
+def test_divergence_is_recorded_with_the_infinite_norm(tmp_path, record):
     linear = ["cell.nonlinearity=identity", "init=orthogonal", "init.gain=1.6", "task.length=100"]
     result = run(compose([*linear, "clip=norm", f"record={record}", f"results_dir={tmp_path}"]))
     assert (result.status, result.error) == ("diverged", None)
     (row,) = (result.folder / "metrics.csv").read_text().splitlines()[1:]
-    assert row == "1,inf,inf,,,0.01"
+    assert row == "1,inf,inf,,,0.01,,,"
     summary = write_summary(tmp_path / "default")[0].iloc[0]
     assert (summary["status"], summary["diverged_at_step"], summary["max_grad_norm"]) == ("diverged", 1, np.inf)
     assert summary["best_error"] is None
     assert ",diverged," in (tmp_path / "default" / "summary.csv").read_text()
 
 
-def test_the_step_at_which_a_run_diverges_is_recorded_though_it_was_not_due(tmp_path):
+def test_the_step_at_which_a_run_diverges_is_always_recorded(tmp_path):
     options = ["cell.nonlinearity=identity", "init=orthogonal", "init.gain=1.57", "task.length=100", "clip=norm"]
     options += ["optimizer.lr=0.001", "steps=60"]
     result = run(compose([*options, "record.every=50", f"results_dir={tmp_path}"]))
@@ -168,7 +168,7 @@ def test_an_interrupted_run_keeps_its_rows(tmp_path, monkeypatch):
     assert write_summary(tmp_path / "default")[0]["status"].tolist() == ["interrupted"]
 
 
-def test_what_is_finished_is_not_made_again_unless_asked(tmp_path):
+def test_a_finished_run_is_skipped_unless_fresh(tmp_path):
     config = small(tmp_path)
     first = run(config)
     stamp = (first.folder / "metrics.csv").stat().st_mtime_ns
@@ -180,7 +180,7 @@ def test_what_is_finished_is_not_made_again_unless_asked(tmp_path):
     assert (first.folder / "metrics.csv").stat().st_mtime_ns > stamp
 
 
-def test_run_json_tells_where_the_numbers_come_from(tmp_path):
+def test_run_json_records_the_provenance(tmp_path):
     result = run(small(tmp_path, "seed=5"))
     info = json.loads((result.folder / "run.json").read_text())
     assert info["status"] == "completed"
@@ -192,7 +192,7 @@ def test_run_json_tells_where_the_numbers_come_from(tmp_path):
     assert (Path(__file__).parents[3] / ".git").exists() == (info["git"] is not None)
 
 
-def test_a_saved_configuration_is_enough_to_make_the_run_again(tmp_path):
+def test_a_saved_configuration_is_enough_to_repeat_the_run(tmp_path):
     import yaml
 
     from experiments.config.composing import from_saved

@@ -1,4 +1,4 @@
-"""Rules, remedies, schedules and measures of the user's own: each a toy, used as the documentation says."""
+"""Clipping rules, remedies, schedules and measures of the user's own: toys that are used as the documentation says."""
 
 import json
 import math
@@ -11,14 +11,14 @@ import torch
 
 from experiments.clipping import scale_to
 from experiments.config.composing import compose
-from experiments.config.hydra_adapter import extend_path
 from experiments.config.parts import build
+from experiments.config.user_folder import extend_python_path
 from experiments.errors import UsageError
 from experiments.remedies import Remedy
 from experiments.store.studies import read_runs
 from experiments.training import loop
-from experiments.training.execution import own_files
 from experiments.training.run import run
+from experiments.training.user_files import own_files
 
 SMALL = [
     *("task.length=12", "model.hidden_size=6", "batch_size=3", "steps=24", "record.every=4", "record.windows=3"),
@@ -27,7 +27,7 @@ SMALL = [
 
 
 class Forgetful:
-    """Clip to the norm that a share of all steps so far did not exceed (AutoClip, Seetharaman et al. 2020)."""
+    """Clips to a quantile of the norms of all steps so far (AutoClip, Seetharaman et al. 2020)."""
 
     def __init__(self, share: float = 0.5) -> None:
         self.share = share
@@ -41,7 +41,7 @@ class Forgetful:
 
 
 class Percentile(Forgetful):
-    """The same, resumed with its memory."""
+    """The same rule, but it saves its state."""
 
     def state_dict(self):
         return {"norms": self.norms}
@@ -51,7 +51,7 @@ class Percentile(Forgetful):
 
 
 class NormStabilizer(Remedy):
-    """The squared change of ||h_t|| from timestep to timestep (Krueger, Memisevic 2016)."""
+    """Penalises the squared change of ||h_t|| from timestep to timestep (Krueger, Memisevic 2016)."""
 
     def __init__(self, weight: float = 1.0) -> None:
         self.weight = weight
@@ -62,7 +62,7 @@ class NormStabilizer(Remedy):
 
 
 class Noise(Remedy):
-    """Weight noise that fades: what it adds depends on random numbers and on how often it was called."""
+    """Adds fading weight noise, which depends on random numbers and on the number of calls so far."""
 
     def __init__(self) -> None:
         self.calls = 0
@@ -80,7 +80,7 @@ class Noise(Remedy):
 
 
 class Orthogonal(Remedy):
-    """Put the recurrent matrix back to the nearest orthogonal one."""
+    """Projects the recurrent matrix to the nearest orthogonal one."""
 
     def after_update(self, network):
         for cell in network.cells:
@@ -91,7 +91,7 @@ class Orthogonal(Remedy):
 
 @pytest.fixture
 def choose(tmp_path):
-    """Compose a small run with toys of this module as choices."""
+    """Compose a small run with toys from this module as choices."""
 
     def compose_with(folder, *overrides, **toys):
         config = compose([*SMALL, f"results_dir={tmp_path / folder}", *overrides])
@@ -105,7 +105,7 @@ def choose(tmp_path):
 
 @pytest.fixture
 def cut_off(monkeypatch):
-    """Run until a given backpropagation of this process, then interrupt."""
+    """Run, and interrupt the run at a given backpropagation of this process."""
 
     def cut_off_at(config, step):
         left = step
@@ -146,7 +146,7 @@ RESUMED = {
 
 
 @pytest.mark.parametrize("name", RESUMED)
-def test_what_has_a_memory_resumes_byte_for_byte(choose, cut_off, name):
+def test_parts_with_state_resume_byte_for_byte(choose, cut_off, name):
     overrides, toys = RESUMED[name]
     unbroken, broken = (choose(folder, *overrides, **toys) for folder in ("unbroken", "broken"))
     assert run(unbroken).status == "completed"
@@ -160,7 +160,7 @@ def test_what_has_a_memory_resumes_byte_for_byte(choose, cut_off, name):
     assert all(torch.equal(one, other) for one, other in zip(*(n.values() for n in networks), strict=True))
 
 
-def test_a_rule_that_does_not_save_its_memory_does_not_resume_so(choose, cut_off):
+def test_a_rule_that_does_not_save_its_state_resumes_differently(choose, cut_off):
     toys = {"clip": ("Forgetful", {"share": 0.3})}
     unbroken, broken = (choose(folder, **toys) for folder in ("unbroken", "broken"))
     run(unbroken)
@@ -222,7 +222,7 @@ def test_a_penalty_does_not_depend_on_what_is_recorded(choose):
     np.testing.assert_allclose(*(metrics(config)["penalty"] for config in runs), rtol=1e-9)
 
 
-def test_what_follows_the_update_is_what_is_trained(choose):
+def test_the_change_after_the_update_is_kept(choose):
     config = choose("x", "dtype=float64", "optimizer.lr=0.1", remedy=("Orthogonal", {}))
     run(config)
     weight = torch.load(config.run_folder / "network.pt", weights_only=True)["layers.0.weight_hh"]
@@ -262,7 +262,7 @@ def test_a_plateau_lowers_the_rate_when_the_loss_does_not_fall(choose):
     assert lr < 1e-6
 
 
-def test_a_scheduler_of_torchs_own_is_a_choice(tmp_path):
+def test_a_scheduler_of_torch_can_be_a_choice(tmp_path):
     (tmp_path / "mine/schedule").mkdir(parents=True)
     target = "torch.optim.lr_scheduler.ExponentialLR"
     (tmp_path / "mine/schedule/fading.yaml").write_text(f"_target_: {target}\n_partial_: true\ngamma: 0.9\n")
@@ -312,14 +312,14 @@ class Spread(Measure):
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    """A config folder with a measure of the user's own."""
+    """A config folder with a measure written by the user."""
     import sys
 
     folder = tmp_path / "mine"
     (folder / "measure").mkdir(parents=True)
     (folder / "measure/spread.py").write_text(MEASURE)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    extend_path(folder)
+    extend_python_path(folder)
     yield folder
     for name in ("measure", "measure.spread"):
         sys.modules.pop(name, None)
@@ -346,9 +346,9 @@ def test_the_id_does_not_change_with_a_measure_that_is_off(mine):
     assert compose([*SMALL, "record.spread=true"], mine).run_id != compose(SMALL).run_id
 
 
-def test_a_measure_that_is_not_there_is_one_line(mine):
+def test_an_unknown_measure_is_an_error_in_one_line(mine):
     with pytest.raises(UsageError, match=r"^record\.spraed=true: there is no such key"):
         compose([*SMALL, "record.spraed=true"], mine)
     (mine / "measure/two.py").write_text(textwrap.dedent(MEASURE) + "\n\nclass Another(Measure):\n    pass\n")
-    with pytest.raises(UsageError, match=r"^record\.two: .*two\.py holds 2 measures; it must hold one$"):
+    with pytest.raises(UsageError, match=r"^record\.two: .*two\.py contains 2 measures; it must contain one$"):
         build(compose([*SMALL, "record.two=true"], mine))

@@ -1,4 +1,4 @@
-"""Which of the user's own files a run is made from."""
+"""The user's own files that a run depends on."""
 
 import sys
 
@@ -32,7 +32,7 @@ def test_modules_of_the_users_own_with_what_they_import_beside_them(tmp_path, mo
 def test_arguments_that_name_a_file_are_data_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sensor.csv").write_text("1")
-    (tmp_path / "adding").write_text("a file that is called as the choice is")
+    (tmp_path / "adding").write_text("a file with the name of the choice")
     task = {"name": "adding", "path": "sensor.csv", "more": ["x", str(tmp_path / "sensor.csv")], "at": {"deep": "."}}
     found = data_files({"task": {**task, "n": 3, "long": "x" * 10_000, "zero": "a\0b"}})
     assert {key: path.name for key, path in found.items()} == {"task.path": "sensor.csv", "task.more.1": "sensor.csv"}
