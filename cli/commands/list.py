@@ -29,8 +29,8 @@ def list_choices(
 ) -> None:
     """Print the choices of each group, and their options.
 
-    The groups are cell, task, optimizer and so on, the studies and the figures. Each option has its default and its
-    meaning.
+    The groups are cell, task, optimizer and so on, the studies, the measures and the figures. Each option has its
+    default and its meaning.
 
     Example: bptt list cell
     """
@@ -46,7 +46,7 @@ def list_choices(
         width = max(map(len, groups[name]))
         for choice, description in groups[name].items():
             _print_hanging(f"  {choice:<{width}}  ", description)
-            if name not in ("study", "figure"):  # a study sets keys of other groups, and a figure has none
+            if name not in ("study", "measure", "figure"):  # a study sets keys of other groups; the others have none
                 found = options(name, choice, config_dir)
                 column = max((len(f"{one.key}={one.default}") for one in found), default=0)
                 for one in found:

@@ -73,7 +73,7 @@ def plot(
     results_dir: ResultsDir = "results",
     config_dir: ConfigDir = None,
 ) -> None:
-    """Draw the figures of a study, or of several studies beside each other.
+    """Draw the figures of one or several studies.
 
     The figures are drawn from the CSV files and written to STUDY/figures (of several studies to A+B/figures). Their
     paths are printed. The name of a file contains the options that change what it shows:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import conf
+from experiments.catalogue.measures import measures
 from experiments.errors import UsageError
 
 CONF = Path(conf.__path__[0])
@@ -100,7 +101,10 @@ def catalogue(config_dir: Path | None = None) -> dict[str, dict[str, str]]:
     described = {
         group: {name: first_comment(path) for name, path in choices(group, config_dir).items()} for group in groups()
     }
-    return described | {"figure": {name: _first_line(path) for name, path in figures(config_dir).items()}}
+    modules = {"measure": measures(config_dir), "figure": figures(config_dir)}
+    return described | {
+        kind: {name: first_docstring_line(path) for name, path in paths.items()} for kind, paths in modules.items()
+    }
 
 
 def figures(config_dir: Path | None = None) -> dict[str, Path]:
@@ -146,7 +150,7 @@ def cell_order() -> dict[str, int]:
     return {name: i for i, name in enumerate(sorted(cells, key=lambda name: (year(cells[name]), name)))}
 
 
-def _first_line(path: Path) -> str:
+def first_docstring_line(path: Path) -> str:
     """The first line of a module's docstring."""
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return docstring.partition("\n")[0]

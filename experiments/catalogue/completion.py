@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from experiments.catalogue.choices import CONF, choices, groups
+from experiments.catalogue.measures import measures
 
 
 def complete(incomplete: str, given: Sequence[str] = (), config_dir: Path | None = None) -> list[str]:
@@ -44,6 +45,7 @@ def _keys(given: Mapping[str, str], config_dir: Path | None) -> dict[str, list[s
         for name in given.get(group, chosen.get(group, "")).split(","):
             if name in known and group != "study":
                 keys |= {f"{group}.{option}": values for option, values in _options(known[name]).items()}
+    keys |= {f"record.{name}": ["true", "false"] for name in measures(config_dir)}
     plain = {key: value for key, value in root.items() if key not in ("defaults", "hydra")}
     literals = _literals("experiments.config.schema", "Config")
     return keys | {"study.name": []} | {key: literals.get(key, values) for key, values in _flat(plain).items()}

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import yaml
 
-from experiments.catalogue.choices import CONF, choices, first_comment, groups
+from experiments.catalogue.choices import CONF, choices, first_comment, first_docstring_line, groups
+from experiments.catalogue.measures import measures
 from experiments.errors import UsageError
 
 LEAST_WIDTH = 24
@@ -67,7 +68,10 @@ def read_comments(chosen: Mapping[str, str], config_dir: Path | None = None) -> 
             with suppress(yaml.YAMLError):  # a choice that this run does not use may be broken
                 found = _read_choice(group, name, files)
             comments = found | {key: comment for key, comment in comments.items() if comment or key not in found}
-    return comments
+    switches = {f"record.{name}": path for name, path in measures(config_dir).items()}
+    return {key: f"true or false: write {first_docstring_line(path)}" for key, path in switches.items()} | {
+        key: comment for key, comment in comments.items() if comment or key not in switches
+    }
 
 
 def annotate(text: str, comments: Mapping[str, str], width: int) -> str:

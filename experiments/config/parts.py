@@ -97,12 +97,12 @@ def _construct(config: Config, device: str) -> Parts:
             readout_steps=task.readout_steps,
             dtype=getattr(torch, config.dtype),
         )
-    tried = ("optimizer", "schedule")
-    if not all(getattr(config, group)["_target_"].startswith(OWN) for group in tried):  # ours are already checked
+    own = [group for group in ("optimizer", "schedule") if not getattr(config, group)["_target_"].startswith(OWN)]
+    if own:  # the annotations of our own classes have been checked already
         try:
             parts["schedule"](parts["optimizer"](network.parameters()))
         except Exception as error:
-            raise _refused(config, tried, error) from error
+            raise _refused(config, own, error) from error
     network = network if device == "meta" else network.to(config.device)
     measures = {name: find_measure(name)() for name in config.record.measures}
     return Parts(network, task, parts["clip"], parts["optimizer"], parts["schedule"], parts["remedy"], measures)

@@ -60,4 +60,6 @@ def find_measure(name: str) -> type[Measure]:
     ]
     if len(found) != 1:
         raise UsageError(f"record.{name}: {module.__file__} contains {len(found)} measures; it must contain one")
+    if not found[0].columns:
+        raise UsageError(f"record.{name}: {module.__file__}: {found[0].__name__} must name its columns")
     return found[0]

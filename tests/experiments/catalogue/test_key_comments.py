@@ -120,4 +120,4 @@ def test_a_choice_that_is_no_yaml_is_named_and_hinders_no_other(own):
     wrong = CliRunner().invoke(app, ["list", "record", "--config-dir", str(own)])
     assert (wrong.exit_code, wrong.stderr.count("\n")) == (2, 1)
     assert "broken.yaml: is not valid YAML" in wrong.stderr
-    assert "# steps between" in CliRunner().invoke(app, ["show", "--config-dir", str(own)]).stdout
+    assert "# training steps between" in CliRunner().invoke(app, ["show", "--config-dir", str(own)]).stdout
