@@ -70,7 +70,7 @@ def digest_of_source(targets: Sequence[str]) -> str:
     Args:
         targets: Addresses of the classes and functions that the run uses, as in `_target_`.
     """
-    digest = hashlib.sha256(_own_source())
+    digest = hashlib.sha256(own_source())
     for target in targets:
         module = sys.modules.get(getattr(locate(target), "__module__", ""))
         file = getattr(module, "__file__", None)
@@ -80,9 +80,8 @@ def digest_of_source(targets: Sequence[str]) -> str:
 
 
 @cache
-def _own_source() -> bytes:
-    """The Python source of all of `COMPUTES`."""
-    root = Path(__file__).parents[2]
+def own_source(root: Path = Path(__file__).parents[2]) -> bytes:
+    """The Python source of all of `COMPUTES`, in a checkout or in the folder of the installed packages."""
     files = [file for name in COMPUTES for file in sorted((root / name).rglob("*.py")) or [root / f"{name}.py"]]
     return b"".join(file.read_bytes() for file in files)
 
