@@ -39,8 +39,8 @@ def probe(
 
     Example: bptt probe init=gaussian init.gain=0.8,1.0,1.2 task.length=100
     """
+    from cli.print_results import print_probe, print_runs
     from cli.run_plan import warn_of_doubtful
-    from cli.run_table import print_probe, print_runs
     from cli.show_progress import show_progress
     from experiments.config.grid import expand
     from experiments.config.hydra_keys import launcher_named

@@ -19,8 +19,8 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
 
     Example: bptt run cell=lstm task.length=200 clip=norm clip.threshold=0.5
     """
+    from cli.print_results import print_runs
     from cli.run_plan import warn_of_doubtful
-    from cli.run_table import print_runs
     from cli.show_progress import show_progress
     from experiments.config.composing import compose
     from experiments.config.user_folder import extend_python_path

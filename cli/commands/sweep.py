@@ -75,7 +75,7 @@ def sweep(
 
 def _sweep(request: SweepRequest, *, fresh: bool, retry: bool, yes: bool, quiet: bool) -> "tuple[Path, bool]":
     """Run a sweep or a search; return the study's folder, and whether any run is unfinished, damaged or outdated."""
-    from cli.run_table import print_runs
+    from cli.print_results import print_runs
     from experiments.config.grid import expand
     from experiments.config.hydra_keys import launcher_named
     from experiments.config.user_folder import extend_python_path

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import conf
+from experiments.catalogue.figures import figures, modules_in
 from experiments.catalogue.measures import measures
 from experiments.errors import UsageError
 
 CONF = Path(conf.__path__[0])
-FIGURES = Path(__file__).parent.parent / "figures"
 
 HEADER = 512
 """Number of characters at the top of a YAML file in which its `# @package` line must stand."""
@@ -52,7 +52,7 @@ def check_files(config_dir: Path) -> None:
                 raise UsageError(
                     f"{path}: move the line '# @package ...' to the top; only the first {HEADER} characters are read"
                 )
-    for path in _modules(config_dir / "figure"):
+    for path in modules_in(config_dir / "figure"):
         if path.stem in figures():
             raise _name_taken(path, "figure")
 
@@ -105,24 +105,6 @@ def catalogue(config_dir: Path | None = None) -> dict[str, dict[str, str]]:
     return described | {
         kind: {name: first_docstring_line(path) for name, path in paths.items()} for kind, paths in modules.items()
     }
-
-
-def figures(config_dir: Path | None = None) -> dict[str, Path]:
-    """Module of each figure, by name; the user's own, `figure/NAME.py`, come after ours.
-
-    Raises:
-        UsageError: A figure of the user's own has the name of one of ours.
-    """
-    found = {path.stem: path for path in _modules(FIGURES)}
-    for path in [] if config_dir is None else _modules(config_dir / "figure"):
-        if path.stem in found:
-            raise UsageError(f"{path}: {path.stem} is a figure of bptt's own, so yours needs another name")
-        found[path.stem] = path
-    return found
-
-
-def _modules(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
 
 
 def first_comment(path: Path) -> str:

@@ -12,7 +12,7 @@ from experiments.config.hydra_composer import DEFAULT_SCALE, open_composer, with
 from experiments.config.hydra_keys import refuse_in_run
 from experiments.config.schema import CHOICES, Config
 from experiments.config.targets import check_arguments, find_target
-from experiments.config.typed_values import Interpolated, fit, validation_explained
+from experiments.config.typed_values import Interpolated, validate, validation_explained
 from experiments.errors import UsageError
 
 
@@ -43,7 +43,7 @@ def check_values(cfg: DictConfig, choices: Mapping[str, str]) -> Config:
         choices: Name of the choice in each group.
 
     Raises:
-        UsageError: A value does not fit; the message names the first one.
+        UsageError: A value does not validate; the message names the first one.
     """
     try:
         values: Any = OmegaConf.to_container(cfg, throw_on_missing=True)
@@ -55,7 +55,7 @@ def check_values(cfg: DictConfig, choices: Mapping[str, str]) -> Config:
         if group in values:
             values[group] = {"name": choices[group], **_check_choice(group, values[group])}
     with validation_explained("", values):
-        return fit(Config, values)
+        return validate(Config, values)
 
 
 def from_saved(values: Mapping[str, Any]) -> Config:
@@ -65,7 +65,7 @@ def from_saved(values: Mapping[str, Any]) -> Config:
         UsageError: This version of bptt, or this machine, cannot run it.
     """
     with validation_explained("", dict(values)):
-        return fit(Config, values)
+        return validate(Config, values)
 
 
 def _check_choice(group: str, node: Any) -> dict[str, Any]:

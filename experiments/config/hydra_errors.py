@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from experiments.catalogue.choices import groups
-from experiments.config.extras import how_to_install
 from experiments.config.hydra_keys import is_of_hydra
+from experiments.config.optional_packages import how_to_install
 from experiments.errors import UsageError
 
 EXTRAS = {"optuna": "optuna", "submitit_local": "slurm", "submitit_slurm": "slurm"}

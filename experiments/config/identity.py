@@ -15,10 +15,41 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pydoc import locate
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from experiments.config.schema import Config
 
 OWN = ("models.", "experiments.")
 """Prefixes of our own classes and functions. Defaults in other code may change, so their arguments always count."""
+
+
+def run_id(config: "Config") -> str:
+    """A readable name and a digest of all settings that the results depend on. It is the same in every study."""
+    names = [config.cell["name"], config.task["name"], config.clip["name"]]
+    return "-".join([*names, f"seed{config.seed}", digest_of(settings_that_count(config))])
+
+
+def probe_id(config: "Config") -> str:
+    """The id of the run, preceded by a digest of the settings in `probe` that differ from their defaults."""
+    settings = config.probe.model_dump(exclude_defaults=True)
+    return "-".join([*([digest_of(settings)] if settings else []), run_id(config)])
+
+
+def settings_that_count(config: "Config") -> dict[str, Any]:
+    """The settings that distinguish a run from others."""
+    elsewhere = {"study", "results_dir", "checkpoint_seconds", "probe", "record"}
+    settings = config.model_dump(exclude=elsewhere, exclude_defaults=True)
+    record = config.record.model_dump(exclude={"tensorboard"}, exclude_defaults=True)
+    settings["record"] = {name: value for name, value in record.items() if value is not False}
+    if not config.flushes_denormals:
+        settings.pop("flush_denormals", None)
+    choices = {
+        name: without_defaults(value)
+        for name, value in settings.items()
+        if isinstance(value, dict) and "_target_" in value
+    }
+    return settings | choices
 
 
 def digest_of(settings: Mapping[str, Any]) -> str:

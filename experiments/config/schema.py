@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import ConfigDict, Field, PositiveInt, field_validator
 
-from experiments.config.extras import how_to_install
-from experiments.config.identity import digest_of, without_defaults
+from experiments.config import identity
+from experiments.config.optional_packages import how_to_install
 from experiments.config.typed_values import Section
 
 CHOICES = ("cell", "init", "task", "clip", "optimizer", "schedule", "remedy")
@@ -130,22 +130,5 @@ class Config(Section):
 
     @property
     def run_id(self) -> str:
-        """A readable name and a digest of all settings that the results depend on. It is the same in every study."""
-        digest = digest_of(self.identity())
-        return f"{self.cell['name']}-{self.task['name']}-{self.clip['name']}-seed{self.seed}-{digest}"
-
-    @property
-    def probe_id(self) -> str:
-        """The id of the run, preceded by a digest of the settings in `probe` that differ from their defaults."""
-        settings = self.probe.model_dump(exclude_defaults=True)
-        return "-".join([*([digest_of(settings)] if settings else []), self.run_id])
-
-    def identity(self) -> dict[str, Any]:
-        """The settings that distinguish this run from others; see `experiments.config.identity`."""
-        elsewhere = {"study", "results_dir", "checkpoint_seconds", "probe", "record"}
-        settings = self.model_dump(exclude=elsewhere, exclude_defaults=True)
-        record = self.record.model_dump(exclude={"tensorboard"}, exclude_defaults=True)
-        settings["record"] = {name: value for name, value in record.items() if value is not False}
-        if not self.flushes_denormals:
-            settings.pop("flush_denormals", None)
-        return settings | {group: without_defaults(settings[group]) for group in CHOICES if group in settings}
+        """The id of the run, which names its folder; see `experiments.config.identity`."""
+        return identity.run_id(self)

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation, PydanticUserError
 
 from bptt_start import PACKAGES
-from experiments.config.typed_values import Section, fit, validation_explained
+from experiments.config.typed_values import Section, validate, validation_explained
 from experiments.errors import UsageError
 
 
@@ -66,7 +66,7 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
         partial: Whether more arguments follow when the target is called.
 
     Raises:
-        UsageError: A value does not fit or is missing, or there is no such argument.
+        UsageError: A value does not validate or is missing, or there is no such argument.
     """
     plain = frozenset(name for name, value in given.items() if not _is_object(value))
     arguments = _arguments(target, plain, frozenset(given), partial)
@@ -75,7 +75,7 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
         raise UsageError(f"{key}.{name}: needs a value{hint}")
     with validation_explained(f"{key}.", dict(given)):
         try:
-            checked = fit(arguments, given)
+            checked = validate(arguments, given)
         except ValidationError:  # in JSON mode, a list also fits a tuple, and a text a path
             checked = arguments.model_validate_json(json.dumps(dict(given), default=str))
     return {name: _plain(getattr(checked, name)) for name in given}

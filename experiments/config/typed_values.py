@@ -1,4 +1,4 @@
-"""Typed values: how strictly a configuration is checked, and the message about a value that does not fit."""
+"""Typed values: how strictly a configuration is checked, and the message about a value that does not validate."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -24,11 +24,11 @@ class Section(BaseModel):
 S = TypeVar("S", bound=Section)
 
 
-def fit(section: type[S], values: Mapping[str, Any]) -> S:
+def validate(section: type[S], values: Mapping[str, Any]) -> S:
     """Fill in a section. A text from an interpolation may also be parsed as the value of an override.
 
     Raises:
-        ValidationError: A value does not fit.
+        ValidationError: A value does not validate.
     """
     try:
         return section(**values)
@@ -80,7 +80,7 @@ def _key(location: tuple[int | str, ...], values: Any) -> str:
 
 
 def _wanted(message: str) -> str:
-    """What pydantic expects, in words that fit a configuration file."""
+    """What pydantic expects, in words that validate a configuration file."""
     message = message.removeprefix("Value error, ").removeprefix("Input should be ")
     return (
         message.replace("valid integer", "whole number")

@@ -22,8 +22,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
-from experiments.catalogue.choices import figures
 from experiments.catalogue.described_modules import read_constants
+from experiments.catalogue.figures import figures
 from experiments.errors import UsageError
 
 ORDER = (

@@ -24,7 +24,7 @@ from experiments.plotting.legend import legend_entries
 from experiments.plotting.panel_arrangement import PanelGrid, TooSmall
 from experiments.plotting.view import View, file_name
 from experiments.store.combined_tables import repeat_per_row
-from experiments.store.config_keys import select
+from experiments.store.config_keys import select_runs
 from experiments.store.studies import Run
 
 MOST_PANELS = 24
@@ -64,7 +64,7 @@ class FigureDrawer:
     """
 
     def __init__(self, runs: Sequence[Run], view: View, config_dir: Path | None = None) -> None:
-        self.tables = RunTables(select(runs, view.where))
+        self.tables = RunTables(select_runs(runs, view.where))
         self._view, self._config_dir = view, config_dir
         self._groupings: dict[tuple[Which, tuple[str, ...]], Grouping] = {}
         self._group("trainings", ())

@@ -41,7 +41,7 @@ def compared_keys(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def select(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
+def select_runs(runs: Sequence[Run], conditions: Sequence[str]) -> list[Run]:
     """Select the runs that meet all conditions.
 
     Args:

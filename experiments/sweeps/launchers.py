@@ -16,7 +16,7 @@ from joblib.externals.loky import get_reusable_executor
 from joblib.externals.loky.backend.context import set_start_method
 
 from bptt_start import Portable
-from experiments.config.extras import how_to_install
+from experiments.config.optional_packages import how_to_install
 from experiments.errors import UsageError
 from experiments.sweeps.fork_server import own_packages_first, start_fork_server, usable_processors
 

@@ -33,7 +33,7 @@ class Plan(NamedTuple):
         configs: Configuration of each run, in the order of the grid.
         folders: Folder of each run.
         config_dir: Folder with the user's own choices.
-        study: Overrides with which Hydra composes the first run, and so the study's folder and launcher.
+        study_overrides: Overrides with which Hydra composes the first run, and so the study's folder and launcher.
         launcher: The user's overrides of the launcher.
         run_one: Runs one configuration: `run` or `probe`.
     """
@@ -41,7 +41,7 @@ class Plan(NamedTuple):
     configs: list[Config]
     folders: list[Path]
     config_dir: Path | None
-    study: list[str]
+    study_overrides: list[str]
     launcher: list[str]
     run_one: RunOne
 
@@ -163,7 +163,7 @@ def compose_launcher_options(planned: Plan, launcher: str, jobs: int) -> dict[st
     Raises:
         UsageError: The launcher has no such option.
     """
-    study = planned.study
+    study = planned.study_overrides
     if launcher_named(planned.launcher) not in (None, launcher):
         # The study's YAML file sets options of another launcher, so only the place of the study is kept.
         place = {"results_dir": planned.configs[0].results_dir, "study.name": planned.configs[0].study.name}

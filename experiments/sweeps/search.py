@@ -12,12 +12,12 @@ from hydra.utils import get_method, instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from experiments.analysis.summary import summarize_runs
-from experiments.config.extras import how_to_install
 from experiments.config.grid import Grid, SearchGrid
 from experiments.config.hydra_composer import open_composer
 from experiments.config.hydra_errors import explained
 from experiments.config.hydra_internals import parse_value
 from experiments.config.hydra_keys import is_of_hydra
+from experiments.config.optional_packages import how_to_install
 from experiments.config.overrides import key_of
 from experiments.errors import UsageError, in_a_line
 from experiments.store.files import write_whole

@@ -25,7 +25,7 @@ from experiments.training.memory import check_memory
 from experiments.training.provenance import code_version
 from experiments.training.run_json import now, record_at_start, theory_of, write_record
 from experiments.training.tensorboard import EventFile
-from experiments.training.user_files import own_files
+from experiments.training.user_files import user_files
 
 
 class Result(NamedTuple):
@@ -135,7 +135,7 @@ def _start_or_resume(
         status = "completed" if record.get("diverged_at_step") is None else "diverged"
     except Exception as raised:
         status, error = "failed", in_a_line(raised)
-        # A full disk is not the fault of the run: `reopen` lets it resume without --retry.
+        # A full disk is not the fault of the run: `prepare_folder` lets it resume without --retry.
         record |= {"error": error, "traceback": traceback.format_exc(), "retry": isinstance(raised, OSError)}
     finally:
         seconds = time.monotonic() - began
@@ -164,5 +164,5 @@ def settled_result(config: Config, folder: Path) -> Result | None:
         return None
     if damage := damage_of(folder, info):
         return Result(folder, "damaged", damage, 0.0, skipped=True)
-    changed = changed_inputs(info, own_files(config))
+    changed = changed_inputs(info, user_files(config))
     return Result(folder, info["status"], info.get("error"), 0.0, skipped=True, changed=changed)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from experiments.clipping import total_norm
 from experiments.config.composing import from_saved
+from experiments.config.identity import probe_id
 from experiments.config.parts import Parts
 from experiments.config.schema import Config
 from experiments.errors import UsageError
@@ -55,7 +56,7 @@ def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
 
 def probe_folder(config: Config, *, trained: bool = False) -> Path:
     """The folder of a probe, beside the training run of the same configuration."""
-    return config.run_folder.with_name(f"probe-{'trained-' if trained else ''}{config.probe_id}")
+    return config.run_folder.with_name(f"probe-{'trained-' if trained else ''}{probe_id(config)}")
 
 
 def config_of_checkpoint(run: Path) -> Config:

@@ -16,7 +16,7 @@ import torch
 
 from experiments.config.schema import Config
 from experiments.store.integrity import describe_inputs
-from experiments.training.user_files import chosen_targets, own_files
+from experiments.training.user_files import chosen_targets, user_files
 
 COMPUTES = (
     "models",
@@ -56,7 +56,7 @@ def code_version(config: Config) -> dict[str, Any]:
 
     A run resumes from a checkpoint only if all of them are the same.
     """
-    files = describe_inputs(own_files(config))
+    files = describe_inputs(user_files(config))
     return {
         "versions": provenance()["versions"],
         "source": digest_of_source(chosen_targets(config)),

@@ -13,7 +13,7 @@ from experiments.training.checkpoint import Checkpoint
 from experiments.training.provenance import provenance
 from experiments.training.seeding import generator_of
 from experiments.training.theory import predict
-from experiments.training.user_files import own_files
+from experiments.training.user_files import user_files
 from models.cell import Cell
 
 
@@ -47,7 +47,7 @@ def record_at_start(
         "pid": os.getpid(),
         "started": now(),
         "source": code["source"],
-        "made_from": describe_inputs(own_files(config)),
+        "made_from": describe_inputs(user_files(config)),
         **provenance(),
     }
     if saved is not None:

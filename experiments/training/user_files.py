@@ -19,10 +19,10 @@ INSTALLED = {"site-packages", "dist-packages"}
 """Names of the folders that hold installed packages."""
 
 
-def own_files(config: Config) -> dict[str, Path]:
+def user_files(config: Config) -> dict[str, Path]:
     """The user's own files that a run depends on: data files by their key, modules by their name."""
     chosen = {group: getattr(config, group) for group in CHOICES}
-    return data_files(chosen) | own_modules(chosen_targets(config))
+    return data_files(chosen) | user_modules(chosen_targets(config))
 
 
 def chosen_targets(config: Config) -> list[str]:
@@ -58,7 +58,7 @@ def _is_file(value: str) -> bool:
         return False
 
 
-def own_modules(targets: Sequence[str]) -> dict[str, Path]:
+def user_modules(targets: Sequence[str]) -> dict[str, Path]:
     """The user's own modules among the targets and those that they import from the same folder, by name.
 
     Our packages and installed packages are left out.

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from cli.commands.sweep import print_best_trial
 from cli.main import app
-from cli.run_table import print_runs
+from cli.print_results import print_runs
 from experiments.sweeps.search import SearchResult
 
 TINY = ["model.hidden_size=3", "batch_size=2", "steps=2", "task.length=20", "study=s", "record.evaluate_samples=10"]

@@ -65,7 +65,7 @@ def test_the_quickstart_runs_from_the_wheel(clone, install, tmp_path):
     assert [info["status"] for info in infos] == ["completed"] * 2
     assert [info["git"] for info in infos] == [None] * 2  # the code that ran is not this checkout's
     assert place_of_packages(programs, tmp_path) == str(site / "cli")
-    told = "from experiments.config.extras import how_to_install; print(how_to_install('optuna'))"
+    told = "from experiments.config.optional_packages import how_to_install; print(how_to_install('optuna'))"
     assert check(programs / "python", "-c", told, cwd=tmp_path).startswith("pip install 'hydra-optuna-sweeper")
 
 

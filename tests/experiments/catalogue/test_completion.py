@@ -5,8 +5,9 @@ import typer
 
 from cli.completion import figures as offered_figures
 from cli.main import app
-from experiments.catalogue.choices import catalogue, figures
+from experiments.catalogue.choices import catalogue
 from experiments.catalogue.completion import complete
+from experiments.catalogue.figures import figures
 from experiments.config.composing import compose
 
 

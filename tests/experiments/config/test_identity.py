@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from experiments.catalogue.choices import CONF
 from experiments.config.composing import compose
-from experiments.config.identity import without_defaults
+from experiments.config.identity import probe_id, without_defaults
 from experiments.config.schema import Config, ProbeConfig, RecordConfig
 from experiments.config.targets import find_target
 
@@ -69,8 +69,8 @@ def test_what_counts_in_an_id(override, counts):
 
 
 def test_the_ids_of_probes_count_how_they_probe():
-    assert compose(["probe.batches=20"]).probe_id == compose([]).run_id
-    assert compose(["probe.batches=3"]).probe_id.endswith(f"-{compose([]).run_id}")
+    assert probe_id(compose(["probe.batches=20"])) == compose([]).run_id
+    assert probe_id(compose(["probe.batches=3"])).endswith(f"-{compose([]).run_id}")
 
 
 def test_an_id_made_by_this_version():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.errors import UsageError
-from experiments.store.config_keys import select
+from experiments.store.config_keys import select_runs
 from experiments.store.studies import Run, find_study, read_runs
 
 
@@ -76,7 +76,7 @@ def runs_with(key, *values):
     ],
 )
 def test_a_condition_takes_a_value_as_an_override_does(values, condition, met):
-    chosen = select(runs_with("key", *values), [condition])
+    chosen = select_runs(runs_with("key", *values), [condition])
     assert [run.config["key"] for run in chosen] == met
 
 
@@ -93,7 +93,7 @@ def test_a_condition_takes_a_value_as_an_override_does(values, condition, met):
 )
 def test_a_condition_that_no_run_meets_is_refused(condition, said):
     with pytest.raises(UsageError) as error:
-        select(runs_with("key", 50, 100, 9), [condition])
+        select_runs(runs_with("key", 50, 100, 9), [condition])
     assert said in str(error.value)
 
 

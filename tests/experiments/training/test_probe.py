@@ -6,6 +6,7 @@ import torch
 from experiments.analysis.findings import describe_run, probe_readings
 from experiments.analysis.summary import write_summary
 from experiments.config.composing import compose
+from experiments.config.identity import probe_id
 from experiments.errors import UsageError
 from experiments.store.studies import read_runs
 from experiments.training.probe import config_of_checkpoint, probe
@@ -72,7 +73,7 @@ def test_a_checkpoint_is_probed_as_training_left_it(tmp_path):
     trained = run(config)
     result = probe(config_of_checkpoint(trained.folder), checkpoint=trained.folder)
     assert result.status == "completed", result.error
-    assert result.folder.name == f"probe-trained-{config.probe_id}"
+    assert result.folder.name == f"probe-trained-{probe_id(config)}"
     assert result.folder.name.endswith(f"-{config.run_id}")
     saved = torch.load(trained.folder / "network.pt", weights_only=True)
     norms = pd.read_csv(result.folder / "parameters.csv").set_index("parameter")["weight_norm"]

@@ -18,7 +18,7 @@ from experiments.remedies import Remedy
 from experiments.store.studies import read_runs
 from experiments.training import loop
 from experiments.training.run import run
-from experiments.training.user_files import own_files
+from experiments.training.user_files import user_files
 
 SMALL = [
     *("task.length=12", "model.hidden_size=6", "batch_size=3", "steps=24", "record.every=4", "record.windows=3"),
@@ -338,7 +338,7 @@ def test_a_measure_of_the_users_own_is_one_file(tmp_path, mine, cut_off):
     cut_off(broken, 10)
     run(broken)
     assert contents(broken) == contents(unbroken)
-    assert own_files(unbroken)["measure.spread"] == mine / "measure/spread.py"
+    assert user_files(unbroken)["measure.spread"] == mine / "measure/spread.py"
 
 
 def test_the_id_does_not_change_with_a_measure_that_is_off(mine):

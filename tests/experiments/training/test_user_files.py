@@ -2,7 +2,7 @@
 
 import sys
 
-from experiments.training.user_files import data_files, own_modules
+from experiments.training.user_files import data_files, user_modules
 
 
 def test_modules_of_the_users_own_with_what_they_import_beside_them(tmp_path, monkeypatch):
@@ -21,7 +21,7 @@ def test_modules_of_the_users_own_with_what_they_import_beside_them(tmp_path, mo
         (package / f"{name}.py").write_text(content + "\nclass Cell: ...\n")
     (tmp_path / "flat_of_test.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    found = own_modules(["own_package_of_test.cells.Cell", "models.lstm.LSTM", "torch.optim.Adam", "pathlib.Path"])
+    found = user_modules(["own_package_of_test.cells.Cell", "models.lstm.LSTM", "torch.optim.Adam", "pathlib.Path"])
     names = ["", ".cells", ".gates", ".inner", ".inner.deep", ".late"]
     assert sorted(found) == ["flat_of_test", *(f"own_package_of_test{name}" for name in names)]
     assert found["own_package_of_test.inner.deep"] == package / "inner" / "deep.py"

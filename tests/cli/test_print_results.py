@@ -8,8 +8,8 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from cli.print_results import print_columns, print_readings, print_runs
 from cli.printing import print_wrapped, wrap_command
-from cli.run_table import print_columns, print_readings, print_runs
 from experiments.analysis.findings import Reading
 
 WIDTHS = [40, 60, 80, 120]
