@@ -62,7 +62,7 @@ def in_bash(script, tmp_path, line):
         ("bptt plot deep ", ["wide"]),
         ("bptt plot deep --compare task.", ["task.length", "task.halved"]),
         ("bptt plot deep --where cell=r", ["rnn"]),
-        ("bptt list s", ["study"]),
+        ("bptt list st", ["study"]),
     ],
 )
 def test_bash_completes(script, tmp_path, line, expected):
