@@ -4,16 +4,28 @@ import subprocess
 import pytest
 
 from tests.e2e.sweeps import BPTT, Sweep
+from tests.e2e.warm import WarmServer
+
+
+@pytest.fixture(scope="session")
+def warm():
+    """The process that commands are forked from."""
+    with WarmServer() as server:
+        yield server
 
 
 @pytest.fixture
-def bptt(tmp_path):
-    """Run the real command in an empty folder; everything that it is to find is given to it."""
+def bptt(tmp_path, tmp_path_factory, warm):
+    """Run the real command in an empty folder; with options of `subprocess.run`, such as `env`, from its very start."""
 
     def call(*arguments, cwd=tmp_path, **options):
-        return subprocess.run(
-            [BPTT, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=240, **options
-        )
+        if options:
+            return subprocess.run(
+                [BPTT, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=240, **options
+            )
+        process = warm.start(arguments, cwd, tmp_path_factory.mktemp("output"))
+        code = process.wait(240)
+        return subprocess.CompletedProcess(arguments, code, process.stdout.read_text(), process.stderr.read_text())
 
     return call
 
@@ -44,12 +56,12 @@ def start(tmp_path):
 
 
 @pytest.fixture
-def sweep(tmp_path):
+def sweep(tmp_path, warm):
     """Start a sweep; nothing of it is left when the test is over."""
     sweeps = []
 
     def begin(*arguments, **options):
-        sweeps.append(Sweep(tmp_path, *arguments, **options))
+        sweeps.append(Sweep(tmp_path, *arguments, warm=None if options else warm, **options))
         return sweeps[-1]
 
     yield begin

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from contextlib import suppress
@@ -16,7 +17,12 @@ BPTT = Path(sys.executable).with_name("bptt")
 class Sweep:
     """A sweep in a session of its own, so that all processes that it begins can be found."""
 
-    def __init__(self, folder, *arguments, environment=None, before=lambda: None):
+    def __init__(self, folder, *arguments, environment=None, before=lambda: None, warm=None):
+        if warm is not None:
+            self._process = warm.start(["sweep", *arguments], folder, Path(tempfile.mkdtemp()))
+            self.log = self._process.stderr
+            self._watch()
+            return
         self.log = folder / "log"
         with self.log.open("w") as log:
             self._process = subprocess.Popen(
@@ -29,6 +35,9 @@ class Sweep:
                 # A shell starts background jobs deaf to SIGINT, and whoever runs these tests there passes that on.
                 preexec_fn=lambda: (signal.signal(signal.SIGINT, signal.SIG_DFL), before()),
             )
+        self._watch()
+
+    def _watch(self):
         self.pid = self._process.pid
         self.is_over = lambda: self._process.poll() is not None
 

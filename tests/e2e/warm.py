@@ -1,0 +1,141 @@
+"""A process that has imported everything and from which `bptt` commands are forked: importing torch takes seconds.
+
+A command that starts here is a process of its own, in its own session, with its own arguments, folder and output. What
+a command does before its imports is for tests that start it themselves.
+"""
+
+import atexit
+import contextlib
+import importlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BPTT = Path(sys.executable).with_name("bptt")
+IMPORTED = (
+    "torch._dynamo",
+    "cli.main",
+    "experiments.sweeps.sweep",
+    "experiments.training.run",
+    "experiments.training.probe",
+)
+
+
+class WarmProcess:
+    """A command that was forked, as `subprocess.Popen` has it.
+
+    Attributes:
+        pid: Process id, which is also the session's.
+        stdout: Path of what it printed.
+        stderr: Path of what it printed on stderr.
+    """
+
+    def __init__(self, pid, folder):
+        self.pid, self._code = pid, folder / "code"
+        self.stdout, self.stderr = folder / "stdout", folder / "stderr"
+
+    def poll(self):
+        """Its exit code; None while it runs."""
+        return int(self._code.read_text()) if self._code.exists() else None
+
+    def wait(self, seconds):
+        deadline = time.monotonic() + seconds
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("bptt", seconds)
+            time.sleep(0.01)
+        return code
+
+
+class WarmServer:
+    """Starts commands. Leaving it as a context ends the server, not its commands."""
+
+    def __enter__(self):
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+        )
+        return self
+
+    def __exit__(self, *_):
+        self._process.stdin.close()
+        self._process.wait(30)
+        self._process.stdout.close()
+
+    def start(self, arguments, cwd, folder):
+        """Start `bptt` in `cwd`; `folder`, which must be empty, takes its output."""
+        request = {"arguments": list(map(str, arguments)), "cwd": str(cwd), "folder": str(folder)}
+        print(json.dumps(request), file=self._process.stdin, flush=True)
+        return WarmProcess(int(self._process.stdout.readline()), folder)
+
+
+def serve():
+    """Fork a command for each line on stdin, print its process id, and write its exit code when it has ended."""
+    for module in ("bptt_start", *IMPORTED):
+        importlib.import_module(module)
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    running = {}
+    requests = b""
+    while True:
+        ready, _, _ = select.select([0, woken], [], [])
+        if woken in ready:
+            os.read(woken, 1000)
+            with contextlib.suppress(ChildProcessError):
+                while (ended := os.waitpid(-1, os.WNOHANG)) != (0, 0):
+                    code = running.pop(ended[0]) / "code"
+                    code.with_suffix(".new").write_text(str(os.waitstatus_to_exitcode(ended[1])))
+                    code.with_suffix(".new").rename(code)
+        if 0 in ready:
+            if not (received := os.read(0, 100_000)):
+                return
+            requests += received
+            *lines, requests = requests.split(b"\n")
+            for line in lines:
+                request = json.loads(line)
+                pid = os.fork()
+                if not pid:
+                    signal.set_wakeup_fd(-1)
+                    run(**request)
+                running[pid] = Path(request["folder"])
+                print(pid, flush=True)
+
+
+def run(arguments, cwd, folder):
+    """Be the command, in the forked process, and end it."""
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(Path(folder) / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.chdir(cwd)
+    sys.argv = [str(BPTT), *arguments]
+    code = 1
+    try:
+        sys.modules["bptt_start"].main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    serve()
