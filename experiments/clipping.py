@@ -45,6 +45,10 @@ def apply_clipping(clip: Clip, gradients: Sequence[Tensor], norm: float) -> Clip
         return Clipped(norm, None, 1.0 if norm else None)
     before = [gradient.clone() for gradient in gradients]
     threshold = clip(gradients, norm)
+    if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, float | int)):
+        raise TypeError(f"{type(clip).__name__} returned {threshold!r}; a clipping rule returns a number or None")
+    if threshold is not None and not threshold > 0:
+        raise ValueError(f"{type(clip).__name__} returned {threshold!r}; a threshold is above 0")
     if all(torch.equal(old, new) for old, new in zip(before, gradients, strict=True)):
         return Clipped(norm, threshold, 1.0 if norm else None)
     clipped = total_norm(gradients)

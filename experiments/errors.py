@@ -1,6 +1,9 @@
 """The exceptions of bptt, and the description of an error in one line."""
 
 import re
+import sysconfig
+import traceback
+from pathlib import Path
 
 NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 """Matches the messages of torch's allocators, which raise a plain RuntimeError."""
@@ -13,6 +16,18 @@ def in_a_line(error: BaseException) -> str:
     if is_out_of_memory(error):
         return f"out of memory{_size(error)}: reduce task.length, batch_size or model.hidden_size"
     return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def place_in_user_code(error: BaseException) -> str:
+    """The file and line of the user's own code in which an error arose: ' (leaky.py, line 6)'; empty if in none."""
+    root = Path(__file__).parents[1]
+    ours = tuple(str(root / package) for package in ("cli", "conf", "experiments", "models"))
+    elsewhere = (*ours, sysconfig.get_path("stdlib"), "<frozen")
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if path.suffix == ".py" and "site-packages" not in path.parts and not str(path).startswith(elsewhere):
+            return f" ({path.name}, line {frame.lineno})"
+    return ""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -29,6 +29,7 @@ def warmup(optimizer: Optimizer, updates: PositiveInt, start: Factor = 0.01) -> 
 
 def cosine(optimizer: Optimizer, updates: PositiveInt, min_lr: Floor = 0.0) -> LRScheduler:
     """Lower the learning rate to `min_lr` along half a cosine, over `updates` updates (Loshchilov, Hutter 2017)."""
+    _check_floor(optimizer, min_lr)
     return CosineAnnealingLR(optimizer, T_max=updates, eta_min=min_lr)
 
 
@@ -41,7 +42,14 @@ def plateau(
     optimizer: Optimizer, patience: PositiveInt, factor: Factor = 0.1, min_lr: Floor = 0.0
 ) -> ReduceLROnPlateau:
     """Multiply the learning rate by `factor` if the training loss reaches no new minimum for `patience` updates."""
+    _check_floor(optimizer, min_lr)
     return ReduceLROnPlateau(optimizer, factor=factor, patience=patience, threshold=0.0, min_lr=min_lr, eps=0.0)
+
+
+def _check_floor(optimizer: Optimizer, min_lr: float) -> None:
+    lr = optimizer.param_groups[0]["lr"]
+    if min_lr > lr:
+        raise ValueError(f"schedule.min_lr={min_lr}: must be at most optimizer.lr={lr}")
 
 
 def advance(schedule: LRScheduler | ReduceLROnPlateau, loss: float) -> None:

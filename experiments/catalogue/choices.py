@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import conf
-from experiments.catalogue.figures import figures, modules_in
+from experiments.catalogue.figures import figures, modules_in, parse
 from experiments.catalogue.measures import measures
 from experiments.errors import UsageError
 
@@ -134,5 +134,5 @@ def cell_order() -> dict[str, int]:
 
 def first_docstring_line(path: Path) -> str:
     """The first line of a module's docstring."""
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    docstring = ast.get_docstring(parse(path)) or ""
     return docstring.partition("\n")[0]

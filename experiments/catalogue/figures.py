@@ -1,5 +1,6 @@
 """The figures there are, found by their files' names without importing them."""
 
+import ast
 from pathlib import Path
 
 from experiments.errors import UsageError
@@ -19,6 +20,19 @@ def figures(config_dir: Path | None = None) -> dict[str, Path]:
             raise UsageError(f"{path}: {path.stem} is a figure of bptt's own, so yours needs another name")
         found[path.stem] = path
     return found
+
+
+def parse(path: Path) -> ast.Module:
+    """Parse a Python file.
+
+    Raises:
+        UsageError: It is not valid Python.
+    """
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise UsageError(f"{path}{line}: is not valid Python ({error.args[0]})") from None
 
 
 def modules_in(folder: Path) -> list[Path]:

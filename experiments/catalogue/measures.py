@@ -5,7 +5,16 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.catalogue.figures import modules_in, parse
+from experiments.errors import UsageError
+
 FOLDER = Path(__file__).parent.parent / "measures"
+
+TAKEN = (
+    *("metrics", "evaluation", "jacobian", "lyapunov", "summary", "states", "claims"),
+    *("every", "windows", "evaluate_every", "evaluate_samples", "tensorboard"),
+)
+"""Names of bptt's other CSV files and of the other keys in `record`."""
 
 
 class Columns(NamedTuple):
@@ -21,17 +30,23 @@ class Columns(NamedTuple):
 
 
 def measures(config_dir: Path | None = None) -> dict[str, Path]:
-    """The module of each measure by name; the user's own, from the folder `measure`, come after ours."""
-    folders = [FOLDER] + ([] if config_dir is None else [config_dir / "measure"])
-    paths = [path for folder in folders for path in sorted(folder.glob("*.py"))]
-    return {path.stem: path for path in paths if path.stem not in ("__init__", "measure")}
+    """The module of each measure by name; the user's own, from the folder `measure`, come after ours.
+
+    Raises:
+        UsageError: A measure of the user's own has a name that is taken.
+    """
+    ours = {path.stem: path for path in modules_in(FOLDER) if path.stem != "measure"}
+    own = {} if config_dir is None else {path.stem: path for path in modules_in(config_dir / "measure")}
+    for name in own.keys() & {*ours, *TAKEN}:
+        raise UsageError(f"{own[name]}: {name} is a name of bptt's own, so yours needs another one")
+    return ours | own
 
 
 @cache
 def columns_of(path: Path) -> Columns:
     """The columns that a measure's class declares; empty if it declares none."""
     found: dict[str, tuple[str, ...]] = {}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.ClassDef):
             for line in node.body:
                 target = line.targets[0] if isinstance(line, ast.Assign) else getattr(line, "target", None)

@@ -8,11 +8,12 @@ from pathlib import Path
 import torch
 from hydra.errors import HydraException
 from hydra.utils import instantiate
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from experiments.clipping import Clip
 from experiments.config.identity import OWN
 from experiments.config.schema import CHOICES, Config
+from experiments.config.targets import find_target
 from experiments.errors import UsageError, in_a_line, is_out_of_memory
 from experiments.measures.measure import Measure, find_measure
 from experiments.remedies import Remedy
@@ -82,9 +83,15 @@ def build(config: Config) -> Parts:
 
 
 def _construct(config: Config, device: str) -> Parts:
+    for group in CHOICES:
+        find_target(f"{group}._target_", getattr(config, group)["_target_"])
     chosen = {group: {k: v for k, v in getattr(config, group).items() if k != "name"} for group in CHOICES}
     parts = instantiate(chosen, _convert_="all")
     task: Task = parts["task"]
+    if not isinstance(parts["remedy"], Remedy):
+        raise UsageError(f"remedy={config.remedy['name']}: must be a subclass of experiments.remedies.Remedy")
+    if not callable(parts["clip"]):
+        raise UsageError(f"clip={config.clip['name']}: must be callable with the gradients and their norm")
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(config.seed)
         network = RecurrentNetwork(
@@ -100,7 +107,9 @@ def _construct(config: Config, device: str) -> Parts:
     own = [group for group in ("optimizer", "schedule") if not getattr(config, group)["_target_"].startswith(OWN)]
     if own:  # the annotations of our own classes have been checked already
         try:
-            parts["schedule"](parts["optimizer"](network.parameters()))
+            schedule = parts["schedule"](parts["optimizer"](network.parameters()))
+            if not isinstance(schedule, LRScheduler | ReduceLROnPlateau):
+                raise TypeError(f"it builds {schedule!r}, not a scheduler of torch.optim.lr_scheduler")
         except Exception as error:
             raise _refused(config, own, error) from error
     network = network if device == "meta" else network.to(config.device)

@@ -80,10 +80,11 @@ def _key(location: tuple[int | str, ...], values: Any) -> str:
 
 
 def _wanted(message: str) -> str:
-    """What pydantic expects, in words that validate a configuration file."""
+    """What pydantic expects, in words that suit a configuration file."""
     message = message.removeprefix("Value error, ").removeprefix("Input should be ")
     return (
         message.replace("valid integer", "whole number")
+        .replace("a valid boolean", "true or false")
         .replace("valid number", "number")
         .replace("valid string", "text")
         .replace("String should have at least 1 character", "not empty")

@@ -111,6 +111,9 @@ def read_figure(name: str, config_dir: Path | None = None) -> FigureDescription:
     module = _import_file(path.resolve())
     if missing := [constant for constant in ("TABLES", "PANELS", "CAPTION") if not hasattr(module, constant)]:
         raise UsageError(f"{path}: has no {' and no '.join(missing)}; a figure needs TABLES, PANELS and CAPTION")
+    for constant in ("TABLES", "PANELS"):
+        if not isinstance(getattr(module, constant), tuple | list):
+            raise UsageError(f"{path}: {constant} must be a tuple: {constant} = (...,)")
     return FigureDescription(**read_constants(module, FigureDescription))
 
 

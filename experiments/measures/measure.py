@@ -2,10 +2,10 @@
 
 import importlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
-from experiments.errors import UsageError
+from experiments.errors import UsageError, in_a_line
 from models.network import RecurrentNetwork, Window
 
 Row = tuple[int | float | str | None, ...]
@@ -53,6 +53,8 @@ def find_measure(name: str) -> type[Measure]:
             if error.name not in ("measure", f"measure.{name}"):
                 raise UsageError(f"record.{name}: {error}") from error
             raise UsageError(f"record.{name}: no such measure; if it is your own, pass --config-dir") from error
+        except Exception as error:
+            raise UsageError(f"record.{name}: measure/{name}.py: {in_a_line(error)}") from error
     found = [
         one
         for one in vars(module).values()
@@ -63,3 +65,20 @@ def find_measure(name: str) -> type[Measure]:
     if not found[0].columns:
         raise UsageError(f"record.{name}: {module.__file__}: {found[0].__name__} must name its columns")
     return found[0]
+
+
+def check_rows(measure: Measure, rows: Iterable[Row]) -> Iterator[Row]:
+    """Pass on the rows of a measure that fit its columns.
+
+    Raises:
+        TypeError: A row has another number of values than there are columns, or a value of another kind.
+    """
+    name, is_word = type(measure).__name__, [column in measure.words for column in measure.columns]
+    for row in rows:
+        if len(row) != len(measure.columns):
+            raise TypeError(f"{name} yields {len(row)} values in a row; it has {len(measure.columns)} columns")
+        for column, value, word in zip(measure.columns, row, is_word, strict=True):
+            if value is not None and not isinstance(value, str if word else (int, float)):
+                kind = "a word" if word else "a number"
+                raise TypeError(f"{name} yields {value!r} in the column {column}; it must be {kind} or None")
+        yield row

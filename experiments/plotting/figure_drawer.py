@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from experiments.analysis.run_tables import RunTables
 from experiments.drawing.colours import Colours, assign_colours
 from experiments.drawing.panel import NothingToDraw, Panel
-from experiments.errors import UsageError
+from experiments.errors import UsageError, in_a_line, place_in_user_code
 from experiments.figures import FigureDescription, read_figure
 from experiments.plotting.axis_keys import LeftOut, choose_axis_keys
 from experiments.plotting.caption import write_caption
@@ -113,6 +113,10 @@ class FigureDrawer:
                         draw(data, panel, **options)
                     except NothingToDraw as reason:
                         panel.replace_by(str(reason))
+                    except Exception as error:
+                        if place := place_in_user_code(error):
+                            raise LeftOut(f"{in_a_line(error)}{place}") from error
+                        raise
             rows = zip(kind.panels, grid.rows, strict=True)
             drawn = [draw for draw, row in rows if not all(panel.replacement for panel in row)]
             if len(drawn) in (0, len(kind.panels)):

@@ -15,6 +15,7 @@ from experiments.store.files import to_csv, write_whole
 from experiments.store.plans import read_plans
 from experiments.store.status import SKIPPED
 from experiments.store.studies import Runs, read_studies
+from experiments.wording import counted
 
 FORMATS = ("png", "svg", "pdf", "csv")
 
@@ -103,7 +104,7 @@ def _unfinished(studies: Sequence[Path], runs: Runs) -> list[str]:
     planned = {study / "runs" / name for study in studies for sweep in read_plans(study) for name in sweep.runs}
     missing = len(planned - folders) + sum(run.info["status"] not in SKIPPED for run in runs)
     whole = len(planned | folders)
-    return [f"{missing} of {whole} runs {'is' if missing == 1 else 'are'} not finished"] if missing else []
+    return [f"{missing} of {counted(whole, 'run')} {'is' if missing == 1 else 'are'} not finished"] if missing else []
 
 
 def _known(name: str, known: Sequence[str], what: str) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from experiments.config.parts import Parts, build, draft
 from experiments.config.schema import Config
-from experiments.errors import DamagedRun, in_a_line
+from experiments.errors import DamagedRun, in_a_line, place_in_user_code
 from experiments.store.csv_writer import RunWriter
 from experiments.store.files import read_json, write_whole
 from experiments.store.integrity import changed_inputs, damage_of, describe_files
@@ -134,7 +134,7 @@ def _start_or_resume(
             record |= compute(parts, files, saved)
         status = "completed" if record.get("diverged_at_step") is None else "diverged"
     except Exception as raised:
-        status, error = "failed", in_a_line(raised)
+        status, error = "failed", in_a_line(raised) + place_in_user_code(raised)
         # A full disk is not the fault of the run: `prepare_folder` lets it resume without --retry.
         record |= {"error": error, "traceback": traceback.format_exc(), "retry": isinstance(raised, OSError)}
     finally:

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from experiments.clipping import Clip, apply_clipping, total_norm
-from experiments.measures.measure import Measure
+from experiments.measures.measure import Measure, check_rows
 from experiments.remedies import Remedy
 from experiments.schedules import advance
 from experiments.store.csv_writer import CsvWriter
@@ -133,7 +133,7 @@ def train(
 
         if recorded:
             for measure, table in measures.items():
-                table.append(measure.before_update(number, network, trace))
+                table.append(check_rows(measure, measure.before_update(number, network, trace)))
         lr = optimizer.param_groups[0]["lr"]
         if finite:
             clipped = apply_clipping(clip, gradients, norm)
@@ -147,7 +147,7 @@ def train(
             metrics.append([(number, loss, norm, None, None, lr, None, None, penalty)])
         if recorded:
             for measure, table in measures.items():
-                table.append(measure.after_update(number, network))
+                table.append(check_rows(measure, measure.after_update(number, network)))
 
         after_step(Step(number, loss, norm, finite))
         if not finite:
@@ -164,9 +164,21 @@ def _backpropagate(
         windows = 1
     outputs, trace = (network(batch.inputs), []) if windows is None else network.unroll(batch.inputs, windows)
     loss = task.losses(outputs, batch.targets).mean()
-    penalty = remedy.penalty(network, outputs, trace) if remedy.penalizes else None
+    penalty = _penalty(remedy, network, outputs, trace) if remedy.penalizes else None
     torch.autograd.backward(loss if penalty is None else loss + penalty)
     return loss.item(), None if penalty is None else penalty.item(), trace
+
+
+def _penalty(remedy: Remedy, network: RecurrentNetwork, outputs: Tensor, trace: list[Window]) -> Tensor | None:
+    """The penalty of a remedy, which must be one number that depends on the network."""
+    penalty = remedy.penalty(network, outputs, trace)
+    if penalty is not None and not (isinstance(penalty, Tensor) and penalty.numel() == 1 and penalty.requires_grad):
+        what = f"a tensor of shape {tuple(penalty.shape)}" if isinstance(penalty, Tensor) else repr(penalty)
+        raise TypeError(
+            f"{type(remedy).__name__}.penalty returned {what}; it returns None, or one number as a tensor that depends "
+            "on the network"
+        )
+    return penalty if penalty is None else penalty.reshape(())
 
 
 def _gradients(parameters: Mapping[str, Tensor]) -> list[Tensor]:

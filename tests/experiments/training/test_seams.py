@@ -352,3 +352,95 @@ def test_an_unknown_measure_is_an_error_in_one_line(mine):
     (mine / "measure/two.py").write_text(textwrap.dedent(MEASURE) + "\n\nclass Another(Measure):\n    pass\n")
     with pytest.raises(UsageError, match=r"^record\.two: .*two\.py contains 2 measures; it must contain one$"):
         build(compose([*SMALL, "record.two=true"], mine))
+
+
+class WordRule(Forgetful):
+    def __call__(self, gradients, norm):
+        return "a"
+
+
+class NegativeRule(Forgetful):
+    def __call__(self, gradients, norm):
+        return -1.0
+
+
+class VectorPenalty(Remedy):
+    def penalty(self, network, outputs, trace):
+        return outputs.flatten()
+
+
+class NumberPenalty(Remedy):
+    def penalty(self, network, outputs, trace):
+        return 3.0
+
+
+class Broken(Remedy):
+    def after_update(self, network):
+        raise RuntimeError("oh no")
+
+
+@pytest.mark.parametrize(
+    ("toys", "said"),
+    [
+        ({"clip": ("WordRule", {})}, "WordRule returned 'a'; a clipping rule returns a number or None"),
+        ({"clip": ("NegativeRule", {})}, "NegativeRule returned -1.0; a threshold is above 0"),
+        ({"remedy": ("VectorPenalty", {})}, "VectorPenalty.penalty returned a tensor of shape (3,); it returns None"),
+        ({"remedy": ("NumberPenalty", {})}, "NumberPenalty.penalty returned 3.0; it returns None, or one number"),
+        ({"remedy": ("Broken", {})}, "RuntimeError: oh no (test_seams.py, line "),
+    ],
+)
+def test_a_part_of_the_users_own_that_is_wrong_fails_its_run_and_is_named(choose, toys, said):
+    result = run(choose("x", **toys))
+    assert result.status == "failed"
+    assert said in result.error
+    assert not (result.folder / "metrics.csv").exists() or len(metrics(choose("x", **toys))) <= 1
+
+
+def test_a_remedy_or_schedule_of_another_kind_is_refused(choose, tmp_path):
+    with pytest.raises(UsageError, match=r"^remedy=toy: must be a subclass of experiments\.remedies\.Remedy$"):
+        build(choose("x", remedy=("Percentile", {})))
+    nothing = {"name": "toy", "_target_": "builtins.id", "_partial_": True}
+    with pytest.raises(UsageError, match=r"schedule=toy: TypeError: it builds \d+, not a scheduler of torch"):
+        build(choose("x").model_copy(update={"schedule": nothing}))
+
+
+def test_a_schedule_that_would_raise_the_rate_says_so(choose):
+    result = run(choose("x", "schedule=cosine", "schedule.min_lr=1"))
+    assert "schedule.min_lr=1.0: must be at most optimizer.lr=0.01" in result.error
+
+
+@pytest.mark.parametrize(
+    ("yielded", "said"),
+    [
+        ("step, 'h', window.last, 1.0", "Spread yields 4 values in a row; it has 5 columns"),
+        ("step, 'h', window.last, 'much', 1", "Spread yields 'much' in the column spread; it must be a number or None"),
+        ("step, 1, window.last, 1.0, 1", "Spread yields 1 in the column state; it must be a word or None"),
+    ],
+)
+def test_a_row_that_does_not_fit_its_columns_fails_at_once(tmp_path, mine, yielded, said):
+    wrong = MEASURE.replace('step, "h", window.last, float(window.states["h"].detach().std()), self.seen', yielded)
+    assert wrong != MEASURE
+    (mine / "measure/spread.py").write_text(wrong)
+    result = run(compose([*SMALL, "record.spread=true", f"results_dir={tmp_path}"], mine))
+    assert (result.status, said in result.error) == ("failed", True), result.error
+
+
+@pytest.mark.parametrize("name", ["gradients", "metrics", "every"])
+def test_a_measure_may_not_take_a_name_of_ours(mine, name):
+    (mine / f"measure/{name}.py").write_text(MEASURE)
+    with pytest.raises(
+        UsageError, match=rf"measure/{name}\.py: {name} is a name of bptt's own, so yours needs another"
+    ):
+        compose(SMALL, mine)
+
+
+def test_a_measure_that_is_no_python_is_named_with_its_line(mine):
+    (mine / "measure/torn.py").write_text("x = 1\ndef (:\n")
+    with pytest.raises(
+        UsageError, match=r"^record\.torn: measure/torn\.py: SyntaxError: invalid syntax \(torn\.py, li"
+    ):
+        build(compose([*SMALL, "record.torn=true"], mine))
+    from experiments.catalogue.choices import catalogue
+
+    with pytest.raises(UsageError, match=r"torn\.py, line 2: is not valid Python"):
+        catalogue(mine)
