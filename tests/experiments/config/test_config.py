@@ -35,7 +35,7 @@ WRONG = {
     "init.gain=2": "init.gain=2: there is no such key; the default init takes no options",
     "record.windows=some": "record.windows=some: must be a whole number or 'all'",
     "record.every=0": "record.every=0: must be greater than 0",
-    "record.gradients=maybe": "record.gradients=maybe: must be a",
+    "record.gradients=maybe": "record.gradients=maybe: must be true or false",
     "model.hidden_size=1.5": "model.hidden_size=1.5: must be a whole number",
     "nonsense": "nonsense: is not of the form KEY=VALUE",
     "cell=rnn,lstm": "cell=rnn,lstm: several values are a sweep",
@@ -192,7 +192,7 @@ def test_a_folder_may_be_below_the_home_directory(tmp_path, monkeypatch):
     (tmp_path / "study" / "mine.yaml").write_text("# @package _global_\nstudy: {name: mine}\nresults_dir: ~/x\n")
     for overrides in (["results_dir=~/x"], ["results_dir='~/x'"], ["study=mine"]):
         assert compose(overrides, config_dir=tmp_path).results_dir == f"{tmp_path}/x"
-        assert f"results_dir='{tmp_path}/x'" in plan(overrides, config_dir=tmp_path).study
+        assert f"results_dir='{tmp_path}/x'" in plan(overrides, config_dir=tmp_path).study_overrides
 
 
 def test_a_sweep_expands_lists_ranges_and_the_studys_axes():

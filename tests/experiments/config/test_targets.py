@@ -64,7 +64,7 @@ def test_an_optimizer_of_torchs_own(choose):
     [
         ("lr: abc", "optimizer.lr=abc: must be a number"),
         ("lr: 0.1\nbetas: [0.9]", "optimizer.betas"),
-        ("lr: 0.1\namsgrad: perhaps", "optimizer.amsgrad=perhaps: must be a"),
+        ("lr: 0.1\namsgrad: perhaps", "optimizer.amsgrad=perhaps: must be true or false"),
         ("lr: 0.1\nspeed: 3", "optimizer.speed: there is no such key"),
         ("lr: -1", "optimizer=mine: ValueError: Invalid learning rate: -1.0 (adam"),
     ],

@@ -144,14 +144,14 @@ def test_the_step_at_which_a_run_diverges_is_always_recorded(tmp_path):
 def test_a_run_that_raises_is_recorded_with_its_error(tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.training.run.evaluate", lambda *_: 1 / 0)
     result = run(small(tmp_path))
-    assert (result.status, result.error) == ("failed", "ZeroDivisionError: division by zero")
+    assert (result.status, result.error.partition(" (")[0]) == ("failed", "ZeroDivisionError: division by zero")
     info = json.loads((result.folder / "run.json").read_text())
     assert info["status"] == "failed"
     assert "in after_step" in info["traceback"]
     assert len(pd.read_csv(result.folder / "metrics.csv")) == 1
     monkeypatch.undo()
     again = run(small(tmp_path))
-    assert (again.status, again.error, again.skipped) == ("failed", "ZeroDivisionError: division by zero", True)
+    assert (again.status, again.error, again.skipped) == ("failed", result.error, True)
     prepare_folder(result.folder, retry=True)
     assert run(small(tmp_path)).status == "completed"
 
