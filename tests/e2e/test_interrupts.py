@@ -18,7 +18,7 @@ from tests.e2e.sweeps import Sweep, contents, size, statuses, until, writing
 
 LONG = ["cell=rnn,lstm", "seed=0,1", "task.length=60", "steps=100000"]
 GRID = [
-    "cell=rnn,lstm,gru", "seed=0,1", "task.length=20", "model.hidden_size=8", "steps=1200", "record.every=40",
+    "cell=rnn,lstm,gru", "seed=0,1", "task.length=20", "model.hidden_size=8", "steps=800", "record.every=40",
     "record.evaluate_samples=50", "checkpoint_seconds=0.1",
 ]  # fmt: skip
 

@@ -17,7 +17,7 @@ from tests.slurm.cluster import NODES, PARTITION, missing, running
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 GRID = [
-    "cell=rnn,lstm,gru", "seed=0,1", "task.length=20", "model.hidden_size=8", "steps=1500", "record.every=40",
+    "cell=rnn,lstm,gru", "seed=0,1", "task.length=20", "model.hidden_size=8", "steps=900", "record.every=40",
     "record.evaluate_samples=50", "checkpoint_seconds=0.1",
 ]  # fmt: skip
 LONG = ["cell=rnn,lstm", "task.length=60", "steps=1000000"]

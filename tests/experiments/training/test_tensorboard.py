@@ -85,7 +85,7 @@ def test_a_writer_that_fails_loses_no_row(tmp_path, monkeypatch):
 
     monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.add_scalar", full)
     result = run(compose([*SMALL, "record.tensorboard=true", f"results_dir={tmp_path}"]))
-    assert result.error == "OSError: No space left on device"
+    assert result.error.startswith("OSError: No space left on device")
     assert json.loads((result.folder / "run.json").read_text())["status"] == "failed"
     (written,) = result.folder.glob("*.csv")  # the writer fails at the first table that gets rows
     assert len(pd.read_csv(written)) > 0
