@@ -7,6 +7,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from models.norms import l2_norm
+
 Threshold = Annotated[float, Field(gt=0)]
 
 Clip = Callable[[Sequence[Tensor], float], float | None]
@@ -58,8 +60,7 @@ def apply_clipping(clip: Clip, gradients: Sequence[Tensor], norm: float) -> Clip
 
 def total_norm(gradients: Sequence[Tensor]) -> float:
     """The L2 norm of all gradients together, computed in float64, so it overflows only if a gradient itself does."""
-    norms = [torch.linalg.vector_norm(gradient, dtype=torch.float64) for gradient in gradients]
-    return float(torch.linalg.vector_norm(torch.stack(norms)))
+    return float(l2_norm(torch.stack([l2_norm(gradient) for gradient in gradients])))
 
 
 class NoClipping:

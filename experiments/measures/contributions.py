@@ -7,6 +7,7 @@ import torch
 
 from experiments.measures.measure import Measure, Row
 from models.network import RecurrentNetwork, Window
+from models.norms import l2_norm
 
 
 class Contributions(Measure):
@@ -28,9 +29,9 @@ class Contributions(Measure):
         for name, parts in windows.items():
             gradients = torch.stack([window.weight_gradient(name) for window in parts]).flatten(1).double()
             whole = gradients.sum(dim=0)
-            norms = torch.linalg.vector_norm(gradients, dim=1).tolist()
+            norms = l2_norm(gradients, dim=1).tolist()
             # Divide by the norm twice, because its square may underflow.
-            size = torch.linalg.vector_norm(whole)
+            size = l2_norm(whole)
             shares = (gradients / size @ (whole / size)).tolist() if 0 < size < torch.inf else [None] * len(parts)
             for window, norm, share in zip(parts, norms, shares, strict=True):
                 yield step, name, window.first, window.last, norm, share

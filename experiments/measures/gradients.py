@@ -7,6 +7,7 @@ import torch
 
 from experiments.measures.measure import Measure, Row
 from models.network import RecurrentNetwork, Window
+from models.norms import l2_norm
 
 
 class Gradients(Measure):
@@ -30,7 +31,7 @@ class Gradients(Measure):
         for (layer, state), line in lines.items():
             timesteps, gradients = zip(*line, strict=True)
             stacked = torch.stack(gradients).flatten(1)
-            norms = torch.linalg.vector_norm(stacked, dim=1, dtype=torch.float64) * gradients[0].shape[0] ** 0.5
+            norms = l2_norm(stacked, dim=1) * gradients[0].shape[0] ** 0.5
             underflow = (stacked.abs() < torch.finfo(stacked.dtype).tiny).double().mean(dim=1)
             for timestep, norm, share in zip(timesteps, norms.tolist(), underflow.tolist(), strict=True):
                 yield step, layer, state, timestep, length - timestep, norm, share

@@ -9,6 +9,7 @@ from torch.nn import Parameter
 
 from experiments.measures.measure import Measure, Row
 from models.network import DetachedState, RecurrentNetwork, Window
+from models.norms import l2_norm
 
 
 class Parameters(Measure):
@@ -78,4 +79,4 @@ def _spectrum(weight: Tensor) -> tuple[float | None, float | None]:
 
 
 def _norm(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor, dtype=torch.float64))
+    return float(l2_norm(tensor))

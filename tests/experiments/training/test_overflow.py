@@ -133,7 +133,14 @@ def test_a_nan_of_another_cause_stays_nan(tmp_path, cell):
 
 
 def test_a_probe_records_an_overflow_of_float64(tmp_path):
-    options = ["init=gaussian", "init.gain=30", "task.length=900", "batch_size=2", "probe.batches=1", "probe.samples=1"]
+    options = [
+        "init=gaussian",
+        "init.gain=30",
+        "task.length=1200",
+        "batch_size=2",
+        "probe.batches=1",
+        "probe.samples=1",
+    ]
     result = probe(compose([*options, f"results_dir={tmp_path}"]))
     assert result.status == "completed", result.error
     assert pd.read_csv(result.folder / "metrics.csv")["grad_norm"].tolist() == [math.inf]
@@ -141,7 +148,21 @@ def test_a_probe_records_an_overflow_of_float64(tmp_path):
     assert np.isfinite(norms.iloc[0])
     assert norms.iloc[-1] == math.inf
     assert not norms.isna().any()
-    assert 0 < json.loads((result.folder / "run.json").read_text())["overflow"]["timestep"] < 900
+    assert 0 < json.loads((result.folder / "run.json").read_text())["overflow"]["timestep"] < 1200
+
+
+def test_a_float64_gradient_whose_squares_overflow_is_not_infinite(tmp_path):
+    """In a linear recurrence of gain 2 it grows as 2^lag, here from about 1e144 to 1e289: exact powers of 2."""
+    linear = ["cell.nonlinearity=identity", "init=orthogonal", "init.gain=2", "task.length=481", "dtype=float64"]
+    few = ["model.hidden_size=4", "batch_size=2", "steps=1", "record.evaluate_samples=1"]
+    result = run(compose([*linear, *few, f"results_dir={tmp_path}"]))
+    gradients = pd.read_csv(result.folder / "gradients.csv").sort_values("lag")
+    logs = np.log2(gradients["grad_norm"].to_numpy())
+    np.testing.assert_allclose(logs - logs[0], gradients["lag"], rtol=1e-12)
+    info = json.loads((result.folder / "run.json").read_text())
+    metrics = pd.read_csv(result.folder / "metrics.csv")
+    assert info["status"] == "completed"
+    assert 1e250 < metrics["grad_norm"].iloc[0] < math.inf
 
 
 def test_both_parts_of_the_gradient_of_c_are_inf_after_an_overflow():
