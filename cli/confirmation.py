@@ -6,6 +6,8 @@ from pathlib import Path
 
 import typer
 
+from experiments.store.status import FINISHED
+
 
 def confirm(action: str, *, yes: bool) -> None:
     """Ask the user to confirm an action; return only if the answer is yes.
@@ -37,5 +39,5 @@ def confirm_fresh(folders: Sequence[Path], *, yes: bool) -> None:
     from experiments.store.run_folders import folders_with_status
     from experiments.wording import counted
 
-    if finished := folders_with_status(folders, "completed", "diverged", "damaged"):
+    if finished := folders_with_status(folders, *FINISHED, "damaged"):
         confirm(f"--fresh deletes {counted(len(finished), 'finished run')} in {finished[0].parent.parent}", yes=yes)

@@ -3,7 +3,13 @@
 import re
 import sysconfig
 import traceback
+from functools import lru_cache
 from pathlib import Path
+
+from bptt_start import PACKAGES
+
+INSTALLED = {"site-packages", "dist-packages"}
+"""Names of the folders that hold installed packages."""
 
 NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory", re.IGNORECASE)
 """Matches the messages of torch's allocators, which raise a plain RuntimeError."""
@@ -20,14 +26,19 @@ def in_a_line(error: BaseException) -> str:
 
 def place_in_user_code(error: BaseException) -> str:
     """The file and line of the user's own code in which an error arose: ' (leaky.py, line 6)'; empty if in none."""
-    root = Path(__file__).parents[1]
-    ours = tuple(str(root / package) for package in ("cli", "conf", "experiments", "models"))
-    elsewhere = (*ours, sysconfig.get_path("stdlib"), "<frozen")
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if path.suffix == ".py" and "site-packages" not in path.parts and not str(path).startswith(elsewhere):
+        if is_users_code(path := Path(frame.filename)):
             return f" ({path.name}, line {frame.lineno})"
     return ""
+
+
+@lru_cache(maxsize=1000)
+def is_users_code(path: Path) -> bool:
+    """Whether a file is Python source that is neither ours, nor Python's, nor an installed package's."""
+    path = path.resolve()
+    root = Path(__file__).resolve().parents[1]
+    known = [root / package for package in PACKAGES] + [Path(sysconfig.get_path("stdlib"))]
+    return path.suffix == ".py" and INSTALLED.isdisjoint(path.parts) and not any(map(path.is_relative_to, known))
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -2,7 +2,6 @@
 
 import ast
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -10,13 +9,8 @@ from pydoc import locate
 from typing import Any
 
 from experiments.config.schema import CHOICES, Config
+from experiments.errors import is_users_code
 from experiments.measures.measure import find_measure
-
-PACKAGES = ("cli", "conf", "experiments", "models")
-"""Our own packages, whose modules are not the user's."""
-
-INSTALLED = {"site-packages", "dist-packages"}
-"""Names of the folders that hold installed packages."""
 
 
 def user_files(config: Config) -> dict[str, Path]:
@@ -70,19 +64,11 @@ def user_modules(targets: Sequence[str]) -> dict[str, Path]:
     for target in dict.fromkeys(targets):
         name = getattr(locate(target), "__module__", "")
         file = getattr(sys.modules.get(name), "__file__", None)
-        if file and Path(file).is_file() and _is_own(Path(file)):
+        if file and Path(file).is_file() and is_users_code(Path(file)):
             path = Path(file)
             depth = name.count(".") + (path.stem == "__init__")
             _add_imported(name, path, path.resolve().parents[depth], found)
     return found
-
-
-@lru_cache(maxsize=1000)
-def _is_own(path: Path) -> bool:
-    path = path.resolve()
-    root = Path(__file__).resolve().parents[2]
-    ours = [root / package for package in PACKAGES] + [Path(sysconfig.get_path("stdlib"))]
-    return path.suffix == ".py" and INSTALLED.isdisjoint(path.parts) and not any(map(path.is_relative_to, ours))
 
 
 def _add_imported(name: str, path: Path, root: Path, found: dict[str, Path]) -> None:
@@ -94,7 +80,7 @@ def _add_imported(name: str, path: Path, root: Path, found: dict[str, Path]) -> 
     for imported in _imports(str(path), package, path.stat().st_mtime_ns):
         beside = root.joinpath(*imported.split("."))
         for file in (beside.with_name(f"{beside.name}.py"), beside / "__init__.py"):
-            if file.is_file() and _is_own(file):
+            if file.is_file() and is_users_code(file):
                 _add_imported(imported, file, root, found)
 
 

@@ -16,7 +16,6 @@ from experiments.store.run_folders import delete_run, prepare_folder
 from experiments.store.studies import read_runs
 from experiments.sweeps.replay import prepare_replay
 from experiments.training import checkpoint
-from experiments.training import loop as training
 from experiments.training.checkpoint import CHECKPOINT, load_checkpoint
 from experiments.training.provenance import code_version
 from experiments.training.run import run
@@ -36,32 +35,6 @@ def contents(folder):
 
 def info_of(config):
     return json.loads((config.run_folder / "run.json").read_text())
-
-
-@pytest.fixture
-def cut_off(monkeypatch):
-    """Run, and interrupt the run in the middle of a step."""
-
-    def cut_off_at(config, step, error=KeyboardInterrupt):
-        left = step
-
-        def failing(*arguments, **options):
-            nonlocal left
-            left -= 1
-            if not left:
-                raise error
-            return backpropagate(*arguments, **options)
-
-        backpropagate = training._backpropagate
-        with monkeypatch.context() as patch:
-            patch.setattr(training, "_backpropagate", failing)
-            if error is KeyboardInterrupt:
-                with pytest.raises(KeyboardInterrupt):
-                    run(config)
-            else:
-                assert run(config).status == "failed"
-
-    return cut_off_at
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])

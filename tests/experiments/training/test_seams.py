@@ -16,7 +16,6 @@ from experiments.config.user_folder import extend_python_path
 from experiments.errors import UsageError
 from experiments.remedies import Remedy
 from experiments.store.studies import read_runs
-from experiments.training import loop
 from experiments.training.run import run
 from experiments.training.user_files import user_files
 
@@ -101,29 +100,6 @@ def choose(tmp_path):
         return config.model_copy(update=chosen)
 
     return compose_with
-
-
-@pytest.fixture
-def cut_off(monkeypatch):
-    """Run, and interrupt the run at a given backpropagation of this process."""
-
-    def cut_off_at(config, step):
-        left = step
-
-        def failing(*arguments, **options):
-            nonlocal left
-            left -= 1
-            if not left:
-                raise KeyboardInterrupt
-            return backpropagate(*arguments, **options)
-
-        backpropagate = loop._backpropagate
-        with monkeypatch.context() as patch:
-            patch.setattr(loop, "_backpropagate", failing)
-            with pytest.raises(KeyboardInterrupt):
-                run(config)
-
-    return cut_off_at
 
 
 def contents(config):
