@@ -15,44 +15,34 @@ def warm():
 
 
 @pytest.fixture
-def bptt(tmp_path, tmp_path_factory, warm):
-    """Run the real command in an empty folder; with options of `subprocess.run`, such as `env`, from its very start."""
+def start(tmp_path, tmp_path_factory, warm):
+    """Start a command in the background, in an empty folder; it is gone when the test is over."""
+    processes = []
+
+    def begin(*arguments, cwd=tmp_path, **options):
+        processes.append(warm.start(arguments, cwd, tmp_path_factory.mktemp("output"), **options))
+        return processes[-1]
+
+    yield begin
+    for process in processes:
+        if process.poll() is None:
+            process.send(signal.SIGKILL)
+
+
+@pytest.fixture
+def bptt(tmp_path, start):
+    """Run a command in an empty folder; with options of `subprocess.run`, such as `env`, from its very start."""
 
     def call(*arguments, cwd=tmp_path, **options):
         if options:
             return subprocess.run(
                 [BPTT, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=240, **options
             )
-        process = warm.start(arguments, cwd, tmp_path_factory.mktemp("output"))
+        process = start(*arguments, cwd=cwd)
         code = process.wait(240)
         return subprocess.CompletedProcess(arguments, code, process.stdout.read_text(), process.stderr.read_text())
 
     return call
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Start the real command in the background; it is gone when the test is over."""
-    processes = []
-
-    def begin(*arguments):
-        process = subprocess.Popen(
-            [BPTT, *arguments],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            # A shell starts background jobs deaf to SIGINT, and whoever runs these tests there passes that on.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        processes.append(process)
-        return process
-
-    yield begin
-    for process in processes:
-        process.kill()
-        process.communicate()
 
 
 @pytest.fixture

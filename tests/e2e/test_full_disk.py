@@ -18,15 +18,13 @@ class Tmpfs:
     """A small file system of its own."""
 
     def __init__(self, folder):
+        self.options = {}
         self._folder = folder
         folder.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", folder], check=True, capture_output=True)
 
     def make_room(self):
         subprocess.run(["mount", "-o", "remount,size=50m", self._folder], check=True)
-
-    def limit(self):
-        pass
 
     def close(self):
         subprocess.run(["umount", "--lazy", self._folder], check=True)
@@ -36,14 +34,10 @@ class Limit:
     """Where none can be mounted: no file may grow beyond a size."""
 
     def __init__(self):
-        self._limited = True
+        self.options = {"before": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))}
 
     def make_room(self):
-        self._limited = False
-
-    def limit(self):
-        if self._limited:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        self.options = {}
 
     def close(self):
         pass
@@ -59,13 +53,13 @@ def disk(tmp_path):
     disk.close()
 
 
-def test_runs_on_a_full_disk_fail_stay_readable_and_are_finished(tmp_path, sweep, disk):
+def test_runs_on_a_full_disk_fail_stay_readable_and_are_finished(tmp_path, sweep, warm, disk):
     (tmp_path / "unbroken").mkdir()
-    code, said = Sweep(tmp_path / "unbroken", *GRID).end()
+    code, said = Sweep(tmp_path / "unbroken", *GRID, warm=warm).end()
     assert code == 0, said
     unbroken = contents(tmp_path / "unbroken" / "results")
 
-    code, said = sweep(*GRID, before=disk.limit).end()
+    code, said = sweep(*GRID, **disk.options).end()
     assert code == 1, said
     assert "No space left on device" in said or "File too large" in said
     assert "Traceback" not in said
@@ -76,7 +70,7 @@ def test_runs_on_a_full_disk_fail_stay_readable_and_are_finished(tmp_path, sweep
         assert len(pd.read_csv(tmp_path / "results" / path))
 
     disk.make_room()
-    code, said = sweep(*GRID, before=disk.limit).end()
+    code, said = sweep(*GRID, **disk.options).end()
     assert code == 0, said
     assert statuses(tmp_path) == {"completed": 4}
     assert contents(tmp_path / "results") == unbroken

@@ -3,8 +3,6 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from itertools import pairwise
@@ -18,8 +16,8 @@ from tests.e2e.sweeps import Sweep, contents, size, statuses, until, writing
 
 LONG = ["cell=rnn,lstm", "seed=0,1", "task.length=60", "steps=100000"]
 GRID = [
-    "cell=rnn,lstm,gru", "seed=0,1", "task.length=20", "model.hidden_size=8", "steps=800", "record.every=40",
-    "record.evaluate_samples=50", "checkpoint_seconds=0.1",
+    "cell=rnn,lstm,gru", "seed=0,1", "task.length=10", "model.hidden_size=8", "batch_size=4", "steps=150",
+    "record.every=8", "record.evaluate_samples=20", "checkpoint_seconds=0.02",
 ]  # fmt: skip
 
 pytestmark = pytest.mark.skipif(
@@ -28,27 +26,26 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
+def unbroken(tmp_path_factory, warm):
     """The CSV files of a sweep that nothing happened to."""
     folder = tmp_path_factory.mktemp("unbroken")
-    code, said = Sweep(folder, *GRID, "--jobs", "2").end()
+    code, said = Sweep(folder, *GRID, "--jobs", "2", warm=warm).end()
     assert code == 0, said
     return contents(folder)
 
 
 @pytest.mark.parametrize(
-    ("launcher", "signum", "whom"),
+    ("launcher", "jobs", "signum", "whom"),
     [
-        ("basic", signal.SIGINT, os.killpg),
-        ("basic", signal.SIGTERM, os.kill),
-        ("joblib", signal.SIGINT, os.killpg),
-        ("joblib", signal.SIGTERM, os.kill),
-        ("submitit_local", signal.SIGINT, os.killpg),
-        ("submitit_local", signal.SIGTERM, os.kill),
+        ("basic", 1, signal.SIGINT, os.killpg),
+        ("basic", 1, signal.SIGTERM, os.kill),
+        ("joblib", 2, signal.SIGINT, os.killpg),
+        ("joblib", 2, signal.SIGTERM, os.kill),
+        ("submitit_local", 2, signal.SIGINT, os.killpg),
+        ("submitit_local", 1, signal.SIGTERM, os.kill),
     ],
 )
-def test_an_interrupt_ends_a_sweep_at_once_and_is_recorded(tmp_path, sweep, launcher, signum, whom):
-    jobs = 1 if launcher == "basic" else 2
+def test_an_interrupt_ends_a_sweep_at_once_and_is_recorded(tmp_path, sweep, launcher, jobs, signum, whom):
     one = sweep(*LONG, "--launcher", launcher, "--jobs", str(jobs))
     until(lambda: writing(tmp_path) == jobs)
     began = time.monotonic()
@@ -62,10 +59,16 @@ def test_an_interrupt_ends_a_sweep_at_once_and_is_recorded(tmp_path, sweep, laun
     until(lambda: not one.processes(), seconds=5)
 
 
-@pytest.mark.parametrize("processes", [3, 5])  # itself, a tracker, the fork server; another tracker, the first worker
+@pytest.mark.parametrize(
+    ("processes", "options"),
+    [
+        pytest.param(3, {"environment": {}}, id="fork server"),  # itself, a tracker; the server is to import torch
+        pytest.param(5, {}, id="worker"),  # another tracker, the first worker
+    ],
+)
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
-def test_processes_end_when_the_sweep_ends_while_they_start(sweep, processes, signum):
-    one = sweep(*LONG, "--jobs", "2")
+def test_processes_end_when_the_sweep_ends_while_they_start(sweep, processes, options, signum):
+    one = sweep(*LONG, "--jobs", "2", **options)
     until(lambda: len(one.processes()) >= processes)
     time.sleep(0.1)
     (os.killpg if signum == signal.SIGINT else os.kill)(one.pid, signum)
@@ -107,7 +110,7 @@ def test_killed_at_twenty_random_moments_a_sweep_loses_nothing(tmp_path, sweep, 
         if moments.random() < 0.6:
             until(lambda one=one: one.is_over() or size(tmp_path) > progress[-1])
         while kills.total() < 20 and not one.is_over():
-            time.sleep(moments.uniform(0, 0.8))
+            time.sleep(moments.uniform(0, 0.15))
             processes = one.processes()
             victim = moments.choice(["sweep", "worker", "worker", "all"])
             doomed = {"sweep": [one.pid], "worker": processes[-1:], "all": processes}[victim]
@@ -133,11 +136,10 @@ print(sum(not result.skipped for result in sweep(planned, launcher="joblib", job
 """
 
 
-def test_two_sweeps_into_one_study_share_the_work(tmp_path, unbroken):
-    command = [sys.executable, "-c", SWEEP, *GRID]
-    sweeps = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    made = [int(one.communicate(timeout=120)[0]) for one in sweeps]
-    assert sum(made) == 6
+def test_two_sweeps_into_one_study_share_the_work(tmp_path, start, unbroken):
+    sweeps = [start(*GRID, program=SWEEP) for _ in range(2)]
+    assert [one.wait(120) for one in sweeps] == [0, 0]
+    assert sum(int(one.stdout.read_text()) for one in sweeps) == 6
     assert contents(tmp_path) == unbroken
 
 
@@ -149,16 +151,17 @@ import torch
 from models.rnn import RNN
 
 steps = 0
+matrix = torch.ones(4000, 4000)
 
 class Busy(RNN):
-    \"\"\"After the evaluation of its first step it computes for minutes, without coming back to Python.\"\"\"
+    \"\"\"After the evaluation of its first step it computes for long, without coming back to Python.\"\"\"
 
     def forward(self, x, state):
         global steps
         steps += torch.is_grad_enabled()
         if steps > 2:
             Path(f"busy-{os.getpid()}").touch()
-            torch.linalg.svd(torch.ones(8000, 8000))
+            torch.linalg.svd(matrix)
         return super().forward(x, state)
 """
 
@@ -176,7 +179,7 @@ def test_an_interrupt_is_answered_in_the_middle_of_a_step(tmp_path, sweep, launc
         "record.evaluate_samples=1",
         "checkpoint_seconds=0",
     ]
-    jobs = 1 if launcher == "basic" else 2
+    jobs = 2 if launcher == "joblib" else 1
     one = sweep("cell=busy", "seed=0,1", *small, "--config-dir", "mine", "--launcher", launcher, "--jobs", str(jobs))
     until(lambda: len([*tmp_path.glob("busy-*")]) == jobs)
     time.sleep(0.2)

@@ -1,13 +1,15 @@
 """A process that has imported everything and from which `bptt` commands are forked: importing torch takes seconds.
 
-A command that starts here is a process of its own, in its own session, with its own arguments, folder and output. What
-a command does before its imports is for tests that start it themselves.
+A command that starts here is a process of its own, in its own session, with its own arguments, folder and output. So
+is the fork server of a sweep, except that it is forked from the sweep. What they do before their imports is for tests
+that start the command themselves.
 """
 
 import atexit
 import contextlib
 import importlib
 import json
+import multiprocessing.util
 import os
 import select
 import signal
@@ -46,6 +48,10 @@ class WarmProcess:
         """Its exit code; None while it runs."""
         return int(self._code.read_text()) if self._code.exists() else None
 
+    def send(self, signum):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signum)
+
     def wait(self, seconds):
         deadline = time.monotonic() + seconds
         while (code := self.poll()) is None:
@@ -69,9 +75,9 @@ class WarmServer:
         self._process.wait(30)
         self._process.stdout.close()
 
-    def start(self, arguments, cwd, folder):
-        """Start `bptt` in `cwd`; `folder`, which must be empty, takes its output."""
-        request = {"arguments": list(map(str, arguments)), "cwd": str(cwd), "folder": str(folder)}
+    def start(self, arguments, cwd, folder, program="from bptt_start import main; main()"):
+        """Start `bptt`, or another program in Python, in `cwd`; `folder`, which must be empty, takes its output."""
+        request = {"arguments": list(map(str, arguments)), "cwd": str(cwd), "folder": str(folder), "program": program}
         print(json.dumps(request), file=self._process.stdin, flush=True)
         return WarmProcess(int(self._process.stdout.readline()), folder)
 
@@ -110,8 +116,8 @@ def serve():
                 print(pid, flush=True)
 
 
-def run(arguments, cwd, folder):
-    """Be the command, in the forked process, and end it."""
+def run(arguments, cwd, folder, program):
+    """Be the program, in the forked process, and end it."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
@@ -121,9 +127,10 @@ def run(arguments, cwd, folder):
         os.dup2(os.open(Path(folder) / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.chdir(cwd)
     sys.argv = [str(BPTT), *arguments]
+    multiprocessing.util.spawnv_passfds = forking_the_fork_server(multiprocessing.util.spawnv_passfds)
     code = 1
     try:
-        sys.modules["bptt_start"].main()
+        exec(program, {})
         code = 0
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -134,6 +141,29 @@ def run(arguments, cwd, folder):
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def forking_the_fork_server(start):
+    """A function like `start`, with which Python starts its helpers; but it forks the one that would import torch."""
+
+    def start_or_fork(executable, arguments, passed):
+        if "multiprocessing.forkserver" not in arguments[-1]:
+            return start(executable, arguments, passed)
+        sys.stdout.flush()
+        if pid := os.fork():
+            return pid
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        first = 3
+        for number in sorted([*passed, os.sysconf("SC_OPEN_MAX")]):
+            os.closerange(first, number)
+            first = number + 1
+        try:
+            exec(arguments[-1], {})
+        finally:
+            os._exit(0)
+
+    return start_or_fork
 
 
 if __name__ == "__main__":
