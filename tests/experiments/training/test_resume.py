@@ -37,6 +37,14 @@ def info_of(config):
     return json.loads((config.run_folder / "run.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The CSV files of the small run that nothing happened to."""
+    config = small(tmp_path_factory.mktemp("unbroken"))
+    run(config)
+    return contents(config.run_folder)
+
+
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop"])
 def test_a_run_that_is_interrupted_again_and_again_writes_the_same_files(tmp_path, cut_off, cell, optimizer):
@@ -76,21 +84,19 @@ def test_seconds_cover_all_parts_of_an_interrupted_run(tmp_path, cut_off):
     assert 1000 < info_of(config)["seconds"] < 1100
 
 
-def test_rows_after_the_checkpoint_are_written_again(tmp_path, cut_off):
-    unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
-    run(unbroken)
+def test_rows_after_the_checkpoint_are_written_again(tmp_path, unbroken, cut_off):
+    broken = small(tmp_path)
     cut_off(broken, 20)
     for path in broken.run_folder.glob("*.csv"):
         with path.open("a") as file:
             file.write("20,1,2,3,4,5\n21,1,")
     run(broken)
-    assert contents(broken.run_folder) == contents(unbroken.run_folder)
+    assert contents(broken.run_folder) == unbroken
 
 
 @pytest.mark.parametrize("damage", ["cut", "other", "empty", "pickle", "shorter table", "other version"])
-def test_a_run_with_an_unusable_checkpoint_starts_over(tmp_path, cut_off, damage):
-    unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
-    run(unbroken)
+def test_a_run_with_an_unusable_checkpoint_starts_over(tmp_path, unbroken, cut_off, damage):
+    broken = small(tmp_path)
     cut_off(broken, 20)
     path = broken.run_folder / CHECKPOINT
     if damage == "cut":
@@ -105,7 +111,7 @@ def test_a_run_with_an_unusable_checkpoint_starts_over(tmp_path, cut_off, damage
         path.write_bytes({"other": b"?" * 1000, "empty": b"", "pickle": harmful}[damage])
     assert run(broken).status == "completed"
     assert "continued" not in info_of(broken)
-    assert contents(broken.run_folder) == contents(unbroken.run_folder)
+    assert contents(broken.run_folder) == unbroken
 
 
 def test_the_checkpoint_interval_does_not_change_the_id(tmp_path):
@@ -137,15 +143,14 @@ def test_a_cell_that_draws_random_numbers_is_repeatable_and_resumes(tmp_path, cu
     assert contents(configs[0].run_folder) != first
 
 
-def test_a_run_resumes_after_a_full_disk_but_not_after_its_own_fault(tmp_path, cut_off):
-    unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
-    run(unbroken)
+def test_a_run_resumes_after_a_full_disk_but_not_after_its_own_fault(tmp_path, unbroken, cut_off):
+    broken = small(tmp_path)
     cut_off(broken, 10, OSError(28, "No space left on device"))
     assert info_of(broken)["error"].startswith("OSError: [Errno 28] No space left on device")
     prepare_folder(broken.run_folder)
     run(broken)
     assert info_of(broken)["continued"][0]["after_step"] == 9
-    assert contents(broken.run_folder) == contents(unbroken.run_folder)
+    assert contents(broken.run_folder) == unbroken
 
     faulty = small(tmp_path / "faulty")
     cut_off(faulty, 10, ValueError("my mistake"))
@@ -156,10 +161,9 @@ def test_a_run_resumes_after_a_full_disk_but_not_after_its_own_fault(tmp_path, c
     assert "continued" not in info_of(faulty)
 
 
-def test_a_folder_that_becomes_read_only_during_a_run(tmp_path, monkeypatch):
+def test_a_folder_that_becomes_read_only_during_a_run(tmp_path, unbroken, monkeypatch):
     """Rows in open files are kept, the error says why the run failed, and it resumes once the folder is writable."""
-    unbroken, broken = (small(tmp_path / name) for name in ("unbroken", "broken"))
-    run(unbroken)
+    broken = small(tmp_path)
     written = checkpoint.write_whole
     closed = []
 
@@ -177,7 +181,7 @@ def test_a_folder_that_becomes_read_only_during_a_run(tmp_path, monkeypatch):
     assert result.error.startswith("PermissionError: [Errno 13] Permission denied")
     assert read_info(broken.run_folder)["status"] == "interrupted"
     assert run(broken).status == "completed"
-    assert contents(broken.run_folder) == contents(unbroken.run_folder)
+    assert contents(broken.run_folder) == unbroken
 
 
 def test_only_one_process_at_a_time_executes_a_run(tmp_path):
