@@ -4,12 +4,20 @@ import torch
 from experiments.config.composing import compose
 from experiments.store.studies import read_runs
 from experiments.training.run import run
+from tests.e2e.warm import WarmServer
 
 
 @pytest.fixture(autouse=True)
 def _one_thread():
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def warm():
+    """The process that commands are forked from."""
+    with WarmServer() as server:
+        yield server
 
 
 @pytest.fixture

@@ -69,9 +69,14 @@ class WarmServer:
         self._process.wait(30)
         self._process.stdout.close()
 
-    def start(self, arguments, cwd, folder):
-        """Start `bptt` in `cwd`; `folder`, which must be empty, takes its output."""
+    def start(self, arguments, cwd, folder, *, environment=None, constants=None):
+        """Start `bptt` in `cwd`; `folder`, which must be empty, takes its output.
+
+        Its environment is this process's unless another is given. `constants` are those of ours that have another value
+        in it, by their full names.
+        """
         request = {"arguments": list(map(str, arguments)), "cwd": str(cwd), "folder": str(folder)}
+        request |= {"environment": dict(environment or os.environ), "constants": constants or {}}
         print(json.dumps(request), file=self._process.stdin, flush=True)
         return WarmProcess(int(self._process.stdout.readline()), folder)
 
@@ -110,7 +115,7 @@ def serve():
                 print(pid, flush=True)
 
 
-def run(arguments, cwd, folder):
+def run(arguments, cwd, folder, environment, constants):
     """Be the command, in the forked process, and end it."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
@@ -120,6 +125,11 @@ def run(arguments, cwd, folder):
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(Path(folder) / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.chdir(cwd)
+    os.environ.clear()
+    os.environ |= environment
+    for name, value in constants.items():
+        module, _, constant = name.rpartition(".")
+        setattr(importlib.import_module(module), constant, value)
     sys.argv = [str(BPTT), *arguments]
     code = 1
     try:
