@@ -6,6 +6,7 @@ import torch
 from experiments.config.composing import compose
 from experiments.store.studies import read_runs
 from experiments.training.run import run
+from tests.e2e.warm import WarmServer
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +19,13 @@ def _one_thread():
 def _no_wait_for_the_disk(monkeypatch):
     """No test cuts the power."""
     monkeypatch.setattr(os, "fsync", lambda file: None)
+
+
+@pytest.fixture(scope="session")
+def warm():
+    """The process that commands are forked from."""
+    with WarmServer() as server:
+        yield server
 
 
 @pytest.fixture

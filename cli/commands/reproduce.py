@@ -86,9 +86,9 @@ def reproduce(
     if unknown := [name for name in names if name not in known]:
         raise UsageError(f"{unknown[0]}: there is no study with claims of this name; choose from {', '.join(known)}")
     claims = {name: [read_claim(claim) for claim in known[name]] for name in names}
-    planned = {name: plan([f"study={name}", *overrides], config_dir) for name in names}
     if into is not None:
         read_page(into)
+    planned = {name: plan([f"study={name}", *overrides], config_dir) for name in names}
 
     judged: list[EvaluatedClaim] = []
     has_problems = False

@@ -18,7 +18,7 @@ def test_a_sweep_of_no_more_than_a_name_resumes_what_was_planned(bptt, tmp_path)
     before = runs_in(study)
     plan = (study / "sweeps.json").read_text()
     shutil.rmtree(study / "runs" / before[0])
-    again = bptt("sweep", "study=mine", "-q")
+    again = bptt("sweep", "study=mine", "-q", "-j1")
     assert again.exit_code == 0, again.output
     assert "resuming: bptt sweep cell=rnn,lstm" in again.stderr
     assert runs_in(study) == before

@@ -4,14 +4,6 @@ import subprocess
 import pytest
 
 from tests.e2e.sweeps import BPTT, Sweep
-from tests.e2e.warm import WarmServer
-
-
-@pytest.fixture(scope="session")
-def warm():
-    """The process that commands are forked from."""
-    with WarmServer() as server:
-        yield server
 
 
 @pytest.fixture
@@ -33,12 +25,12 @@ def start(tmp_path, tmp_path_factory, warm):
 def bptt(tmp_path, start):
     """Run a command in an empty folder; with options of `subprocess.run`, such as `env`, from its very start."""
 
-    def call(*arguments, cwd=tmp_path, **options):
+    def call(*arguments, cwd=tmp_path, environment=None, **options):
         if options:
             return subprocess.run(
                 [BPTT, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=240, **options
             )
-        process = start(*arguments, cwd=cwd)
+        process = start(*arguments, cwd=cwd, environment=environment)
         code = process.wait(240)
         return subprocess.CompletedProcess(arguments, code, process.stdout.read_text(), process.stderr.read_text())
 
@@ -50,8 +42,8 @@ def sweep(tmp_path, warm):
     """Start a sweep; nothing of it is left when the test is over."""
     sweeps = []
 
-    def begin(*arguments, **options):
-        sweeps.append(Sweep(tmp_path, *arguments, warm=None if options else warm, **options))
+    def begin(*arguments, before=None, **options):
+        sweeps.append(Sweep(tmp_path, *arguments, before=before, warm=None if before else warm, **options))
         return sweeps[-1]
 
     yield begin

@@ -17,9 +17,9 @@ BPTT = Path(sys.executable).with_name("bptt")
 class Sweep:
     """A sweep in a session of its own, so that all processes that it begins can be found."""
 
-    def __init__(self, folder, *arguments, environment=None, before=lambda: None, warm=None):
+    def __init__(self, folder, *arguments, before=None, warm=None, **options):
         if warm is not None:
-            self._process = warm.start(["sweep", *arguments], folder, Path(tempfile.mkdtemp()))
+            self._process = warm.start(["sweep", *arguments], folder, Path(tempfile.mkdtemp()), **options)
             self.log = self._process.stderr
             self._watch()
             return
@@ -30,10 +30,9 @@ class Sweep:
                 cwd=folder,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                env=os.environ | (environment or {}),
                 start_new_session=True,
                 # A shell starts background jobs deaf to SIGINT, and whoever runs these tests there passes that on.
-                preexec_fn=lambda: (signal.signal(signal.SIGINT, signal.SIG_DFL), before()),
+                preexec_fn=lambda: (signal.signal(signal.SIGINT, signal.SIG_DFL), before and before()),
             )
         self._watch()
 

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -14,6 +15,7 @@ from matplotlib.image import imread
 import experiments.reports.study_report
 from experiments.config.composing import compose
 from experiments.errors import UsageError
+from experiments.plotting.rendering import Renderer
 from experiments.reports.html import render_page
 from experiments.reports.pdf import find_browser, print_to_pdf
 from experiments.reports.study_report import write_report
@@ -23,6 +25,9 @@ from experiments.training.run import run
 SMALL = ["task.length=10", "model.hidden_size=5", "batch_size=3", "record.every=5", "record.windows=5"]
 NAME = "<script>alert(1)<script> 기울기"
 SILENT = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
+
+ALONE = partial(Renderer, alone=True)
+"""Starts no processes, which import matplotlib first."""
 
 CONTRAST = """() => {
   const luminance = (rgb) => {
@@ -144,6 +149,7 @@ def test_figures_look_in_the_dark_as_on_paper(open_page, make_run, tmp_path, mon
         for cell in cells:
             make_run(f"cell={cell}", *SMALL, "steps=6", f"study={study}")
     monkeypatch.setattr(experiments.reports.study_report, "NAMES", FEW)
+    monkeypatch.setattr(experiments.reports.study_report, "Renderer", ALONE)
     report = write_report([tmp_path / "results" / study for study in ("first", "second")])
     light, dark = (open_page(report, color_scheme=scheme) for scheme in ("light", "dark"))
     assert dark.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
@@ -200,6 +206,7 @@ def wide_report(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(experiments.reports.study_report, "read_studies", many)
         patched.setattr(experiments.reports.study_report, "NAMES", FEW)
+        patched.setattr(experiments.reports.study_report, "Renderer", ALONE)
         return write_report([results / "wide"])
 
 
@@ -279,6 +286,7 @@ def test_a_report_of_200_runs_is_small(open_page, make_run, tmp_path, monkeypatc
         )
 
     monkeypatch.setattr(experiments.reports.study_report, "read_studies", many)
+    monkeypatch.setattr(experiments.reports.study_report, "Renderer", ALONE)
     page = write_report([study])
     assert page.read_text().count("<tr>") == 201
     assert page.stat().st_size < 2e6

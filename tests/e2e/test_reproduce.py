@@ -57,7 +57,7 @@ def test_a_scale_that_the_study_has_not_is_told_in_one_line(mine, bptt):
 def test_a_run_that_fails_is_told_and_leaves_its_claim_undecided(mine, bptt):
     cell = EXAMPLES["leaky.py"].replace("return (self", "assert self.leak < 0.8\n        return (self")
     (mine / "leaky.py").write_text(cell)
-    done = bptt("reproduce", "leak", "--config-dir", "mine", "task.length=20")
+    done = bptt("reproduce", "leak", "--config-dir", "mine", "task.length=20", "--jobs", "1")
     assert done.returncode == 1
     assert "failed: AssertionError" in done.stderr
     assert "leak 0.5: 1 (" in done.stdout

@@ -1,6 +1,5 @@
 """Sweeps on a real Slurm of two nodes: as an array job, with what happens on clusters on the way."""
 
-import os
 import random
 import re
 import signal
@@ -11,36 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.sweeps import Sweep, contents, statuses, until, writing
-from tests.slurm.cluster import NODES, PARTITION, missing, running
+from tests.e2e.sweeps import contents, statuses, until, writing
+from tests.slurm.cluster import PARTITION, missing, running
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 GRID = [
-    "cell=rnn,lstm,gru", "seed=0,1", "task.length=20", "model.hidden_size=8", "steps=900", "record.every=40",
+    "cell=rnn,lstm", "seed=0,1", "task.length=20", "model.hidden_size=8", "steps=500", "record.every=20",
     "record.evaluate_samples=50", "checkpoint_seconds=0.1",
 ]  # fmt: skip
-LONG = ["cell=rnn,lstm", "task.length=60", "steps=1000000"]
+LONG = ["task.length=60", "steps=1000000"]
 SLURM = ["--launcher", "submitit_slurm", f"hydra.launcher.partition={PARTITION}"]
+IMPATIENT = {
+    "experiments.sweeps.submitit_jobs.SECONDS_BETWEEN_QUESTIONS": 0.5,
+    "experiments.sweeps.submitit_jobs.SECONDS_OF_GRACE": 2.0,
+}
 
 
 @pytest.fixture(scope="module")
-def folder():
-    """For a cluster: the paths of its sockets must be short."""
-    with tempfile.TemporaryDirectory(prefix="slurm-") as scratch:
-        yield Path(scratch)
-
-
-@pytest.fixture(scope="module")
-def slurm(folder):
-    with running(folder / "with") as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def slurm_without_accounting(folder):
-    with running(folder / "without", accounting=False) as cluster:
-        yield cluster
+def slurm():
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder, running(Path(folder) / "it") as cluster:
+        yield cluster  # the paths of its sockets must be short
 
 
 def queued(cluster):
@@ -51,20 +41,20 @@ def queued(cluster):
 
 def test_an_array_job_that_loses_a_node_and_a_job_is_gone_on_with(tmp_path, sweep, slurm, bptt):
     (tmp_path / "unbroken").mkdir()
-    code, said = Sweep(tmp_path / "unbroken", *GRID, "--jobs", "2").end()
-    assert code == 0, said
+    done = bptt("sweep", *GRID, "--jobs", "1", cwd=tmp_path / "unbroken")
+    assert done.returncode == 0, done.stderr
     unbroken = contents(tmp_path / "unbroken")
 
-    one = sweep(*GRID, *SLURM, "hydra.launcher.cpus_per_task=1", "--jobs", "4", environment=slurm.environment)
-    until(lambda: writing(tmp_path / "results") >= 4)
+    cpus = "hydra.launcher.cpus_per_task=1"
+    one = sweep(*GRID, *SLURM, cpus, "--jobs", "3", environment=slurm.environment, constants=IMPATIENT)
+    until(lambda: writing(tmp_path / "results") >= 3)
     jobs = queued(slurm)
-    assert {node for _, *nodes in jobs.values() for node in nodes} == set(NODES)
+    assert sorted(jobs.values()) == [("RUNNING", "node1"), ("RUNNING", "node1"), ("RUNNING", "node2")]
     assert len({job.partition("_")[0] for job in jobs}) == 1
-    slurm.kill_node("node1")
-    survivor = random.choice([job for job, (state, node) in jobs.items() if (state, node) == ("RUNNING", "node2")])
-    slurm.says("scancel", survivor)
-    assert re.match(r"\d/6 done, 1 running, [1-3] interrupted", bptt("status", "default").stdout)
-    until(lambda: "down" in slurm.says("sinfo", "-h", "-N", "-n", "node1", "-o", "%T"))
+    slurm.kill_node("node2")
+    slurm.says("scancel", random.choice([job for job, (_, node) in jobs.items() if node == "node1"]))
+    until(lambda: re.match(r"\d/4 done, 1 running, [12] interrupted", bptt("status", "default").stdout))
+    until(lambda: "down" in slurm.says("sinfo", "-h", "-N", "-n", "node2", "-o", "%T"))
     code, said = one.end(240)
     assert code == 1, said
     assert "interrupted; run the same command again to resume" in said
@@ -72,17 +62,17 @@ def test_an_array_job_that_loses_a_node_and_a_job_is_gone_on_with(tmp_path, swee
     assert statuses(tmp_path)["interrupted"] >= 1
     until(lambda: not queued(slurm))  # a job may leave the queue a moment after its result is there
 
-    slurm.start_node("node1")
-    code, said = sweep(*GRID, *SLURM, "--jobs", "2", environment=slurm.environment).end(240)
+    slurm.start_node("node2")
+    code, said = sweep(*GRID, *SLURM, "--jobs", "1", environment=slurm.environment).end(240)
     assert code == 0, said
-    assert statuses(tmp_path) == {"completed": 6}
+    assert statuses(tmp_path) == {"completed": 4}
     assert contents(tmp_path / "results") == {
         path.removeprefix("results/"): content for path, content in unbroken.items()
     }
 
 
 def test_an_interrupt_cancels_the_array(tmp_path, sweep, slurm):
-    one = sweep(*LONG, *SLURM, "--jobs", "2", environment=slurm.environment)
+    one = sweep("cell=rnn,lstm", *LONG, *SLURM, "--jobs", "2", environment=slurm.environment)
     until(lambda: writing(tmp_path) == 2)
     began = time.monotonic()
     one.send(signal.SIGINT)
@@ -94,24 +84,23 @@ def test_an_interrupt_cancels_the_array(tmp_path, sweep, slurm):
     assert statuses(tmp_path) == {"interrupted": 2}
 
 
-def test_where_there_is_no_accounting_a_lost_job_is_not_waited_for(tmp_path, sweep, slurm_without_accounting):
-    cluster = slurm_without_accounting
-    assert subprocess.run(["sacct"], env=cluster.environment, capture_output=True, check=False).returncode
-    one = sweep(*LONG, *SLURM, "--jobs", "2", environment=cluster.environment)
-    until(lambda: writing(tmp_path) == 2)
-    cluster.says("scancel", *queued(cluster))
+def test_where_there_is_no_accounting_a_lost_job_is_not_waited_for(tmp_path, sweep, slurm):
+    assert subprocess.run(["sacct"], env=slurm.without_accounting, capture_output=True, check=False).returncode
+    one = sweep(*LONG, *SLURM, "--jobs", "1", environment=slurm.without_accounting, constants=IMPATIENT)
+    until(lambda: writing(tmp_path) == 1)
+    slurm.says("scancel", *queued(slurm))
     code, said = one.end(60)
     assert code == 1, said
-    assert statuses(tmp_path) == {"interrupted": 2}
-    assert "2 runs interrupted" in said
+    assert statuses(tmp_path) == {"interrupted": 1}
+    assert "1 run interrupted" in said
 
 
 def test_what_slurm_does_not_accept_is_one_line(bptt, slurm):
-    environment = os.environ | slurm.environment
-    done = bptt("sweep", *LONG, *SLURM, "hydra.launcher.partition=nope", env=environment)
-    assert done.returncode == 2
-    assert done.stderr.startswith("bptt: sbatch: error: invalid partition specified: nope")
-    assert len(done.stderr.splitlines()) == 1
-    done = bptt("sweep", *LONG, "--launcher", "submitit_slurm", "hydra.launcher.nope=1", env=environment)
-    assert done.returncode == 2
-    assert done.stderr == "bptt: hydra.launcher.nope=1: there is no such key\n"
+    for wrong, said in (
+        ("partition=nope", "bptt: sbatch: error: invalid partition specified: nope"),
+        ("nope=1", "bptt: hydra.launcher.nope=1: there is no such key\n"),
+    ):
+        done = bptt("sweep", *LONG, *SLURM, f"hydra.launcher.{wrong}", environment=slurm.environment)
+        assert done.returncode == 2
+        assert done.stderr.startswith(said)
+        assert len(done.stderr.splitlines()) == 1

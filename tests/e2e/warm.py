@@ -75,9 +75,16 @@ class WarmServer:
         self._process.wait(30)
         self._process.stdout.close()
 
-    def start(self, arguments, cwd, folder, program="from bptt_start import main; main()"):
-        """Start `bptt`, or another program in Python, in `cwd`; `folder`, which must be empty, takes its output."""
+    def start(
+        self, arguments, cwd, folder, *, environment=None, constants=None, program="from bptt_start import main; main()"
+    ):
+        """Start `bptt`, or another program in Python, in `cwd`; `folder`, which must be empty, takes its output.
+
+        Its environment is this process's unless another is given. `constants` are those of ours that have another value
+        in it, by their full names.
+        """
         request = {"arguments": list(map(str, arguments)), "cwd": str(cwd), "folder": str(folder), "program": program}
+        request |= {"environment": dict(environment or os.environ), "constants": constants or {}}
         print(json.dumps(request), file=self._process.stdin, flush=True)
         return WarmProcess(int(self._process.stdout.readline()), folder)
 
@@ -117,7 +124,7 @@ def serve():
                 print(pid, flush=True)
 
 
-def run(arguments, cwd, folder, program):
+def run(arguments, cwd, folder, environment, constants, program):
     """Be the program, in the forked process, and end it."""
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
@@ -127,6 +134,11 @@ def run(arguments, cwd, folder, program):
     for number, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(Path(folder) / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.chdir(cwd)
+    os.environ.clear()
+    os.environ |= environment
+    for name, value in constants.items():
+        module, _, constant = name.rpartition(".")
+        setattr(importlib.import_module(module), constant, value)
     sys.argv = [str(BPTT), *arguments]
     multiprocessing.util.spawnv_passfds = forking_the_fork_server(multiprocessing.util.spawnv_passfds)
     code = 1

@@ -39,7 +39,8 @@ TaskPlugin=task/none
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
-SlurmdTimeout=5
+MessageTimeout=4
+SlurmdTimeout=2
 ReturnToService=2
 KillWait=5
 StateSaveLocation={folder}/state
@@ -77,18 +78,19 @@ class Cluster:
 
     Args:
         folder: for all its files; is made. A socket's path must be short.
-        accounting: whether `sacct` knows what became of a job; else it fails, as on a cluster without accounting.
+
+    Attributes:
+        environment: ours, with which Slurm's commands talk to it.
+        without_accounting: the same, but `sacct` fails, as on a cluster that does not account for jobs.
     """
 
-    def __init__(self, folder: Path, *, accounting: bool = True) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._accounting = accounting
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._mariadbd, slurmdbd, slurmctld, *slurmds = _free_ports(3 + len(NODES))
         values = {
             "folder": folder,
             "host": socket.gethostname(),
-            "accounting": "slurmdbd" if accounting else "none",
             "mariadbd": self._mariadbd,
             "slurmdbd": slurmdbd,
             "slurmctld": slurmctld,
@@ -97,10 +99,12 @@ class Cluster:
             "partition": PARTITION,
         }
         folder.mkdir(parents=True)
-        (folder / "slurm.conf").write_text(SLURM_CONF.format(**values))
+        for name, accounting in (("slurm", "slurmdbd"), ("without_accounting", "none")):
+            (folder / f"{name}.conf").write_text(SLURM_CONF.format(**values, accounting=accounting))
         (folder / "slurmdbd.conf").write_text(SLURMDBD_CONF.format(**values))
         (folder / "slurmdbd.conf").chmod(0o600)
-        self.environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
+        self.without_accounting = os.environ | {"SLURM_CONF": str(folder / "without_accounting.conf")}
 
     def start(self) -> None:
         """Start all daemons, and wait until both nodes take jobs.
@@ -115,8 +119,7 @@ class Cluster:
         # --force: also where a folder above ours is open to others, as /tmp is.
         self._start("munged", "--foreground", "--force", f"--socket={files['socket']}", *options)
         _wait(files["socket"].exists)
-        if self._accounting:
-            self._start_accounting()
+        self._start_accounting()
         self._start("slurmctld", "-D")
         for node in NODES:
             self.start_node(node)
@@ -137,16 +140,15 @@ class Cluster:
         """Let a node lose its power: its daemon and all processes of its jobs are gone, and nobody is told."""
         self._kill(node)
         for pid, environment in _environments():
-            if (
-                f"SLURMD_NODENAME={node}" in environment
-                and f"SLURM_CONF={self.environment['SLURM_CONF']}" in environment
-            ):
+            ours = any(variable.startswith(f"SLURM_CONF={self._folder}/") for variable in environment)
+            if ours and f"SLURMD_NODENAME={node}" in environment:
                 _kill(pid)
 
     def says(self, *command: str) -> str:
         """What one of Slurm's commands prints; nothing where it fails."""
-        environment = os.environ | self.environment
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60).stdout
+        return subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=False, timeout=60
+        ).stdout
 
     def _start_accounting(self) -> None:
         database = ["--no-defaults", "--user=root", f"--datadir={self._folder / 'mariadb'}"]
@@ -163,7 +165,7 @@ class Cluster:
         with (self._folder / f"{name or command[0]}.log").open("ab") as log:
             self._daemons[name or command[0]] = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *command],  # it goes with us, however we end
-                env=os.environ | self.environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -177,9 +179,9 @@ class Cluster:
 
 
 @contextmanager
-def running(folder: Path, *, accounting: bool = True) -> Iterator[Cluster]:
+def running(folder: Path) -> Iterator[Cluster]:
     """A cluster, as long as the context lasts."""
-    cluster = Cluster(folder, accounting=accounting)
+    cluster = Cluster(folder)
     try:
         cluster.start()
         yield cluster
