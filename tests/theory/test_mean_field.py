@@ -150,7 +150,7 @@ def test_a_network_of_512_units_gains_chi_a_timestep(gain):
 def largest_exponent(gain, settled):
     """Largest Lyapunov exponent of an autonomous network, at rest or after it has settled from a random start."""
     torch.manual_seed(4)
-    width, length = 200, 300
+    width, length = 200, 150
     cell = RNN(1, width).double()
     with torch.no_grad():
         gaussian(cell, gain)
