@@ -53,7 +53,7 @@ class HydraComposer:
         """Compose the configuration of each run, and the names of its choices.
 
         Hydra composes the choices first, which takes nearly all of the time, and then sets values in the result. Here
-        the first part is done once for all points with the same choices.
+        the first part is done once for all points with the same choices, and kept.
 
         Args:
             points: Overrides of each run.
