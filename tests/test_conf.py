@@ -9,6 +9,7 @@ from experiments.config.composing import compose
 from experiments.training.run import run
 
 CHOICES = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml"))]
+README = (CONF / "README.md").read_text()
 FAST = ["steps=2", "model.hidden_size=8", "batch_size=3", "record.evaluate_samples=10"]
 
 
@@ -33,13 +34,13 @@ def test_every_option_has_a_comment(choice):
 
 
 def test_the_readme_is_current():
-    assert (CONF / "README.md").read_text() == readme(), "run `make docs`"
+    assert readme() == README, "run `make docs`"
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_the_readme_has_every_choice_and_option(choice):
     group, name = choice.split("=")
-    assert f"| `{choice}` | " in readme()
+    assert f"| `{choice}` | " in README
     if group != "study":
         for option in options(group, name):
-            assert f"| `{name}` | `{option.key}` | `{option.default}` | {option.comment} |" in readme()
+            assert f"| `{name}` | `{option.key}` | `{option.default}` | {option.comment} |" in README

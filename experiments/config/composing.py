@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.config.hydra_composer import DEFAULT_SCALE, open_composer, without_study_keys
+from experiments.config.hydra_composer import DEFAULT_SCALE, open_composer
 from experiments.config.hydra_keys import refuse_in_run
 from experiments.config.schema import CHOICES, Config
 from experiments.config.targets import check_arguments, find_target
@@ -28,11 +28,11 @@ def compose(overrides: Sequence[str], config_dir: Path | None = None) -> Config:
     """
     refuse_in_run(overrides)
     with open_composer(config_dir) as composer:
-        cfg = composer.compose(overrides)
+        ((cfg, choices),) = composer.compose_all([overrides])
     for override in overrides:
         if re.match(r"[+~]*(scale|scales|claims)\b", override) and override != f"scale={DEFAULT_SCALE}":
             raise UsageError(f"{override}: applies to all runs of a study; use `bptt sweep`")
-    return check_values(without_study_keys(cfg), cfg.hydra.runtime.choices)
+    return check_values(cfg, choices)
 
 
 def check_values(cfg: DictConfig, choices: Mapping[str, str]) -> Config:

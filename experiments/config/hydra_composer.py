@@ -1,9 +1,10 @@
 """Hydra set up once and asked many times: overrides are parsed and composed into configurations."""
 
 import copy
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from hydra import compose, initialize_config_module
@@ -16,7 +17,6 @@ from experiments.catalogue.choices import check_files, groups
 from experiments.catalogue.measures import measures
 from experiments.config.hydra_errors import explain, explain_unknown_key, explained
 from experiments.config.hydra_internals import parse_overrides, register_user_folder_source
-from experiments.config.hydra_keys import is_of_hydra
 from experiments.config.overrides import key_of, normalize_overrides
 from experiments.config.user_folder import search_path_override
 from experiments.errors import UsageError
@@ -37,6 +37,7 @@ class HydraComposer:
 
     def __init__(self, config_dir: Path | None) -> None:
         self.config_dir = config_dir
+        self._compose_choices = lru_cache(self._compose_own_part)
 
     def compose(self, overrides: Sequence[str]) -> DictConfig:
         """Compose Hydra's whole configuration, its own node `hydra` included.
@@ -52,7 +53,7 @@ class HydraComposer:
         """Compose the configuration of each run, and the names of its choices.
 
         Hydra composes the choices first, which takes nearly all of the time, and then sets values in the result. Here
-        the first part is done once for all points with the same choices.
+        the first part is done once for all points with the same choices, and kept.
 
         Args:
             points: Overrides of each run.
@@ -60,24 +61,25 @@ class HydraComposer:
         Raises:
             UsageError: Hydra does not accept an override.
         """
-        composed: dict[tuple[str, ...], tuple[DictConfig, Mapping[str, str]]] = {}
-        known = set(groups(self.config_dir))
+        known = {"", *groups(self.config_dir)}  # an override without a key is for Hydra to refuse
         parse = cache(lambda override: self.parse([override]))
         for point in points:
             parsed = [o for override in point for o in parse(override)]
-            values = [o for o in parsed if o.type is OverrideType.CHANGE and o.key_or_group not in known]
-            values = [o for o in values if o.package is None and not is_of_hydra(o.key_or_group)]
+            values = [o for o in parsed if o.type is OverrideType.CHANGE and not o.is_sweep_override()]
+            values = [o for o in values if o.package is None and o.key_or_group not in known]
+            values = [o for o in values if re.split(r"[./]", o.key_or_group)[0] not in STUDY_KEYS]
             rest = [str(o.input_line) for o in parsed if o not in values]
             if not all(key_of(override) in known for override in rest):
                 values, rest = [], list(point)  # the order of '+x=1', '~clip' and the like counts
-            if tuple(rest) not in composed:
-                cfg = self.compose(rest)
-                composed[tuple(rest)] = without_study_keys(cfg), cfg.hydra.runtime.choices
-            common, chosen = composed[tuple(rest)]
+            common, chosen = self._compose_choices(tuple(rest))
             cfg = copy.deepcopy(common)
             with explained(point):
                 _set_values(cfg, values, point)
             yield cfg, chosen
+
+    def _compose_own_part(self, overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str]]:
+        cfg = self.compose(overrides)
+        return without_study_keys(cfg), cfg.hydra.runtime.choices
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """Parse overrides; lists and ranges are not yet expanded.
@@ -88,6 +90,10 @@ class HydraComposer:
         overrides = normalize_overrides(overrides, self.config_dir)
         with explained(overrides):
             return parse_overrides(overrides)
+
+
+_OURS = HydraComposer(None)
+"""It is kept, with what it has composed: our own YAML files stay as they are, the user's may change."""
 
 
 @contextmanager
@@ -106,7 +112,7 @@ def open_composer(config_dir: Path | None = None) -> Iterator[HydraComposer]:
     ConfigStore.instance().store(group="measures", name="off", node=switches, package="record")
     with initialize_config_module("conf", version_base="1.3"):
         register_user_folder_source()
-        yield HydraComposer(config_dir)
+        yield _OURS if config_dir is None else HydraComposer(config_dir)
 
 
 def without_study_keys(cfg: DictConfig) -> DictConfig:

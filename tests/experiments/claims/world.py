@@ -53,9 +53,14 @@ def make_up(study, folder, doctor=None):
         Folder of the study, and the seed of each planned run by its id.
     """
     configs = [config.model_copy(update={"results_dir": str(folder)}) for config in planned(study)]
+    tables = {}  # runs that differ only in their seeds have the same
     for config in configs:
         facts = facts_of(config)
-        write_run(config.run_folder, config, facts | (doctor(config, facts) if doctor else {}))
+        facts |= doctor(config, facts) if doctor else {}
+        like = config.model_dump_json(exclude={"seed"}), str(facts)
+        if like not in tables:
+            tables[like] = tables_of(config, facts)
+        write_run(config.run_folder, config, facts, tables[like])
     return configs[0].study_folder, {config.run_id: config.seed for config in configs}
 
 
@@ -64,7 +69,7 @@ def planned(study):
     return plan([f"study={study}"]).configs
 
 
-def write_run(folder, config, facts):
+def write_run(folder, config, facts, tables):
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "config.yaml").write_text(
         yaml.dump(config.model_dump(), Dumper=yaml.CSafeDumper, sort_keys=False)
@@ -78,16 +83,22 @@ def write_run(folder, config, facts):
         "theory": {"state": "h", "gain": facts["theory"], "bound": None} if facts["theory"] else None,
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(info))
-    steps = sorted({1, config.steps})
-    for name, rows in {
+    for name, text in tables.items():
+        (folder / f"{name}.csv").write_text(text)
+
+
+def tables_of(config, facts):
+    """The CSV files of a run, as texts by their names."""
+    length, steps = config.task["length"], sorted({1, config.steps})
+    rows = {
         "metrics": _metrics(config, facts),
         "evaluation": _evaluation(config, facts),
         "gradients": _gradients(config, facts, steps),
         "contributions": _contributions(length, facts, steps),
         "gates": _gates(length, facts, steps),
-    }.items():
-        if rows and (name in ("metrics", "evaluation") or getattr(config.record, name)):
-            (folder / f"{name}.csv").write_text(to_csv(pd.DataFrame(rows)))
+    }
+    written = [name for name in rows if name in ("metrics", "evaluation") or getattr(config.record, name)]
+    return {name: to_csv(pd.DataFrame(rows[name])) for name in written if rows[name]}
 
 
 def _metrics(config, facts):

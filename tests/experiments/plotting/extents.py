@@ -27,7 +27,8 @@ def texts(figure):
 
 def flaws(figure):
     """What a reader could not read: each flaw in words."""
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure)
+    figure.draw_without_rendering()
     found = []
     boxes = texts(figure)
     panels = [(ax.get_label() or "a panel", ax.get_window_extent()) for ax in figure.axes if ax.axison]

@@ -5,36 +5,61 @@ import html
 import io
 import re
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import pytest
 
 from experiments.analysis.configuration_findings import describe_configurations
 from experiments.analysis.summary import summarize_runs
+from experiments.config.composing import compose
 from experiments.errors import UsageError
+from experiments.plotting.rendering import Renderer
 from experiments.plotting.view import View
 from experiments.reports.pdf import find_browser
 from experiments.reports.study_report import write_report
 from experiments.store.studies import Runs, read_runs
+from experiments.training.run import run as make
 
 SMALL = ["task.length=10", "model.hidden_size=5", "batch_size=3", "steps=12", "record.every=5", "record.windows=5"]
 EVALUATED = ["record.evaluate_every=4", "record.evaluate_samples=20"]
 
 
-@pytest.fixture
-def study(make_run, tmp_path):
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
     for cell in ("rnn", "lstm"):
         for seed in range(2):
-            make_run(f"cell={cell}", f"seed={seed}", *SMALL, *EVALUATED, "study=s")
-    return tmp_path / "results" / "s"
+            make(compose([f"cell={cell}", f"seed={seed}", *SMALL, *EVALUATED, "study=s", f"results_dir={results}"]))
+    return results / "s"
+
+
+@pytest.fixture(scope="module")
+def page(study):
+    return write_report([study])
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    """Let this process render all figures: to start others takes longer where there are few."""
+    monkeypatch.setattr("experiments.reports.study_report.Renderer", partial(Renderer, alone=True))
+
+
+@pytest.fixture
+def without_figures(monkeypatch):
+    monkeypatch.setattr("experiments.reports.study_report.NAMES", ())
+
+
+@pytest.fixture
+def one_figure(monkeypatch, alone):
+    monkeypatch.setattr("experiments.reports.study_report.NAMES", ("training",))
 
 
 def text_of(page):
     return html.unescape(re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8")))
 
 
-def test_the_page_says_what_was_run_and_found(study):
-    page = write_report([study])
+def test_the_page_says_what_was_run_and_found(study, page):
     assert page == study / "report.html"
     text, runs = text_of(page), read_runs(study)
     assert "4 runs: 4 completed" in text
@@ -54,14 +79,13 @@ def test_the_page_says_what_was_run_and_found(study):
     assert "task.length: 10" in text
 
 
-def test_the_same_files_give_the_same_bytes(study):
-    once = write_report([study]).read_bytes()
-    assert write_report([study]).read_bytes() == once
+def test_the_same_files_give_the_same_bytes(study, page, alone):
+    assert write_report([study], path=study / "again.html").read_bytes() == page.read_bytes()
 
 
-def test_the_figures_numbers_are_in_the_page(study):
-    page = write_report([study]).read_text()
-    links = dict(re.findall(r'download="(\w+)\.csv" href="data:text/csv;charset=utf-8;base64,([^"]*)"', page))
+def test_the_figures_numbers_are_in_the_page(study, page):
+    link = r'download="(\w+)\.csv" href="data:text/csv;charset=utf-8;base64,([^"]*)"'
+    links = dict(re.findall(link, page.read_text()))
     assert set(links) == {
         *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "gates"),
         "gate_means",
@@ -72,31 +96,32 @@ def test_the_figures_numbers_are_in_the_page(study):
     pd.testing.assert_series_equal(drawn, norms.groupby("lag")["grad_norm"].median(), check_names=False)
 
 
-def test_numbers_too_many_for_the_page_lie_beside_it(study, monkeypatch):
+def test_numbers_too_many_for_the_page_lie_beside_it(study, tmp_path, monkeypatch, one_figure):
     monkeypatch.setattr("experiments.reports.study_report.MAX_BYTES", 100)
-    page = write_report([study]).read_text()
+    page = write_report([study], path=tmp_path / "page.html").read_text()
     assert 'download="training.csv" href="figures/training.csv"' in page
-    assert len(pd.read_csv(study / "figures" / "training.csv")) > 10
+    assert len(pd.read_csv(tmp_path / "figures" / "training.csv")) > 10
 
 
-def test_what_a_user_called_it_is_text_and_no_markup(make_run, tmp_path):
+def test_what_a_user_called_it_is_text_and_no_markup(make_run, tmp_path, one_figure):
     hostile = "<script>alert(1)<script>"
     make_run(*SMALL, f'study="{hostile}"')
     page = write_report([tmp_path / "results" / hostile]).read_text()
+    assert "<svg" in page
     assert hostile not in page
     assert page.count("<script>") == 1
     assert "<h1>&lt;script&gt;alert(1)&lt;script&gt;</h1>" in page
 
 
-def test_ids_are_unique_across_figures(study):
-    page = write_report([study]).read_text()
-    ids = re.findall(r'\bid="([^"]+)"', page)
+def test_ids_are_unique_across_figures(page):
+    text = page.read_text()
+    ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
-    for target in re.findall(r'(?:xlink:href="#|url\(#|href="#)([^")]+)', page):
+    for target in re.findall(r'(?:xlink:href="#|url\(#|href="#)([^")]+)', text):
         assert target in ids
 
 
-def test_runs_that_did_not_end_well_are_named(make_run, tmp_path):
+def test_runs_that_did_not_end_well_are_named(make_run, tmp_path, without_figures):
     make_run("cell.nonlinearity=identity", "init=orthogonal", "init.gain=3", "task.length=100", "study=d")
     make_run("cell.nonlinearity=identity", "init=orthogonal", "init.gain=1", *SMALL, "study=d")
     page = write_report([tmp_path / "results" / "d"])
@@ -105,7 +130,7 @@ def test_runs_that_did_not_end_well_are_named(make_run, tmp_path):
     assert "2 runs: 1 completed, 1 diverged" in text_of(page) or "2 runs: 1 diverged, 1 completed" in text_of(page)
 
 
-def test_several_studies_stand_beside_each_other(make_run, tmp_path):
+def test_several_studies_stand_beside_each_other(make_run, tmp_path, without_figures):
     for name, cell in (("first", "rnn"), ("second", "lstm")):
         make_run(f"cell={cell}", *SMALL, f"study={name}")
     results = tmp_path / "results"
@@ -119,20 +144,20 @@ def test_several_studies_stand_beside_each_other(make_run, tmp_path):
         assert (page.parent / link).is_dir()
 
 
-def test_parameters_are_whole_numbers(study, monkeypatch):
+def test_parameters_are_whole_numbers(study, tmp_path, monkeypatch, without_figures):
     runs = Runs(replace(run, info={**run.info, "parameters": 264193}) for run in read_runs(study))
     monkeypatch.setattr("experiments.reports.study_report.read_studies", lambda studies: runs)
-    page = write_report([study]).read_text()
+    page = write_report([study], path=tmp_path / "page.html").read_text()
     assert page.count('data-key="264193.0">264193</td>') == len(runs)
     assert "2.642e+05" not in page
 
 
-def test_a_column_without_any_value_is_left_out(study):
-    assert "diverged_" not in write_report([study]).read_text()
+def test_a_column_without_any_value_is_left_out(page):
+    assert "diverged_" not in page.read_text()
 
 
-def test_a_condition_is_named(study):
-    text = text_of(write_report([study], View(where=["cell=lstm"])))
+def test_a_condition_is_named(study, tmp_path, without_figures):
+    text = text_of(write_report([study], View(where=["cell=lstm"]), tmp_path / "page.html"))
     assert "2 runs: 2 completed; only cell=lstm" in text
 
 

@@ -28,7 +28,7 @@ def finished(tmp_path):
 
 
 def test_each_run_of_quickstart_is_identical(tmp_path):
-    planned = plan(["study=quickstart", *SMALL[1:], f"results_dir={tmp_path / 'results'}"])
+    planned = plan(["study=quickstart", *SMALL[1:], "steps=6", f"results_dir={tmp_path / 'results'}"])
     results = sweep(planned)
     assert len(results) == 18
     for number, result in enumerate(results):

@@ -21,8 +21,9 @@ from experiments.training.user_files import user_files
 
 SMALL = [
     *("task.length=12", "model.hidden_size=6", "batch_size=3", "steps=24", "record.every=4", "record.windows=3"),
-    *("record.evaluate_samples=20", "record.evaluate_every=7", "checkpoint_seconds=0"),
+    *("record.evaluate_samples=20", "record.evaluate_every=7"),
 ]
+EACH_STEP = "checkpoint_seconds=0"
 
 
 class Forgetful:
@@ -124,7 +125,7 @@ RESUMED = {
 @pytest.mark.parametrize("name", RESUMED)
 def test_parts_with_state_resume_byte_for_byte(choose, cut_off, name):
     overrides, toys = RESUMED[name]
-    unbroken, broken = (choose(folder, *overrides, **toys) for folder in ("unbroken", "broken"))
+    unbroken, broken = (choose(folder, EACH_STEP, *overrides, **toys) for folder in ("unbroken", "broken"))
     assert run(unbroken).status == "completed"
     cut_off(broken, 9)
     cut_off(broken, 8)
@@ -138,7 +139,7 @@ def test_parts_with_state_resume_byte_for_byte(choose, cut_off, name):
 
 def test_a_rule_that_does_not_save_its_state_resumes_differently(choose, cut_off):
     toys = {"clip": ("Forgetful", {"share": 0.3})}
-    unbroken, broken = (choose(folder, **toys) for folder in ("unbroken", "broken"))
+    unbroken, broken = (choose(folder, EACH_STEP, **toys) for folder in ("unbroken", "broken"))
     run(unbroken)
     cut_off(broken, 9)
     run(broken)
@@ -304,7 +305,8 @@ def mine(tmp_path, monkeypatch):
 def test_a_measure_of_the_users_own_is_one_file(tmp_path, mine, cut_off):
     assert "spread" not in compose(SMALL, mine).record.measures  # off unless it is switched on
     unbroken, broken = (
-        compose([*SMALL, "record.spread=true", f"results_dir={tmp_path / name}"], mine) for name in ("one", "two")
+        compose([*SMALL, EACH_STEP, "record.spread=true", f"results_dir={tmp_path / name}"], mine)
+        for name in ("one", "two")
     )
     assert run(unbroken).status == "completed"
     rows = pd.read_csv(unbroken.run_folder / "spread.csv")
