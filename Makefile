@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench reference reproduce format docs
+.PHONY: demo test lint bench cuda reference reproduce format docs
 
 demo: .venv/installed
 	$(BIN)/bptt sweep study=quickstart
@@ -24,6 +24,11 @@ bench: .venv/installed
 	$(BIN)/python -m tests.bench.denormals
 	$(BIN)/python -m tests.bench.sweeping
 	$(BIN)/python -m tests.bench.many_runs
+
+# Holds a GPU to the CPU, and times training steps there; says so if there is no GPU.
+cuda: .venv/installed
+	$(BIN)/pytest tests/cuda -rs
+	$(BIN)/python -m tests.bench.recording --device cuda --rounds 3 --lengths 100 400
 
 # Makes the figures and summaries in results/reference/ again.
 reference: .venv/installed

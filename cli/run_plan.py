@@ -84,6 +84,25 @@ def warn_of_doubtful(results: "Sequence[Result]", option: str = "--retry") -> bo
     return bool(doubtful)
 
 
+def warn_of_unrecorded(results: "Sequence[Result]") -> bool:
+    """Print which finished runs were recorded with less than was asked for; return whether there are any."""
+    from experiments.wording import counted
+
+    lacking: dict[tuple[str, ...], list[Path]] = {}
+    for result in results:
+        if result.unrecorded:
+            asked = tuple(f"record.{key}={str(value).lower()}" for key, value in result.unrecorded.items())
+            lacking.setdefault(asked, []).append(result.folder)
+    for asked, folders in lacking.items():
+        one = len(folders) == 1
+        which = (
+            f"{counted(len(folders), 'finished run')} {'was' if one else 'were'} recorded without {', '.join(asked)}"
+        )
+        again = f"bptt replay {folders[0] if one else folders[0].with_name('*')} {' '.join(asked)}"
+        print_wrapped(f"{which}; to record {'it' if one else 'them'} again: {again}", err=True)
+    return bool(lacking)
+
+
 def describe_doubtful(doubtful: "Sequence[Result]") -> str:
     """What is wrong with how many runs: '1 run is damaged, 2 runs used another version of sensor.csv'."""
     from experiments.wording import counted

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Float
 from torch import Tensor
 
-from models.network import RecurrentNetwork, Window
+from models.network import RecurrentNetwork
 
 
 class Remedy:
@@ -18,21 +18,21 @@ class Remedy:
 
     @property
     def penalizes(self) -> bool:
-        """Whether the remedy overrides `penalty`. If not, training can unroll the network faster, without windows."""
+        """Whether the remedy overrides `penalty`."""
         return type(self).penalty is not Remedy.penalty
 
     def penalty(
         self,
         network: RecurrentNetwork,
         outputs: Float[Tensor, "steps batch output"],
-        trace: Sequence[Window],
+        hidden: Sequence[Float[Tensor, "time batch hidden"]],
     ) -> Tensor | None:
         """The penalty to add to the loss before backpropagation, a scalar; None adds nothing.
 
         Args:
             network: Network in training.
             outputs: Outputs of the network on the batch, part of the graph.
-            trace: Windows of every layer, part of the graph. `Window.hidden` is h of every timestep.
+            hidden: h of every timestep of each layer, part of the graph.
         """
         return None
 

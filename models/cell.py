@@ -7,14 +7,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.contributions import Bounds
+from models.recursion import Unrolled
+
 Input = Float[Tensor, "batch input"]
-Hidden = Float[Tensor, "batch hidden"]
 Inputs = Float[Tensor, "... input"]
 Gate = Float[Tensor, "... hidden"]
 InputSequence = Float[Tensor, "time batch input"]
 HiddenSequence = Float[Tensor, "time batch hidden"]
 State = tuple[Tensor, ...]
-"""The state of a layer at one timestep: one tensor (batch, hidden) for each name in the cell's `state_names`."""
+"""The state of a layer at one timestep: one tensor (batch, size) for each name in the cell's `state_names`.
+
+The sizes may differ, except that of h, which is hidden_size. A state may be complex, except h."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ class Cell(nn.Module):
     """A recurrent layer, defined by its `step`.
 
     To add a cell, write a subclass with a `step` and a constructor that takes `input_size` and `hidden_size`. A cell
-    with a fused kernel also overrides `forward`, which must return the same values.
+    that has a faster way to compute a sequence also overrides `forward`, which must return the same values. A cell with
+    written-out backward equations also overrides `unroll`.
     """
 
     state_names: ClassVar[tuple[str, ...]] = ("h",)
@@ -90,16 +95,15 @@ class Cell(nn.Module):
         """
         return {}
 
-    def hidden_slopes(self, x: Input, h_before: Hidden, state: State) -> dict[str, Hidden]:
-        """The elementwise slope dh_t/ds_t of each state s besides h whose effect on h_t `forward` hides from autograd.
-
-        The step-by-step `forward` above hides nothing, so the default is empty. A fused kernel returns c_t only as the
-        value that it passes to timestep t+1. The part of dL/dc_t that comes through h_t = o_t tanh(c_t) is missing
-        from autograd's gradient; it is dL/dh_t times this slope, and the caller adds it.
+    def unroll(self, x: InputSequence, state: State, windows: Bounds, hidden: HiddenSequence | None = None) -> Unrolled:
+        """Unroll over a sequence outside autograd's graph, ready to backpropagate to every state and parameter.
 
         Args:
-            x: Input of the cell at timestep t.
-            h_before: Hidden state before the timestep, h_{t-1}.
-            state: State after timestep t.
+            x: Input of the layer.
+            state: State before timestep 1.
+            windows: Windows of timesteps whose parts in the gradient of a parameter are told apart.
+            hidden: h of every timestep, if `forward` has computed it already; None computes it.
         """
-        return {}
+        from models.differentiation import Differentiated  # which itself needs `Cell`
+
+        return Differentiated(self, x, state, windows)

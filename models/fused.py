@@ -1,12 +1,15 @@
-"""A base class for cells with the parameters of torch's recurrent layers, which run on torch's fused kernels."""
+"""A base class for cells with the parameters of torch's recurrent layers and written-out equations."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from models.cell import Cell, InputSequence, RecurrentBlock
+from models.cell import Cell, HiddenSequence, InputSequence, RecurrentBlock, State
+from models.contributions import Bounds, OuterProducts
+from models.recursion import Recurrence, Unrolled
 
 Kernel = Callable[..., tuple[Tensor, ...]]
 """One of torch.rnn_tanh, torch.rnn_relu, torch.lstm and torch.gru, which `nn.RNN`, `nn.LSTM` and `nn.GRU` call."""
@@ -18,10 +21,16 @@ class TorchCell(Cell):
     The parameters are weight_ih (gates*hidden, input), weight_hh (gates*hidden, hidden), bias_ih and bias_hh
     (gates*hidden). Each gate has a block of rows; the blocks are stacked in the order of `gates`. All parameters are
     drawn from U(-k, k), k = 1/sqrt(hidden).
+
+    A layer computes its sequences with its own equations or with torch's kernel, by a fixed rule: on the CPU with its
+    own if they are the faster way (`make bench` measures it), elsewhere with the kernel.
     """
 
     gates: ClassVar[tuple[str, ...]] = ("candidate",)
     """Names of the gates, in the order of their rows in each parameter."""
+
+    own_is_faster: ClassVar[bool]
+    """Whether the cell's own equations are faster than torch's kernel on the CPU."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
@@ -31,6 +40,58 @@ class TorchCell(Cell):
         self.weight_hh = _uniform(bound, rows, hidden_size)
         self.bias_ih = _uniform(bound, rows)
         self.bias_hh = _uniform(bound, rows)
+
+    @property
+    @abstractmethod
+    def kernel(self) -> Kernel | None:
+        """torch's kernel for this cell; None if there is none."""
+
+    @abstractmethod
+    def solve(self, x: InputSequence, state: State, hidden: HiddenSequence | None) -> Unrolled:
+        """Unroll the layer with the cell's own equations; see `Cell.unroll`."""
+
+    def forward(self, x: InputSequence, state: State) -> tuple[HiddenSequence, State]:
+        constant = not any(tensor.requires_grad for tensor in state)
+        if self._is_itself and constant and self.own_is_faster and x.device.type == "cpu":
+            unrolled = self.solve(x, state, None)
+            hidden: Tensor = Recurrence.apply(unrolled, x, *self._weights)  # type: ignore[no-untyped-call]
+            return hidden, tuple(states[-1] for states in unrolled.states.values())
+        if self.kernel is None or not self._has_its_step:
+            return super().forward(x, state)
+        return self.run_kernel(x, state)
+
+    def unroll(self, x: InputSequence, state: State, windows: Bounds, hidden: HiddenSequence | None = None) -> Unrolled:
+        if not self._is_itself:
+            return super().unroll(x, state, windows, hidden)
+        return self.solve(x, state, hidden)
+
+    def run_kernel(self, x: InputSequence, state: State) -> tuple[HiddenSequence, State]:
+        """Call torch's kernel as a single layer, time first."""
+        assert self.kernel is not None
+        before = [tensor[None] for tensor in state]
+        hx = before[0] if len(before) == 1 else before
+        output, *after = self.kernel(x, hx, self._weights, True, 1, 0.0, self.training, False, False)
+        return output, tuple(tensor[0] for tensor in after)
+
+    def outer_products(
+        self, rows: Tensor, x: Tensor, h_before: Tensor, rows_of_input: Tensor | None = None
+    ) -> dict[str, OuterProducts]:
+        """The gradients of the parameters, from those of W_ih x_t + b_ih and W_hh h_{t-1} + b_hh.
+
+        Args:
+            rows: Gradient of W_hh h_{t-1} + b_hh, (time, batch, gates*hidden).
+            x: Input of the layer.
+            h_before: h_{t-1} at each timestep.
+            rows_of_input: Gradient of W_ih x_t + b_ih if it is not the same.
+        """
+        bias_hh = OuterProducts(rows)
+        bias_ih = bias_hh if rows_of_input is None else OuterProducts(rows_of_input)
+        return {
+            "weight_ih": OuterProducts(rows if rows_of_input is None else rows_of_input, x),
+            "weight_hh": OuterProducts(rows, h_before),
+            "bias_ih": bias_ih,
+            "bias_hh": bias_hh,
+        }
 
     def recurrent_blocks(self) -> list[RecurrentBlock]:
         if len(self.gates) == 1:
@@ -48,10 +109,23 @@ class TorchCell(Cell):
             self.bias_ih[self.rows(gate)] = value
             self.bias_hh[self.rows(gate)] = 0.0
 
-    def run_kernel(self, kernel: Kernel, x: InputSequence, hx: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Call one of torch's kernels as a single layer, time first. Return (output, last state, ...)."""
-        weights = (self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
-        return kernel(x, hx, weights, True, 1, 0.0, self.training, False, False)
+    @property
+    def _weights(self) -> tuple[Tensor, ...]:
+        return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+
+    @property
+    def _has_its_step(self) -> bool:
+        """Whether torch's kernel computes the cell: no subclass has changed its `step` or its gates."""
+        owner = next(one for one in type(self).__mro__ if issubclass(one, TorchCell) and "solve" in vars(one))
+        return type(self).step is owner.step and type(self).compute_gates is owner.compute_gates
+
+    @property
+    def _is_itself(self) -> bool:
+        """Whether the equations of `solve` are those of the cell, and its parameters are all that there are."""
+        return self._has_its_step and dict(self.named_parameters()).keys() == _PARAMETERS
+
+
+_PARAMETERS = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}
 
 
 def _uniform(bound: float, *shape: int) -> nn.Parameter:

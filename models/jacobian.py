@@ -1,62 +1,38 @@
 """Jacobians of a layer's state: how a change at one timestep changes the last state, and by which singular values."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import jacrev, vmap
 
-from models.cell import Cell, InputSequence
+from models.recursion import Unrolled
 
 CHUNK = 16
 """Timesteps whose Jacobians are in memory at once: 64 MiB for 32 samples and a state of 128 numbers in float64."""
 
+SPREAD = math.log(1e5)
+"""Largest ratio, as a logarithm, by which directions may grow apart before they are made orthogonal again.
 
-@torch.no_grad()
-def unroll_states(cell: Cell, x: InputSequence) -> Float[Tensor, "timesteps_and_0 batch state"]:
-    """The state before timestep 1 and after every timestep, with its tensors (h, or h and c) concatenated."""
-    state = cell.initial_state(x.shape[1])
-    states = [torch.cat(state, dim=-1)]
-    for x_t in x:
-        state = cell.step(x_t, state)
-        states.append(torch.cat(state, dim=-1))
-    return torch.stack(states)
+A direction loses as many digits as the ratio has; 1e5 leaves more than ten of float64's sixteen."""
 
 
-@torch.no_grad()
-def step_jacobians(
-    cell: Cell, x: InputSequence, before: Float[Tensor, "time batch state"]
-) -> Float[Tensor, "time batch state state"]:
-    """The Jacobian ds_t/ds_{t-1} of each timestep and sample, computed in one batch.
-
-    Args:
-        cell: Cell whose `step` is differentiated.
-        x: Input of the cell at each timestep.
-        before: State s_{t-1} before each timestep.
-    """
-
-    def step(state: Tensor, x_t: Tensor) -> Tensor:
-        parts = tuple(part[None] for part in state.chunk(len(cell.state_names)))
-        return torch.cat(cell.step(x_t[None], parts), dim=-1)[0]
-
-    jacobians: Tensor = vmap(jacrev(step))(before.flatten(0, 1), x.flatten(0, 1))
-    return jacobians.view(*before.shape, before.shape[-1])
-
-
-def backward_step_jacobians(
-    cell: Cell, x: InputSequence, states: Float[Tensor, "timesteps_and_0 batch state"]
-) -> Iterator[Float[Tensor, "batch state state"]]:
+def backward_step_jacobians(unrolled: Unrolled) -> Iterator[Float[Tensor, "batch state state"]]:
     """Yield ds_t/ds_{t-1} for t = T, T-1, ..., 1, with at most `CHUNK` timesteps in memory.
 
     The Jacobian of a sample is nan where its state s_t has a nan.
     """
-    for end in range(len(x), 0, -CHUNK):
+    length = len(unrolled.states["h"]) - 1
+    for end in range(length, 0, -CHUNK):
         start = max(0, end - CHUNK)
-        jacobians = step_jacobians(cell, x[start:end], states[start:end])
-        lost = states[start + 1 : end + 1].isnan().any(dim=-1)  # autograd gives relu and identity a slope even there
-        yield from jacobians.masked_fill(lost[..., None, None], torch.nan).flip(0)
+        states = [steps[start + 1 : end + 1] for steps in unrolled.states.values()]
+        lost = torch.stack([steps.isnan().any(dim=-1) for steps in states]).any(dim=0)
+        jacobians = unrolled.jacobians(start + 1, end)
+        if lost.any():  # the slopes of relu and identity are numbers even there
+            jacobians = jacobians.masked_fill(lost[..., None, None], torch.nan)
+        yield from reversed(jacobians.unbind())
 
 
 @dataclass(frozen=True)
@@ -80,6 +56,13 @@ class Spectrum:
     log_min: Tensor
     log_mean_squared: Tensor
 
+    @classmethod
+    def of_all(cls, groups: Sequence["Spectrum"]) -> "Spectrum":
+        """Join the spectra of groups of samples at the same lag."""
+        first, *_ = groups
+        names = [field.name for field in fields(cls) if field.name != "lag"]
+        return cls(first.lag, **{name: torch.cat([getattr(group, name) for group in groups]) for name in names})
+
 
 class JacobianProduct:
     """The product ds_T/ds_t = J_T J_{T-1} ... J_{t+1}, extended backwards in time without overflow or underflow.
@@ -91,12 +74,20 @@ class JacobianProduct:
     A direction that a timestep maps to zero collapses: its column of Q stays zero from then on, and the other columns
     span exactly the directions that remain. Inactive relu units collapse directions at every timestep. A direction
     counts as mapped to zero if its image is below the rounding error, about sqrt(N) eps ||J||_F.
+
+    Q is kept as LAPACK's Householder reflectors, which multiply as fast as Q itself, until a direction collapses.
+
+    Attributes:
+        lag: Number of Jacobians multiplied so far.
+        affordable: Number of Jacobians that `multiply` may take at once without losing precision.
     """
 
     def __init__(self, batch: int, size: int, dtype: torch.dtype = torch.float64, device: str = "cpu") -> None:
         eye = torch.eye(size, dtype=dtype, device=device).expand(batch, size, size)
-        self.lag = 0
-        self._q, self._r, self._inverse = eye.clone(), eye.clone(), eye.clone()
+        self.lag, self.affordable = 0, 1
+        self._q: Tensor | None = eye
+        self._reflectors = (eye, eye.new_zeros(batch, size))
+        self._r, self._inverse = eye.clone(), eye.clone()
         self._r_log_scale, self._inverse_log_scale = eye.new_zeros(batch), eye.new_zeros(batch)
         self._rounding = size**0.5 * torch.finfo(dtype).eps
         self._unknown = torch.zeros(batch, dtype=torch.bool, device=device)
@@ -104,20 +95,54 @@ class JacobianProduct:
         self._log_diagonal_before = self._log_diagonal
         self._lag_before = 0
 
-    def multiply(self, jacobian: Float[Tensor, "batch state state"]) -> None:
-        """Extend the product by the Jacobian of the timestep before."""
-        self._unknown = self._unknown | ~jacobian.isfinite().all(dim=-1).all(dim=-1)
-        jacobian = jacobian.masked_fill(self._unknown[:, None, None], 0.0)
-        rounding = self._rounding * torch.linalg.matrix_norm(jacobian)
-        self._q, factor = _orthogonalized(jacobian.mT @ self._q, rounding)
-        self.lag += 1
+    def multiply(self, *jacobians: Float[Tensor, "batch state state"]) -> None:
+        """Extend the product by the Jacobians of the timesteps before, later timesteps first.
+
+        The directions are made orthogonal once, after the last of them.
+        """
+        last, *earlier = map(self._without_unknown, jacobians)
+        matrix = self._times_q(last.mT)
+        for jacobian in earlier:
+            matrix = jacobian.mT @ matrix
+        norm = torch.linalg.matrix_norm(matrix if earlier else last)
+        self.lag += len(jacobians)
+        factor = self._orthogonalize(matrix, self._rounding * norm)
         diagonal = factor.diagonal(dim1=-2, dim2=-1).abs()
         self._log_diagonal = self._log_diagonal + diagonal.log()
-        self._r, self._r_log_scale = _rescaled(factor @ self._r, self._r_log_scale)
-        eye = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device).expand_as(factor)
-        regular = (diagonal > 0).all(dim=-1)[:, None, None]
-        inverse = torch.linalg.solve_triangular(torch.where(regular, factor, eye), eye, upper=True)
-        self._inverse, self._inverse_log_scale = _rescaled(self._inverse @ inverse, self._inverse_log_scale)
+        self._r, self._r_log_scale = _rescaled(_triangular_product(factor, self._r), self._r_log_scale)
+        regular = (diagonal > 0).all(dim=-1)
+        if not regular.all():
+            eye = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device)
+            factor = torch.where(regular[:, None, None], factor, eye)
+        inverse = torch.linalg.solve_triangular(factor, self._inverse, upper=True, left=False)
+        self._inverse, self._inverse_log_scale = _rescaled(inverse, self._inverse_log_scale)
+        self.affordable = _affordable(diagonal, len(jacobians))
+
+    def _without_unknown(self, jacobian: Tensor) -> Tensor:
+        """The Jacobians of the samples whose Jacobians were all finite, and 0 for the others."""
+        known = jacobian.isfinite().flatten(1).all(dim=1)
+        self._unknown = self._unknown | ~known
+        return jacobian.masked_fill(self._unknown[:, None, None], 0.0) if self._unknown.any() else jacobian
+
+    def _times_q(self, matrix: Tensor) -> Tensor:
+        """The product of a matrix and Q."""
+        return torch.ormqr(*self._reflectors, matrix, left=False) if self._q is None else matrix @ self._q
+
+    def _orthogonalize(self, matrix: Tensor, rounding: Tensor) -> Tensor:
+        """Replace Q by that of the QR decomposition of a matrix, and return R.
+
+        R_ii = 0 if column i adds at most `rounding` to the columns before it. Column i of Q and row i of R are then
+        zero. LAPACK's QR would choose an arbitrary direction for that column and take the growth along it away from
+        later columns.
+        """
+        reflectors = torch.geqrf(matrix)
+        factor = reflectors[0].triu()
+        collapsed = (factor.diagonal(dim1=-2, dim2=-1).abs() <= rounding[:, None]).any(dim=-1)
+        self._q, self._reflectors = None, reflectors
+        if collapsed.any():
+            self._q = torch.linalg.householder_product(*reflectors)
+            self._q[collapsed], factor[collapsed] = _gram_schmidt(matrix[collapsed], rounding[collapsed])
+        return factor
 
     def spectrum(self) -> Spectrum:
         """The singular values of the product so far."""
@@ -147,25 +172,32 @@ class JacobianProduct:
         return values.masked_fill(self._unknown.view(-1, *[1] * (values.dim() - 1)), torch.nan)
 
 
-def _orthogonalized(
-    matrix: Float[Tensor, "batch state state"], rounding: Float[Tensor, " batch"]
-) -> tuple[Tensor, Tensor]:
-    """The QR decomposition of a matrix, with R_ii = 0 if column i adds at most `rounding` to the columns before it.
+def _affordable(diagonal: Float[Tensor, "batch state"], timesteps: int) -> int:
+    """The number of Jacobians whose product keeps the smallest direction apart from the rounding of the largest.
 
-    Column i of Q and row i of R are then zero. LAPACK's QR would choose an arbitrary direction for that column and
-    take the growth along it away from later columns.
+    Args:
+        diagonal: Growth of each direction over some timesteps, as the diagonal of R.
+        timesteps: Number of those timesteps.
     """
-    q, r = torch.linalg.qr(matrix)
-    collapsed = (r.diagonal(dim1=-2, dim2=-1).abs() <= rounding[:, None]).any(dim=-1)
-    if collapsed.any():
-        q[collapsed], r[collapsed] = _gram_schmidt(matrix[collapsed], rounding[collapsed])
-    return q, r
+    logs = diagonal.log()
+    spread = float((logs.amax(dim=1) - logs.amin(dim=1)).max()) / timesteps
+    return min(CHUNK, max(1, int(SPREAD / spread))) if 0 < spread < math.inf else 1
+
+
+def _triangular_product(a: Float[Tensor, "batch state state"], b: Float[Tensor, "batch state state"]) -> Tensor:
+    """The product of two upper triangular matrices, without the quarter of the work that multiplies zeros."""
+    half = a.shape[-1] // 2
+    product = torch.zeros_like(a)
+    product[:, :half] = a[:, :half, :half] @ b[:, :half]
+    product[:, :half, half:] += a[:, :half, half:] @ b[:, half:, half:]
+    product[:, half:, half:] = a[:, half:, half:] @ b[:, half:, half:]
+    return product
 
 
 def _gram_schmidt(
     matrix: Float[Tensor, "batch state state"], rounding: Float[Tensor, " batch"]
 ) -> tuple[Tensor, Tensor]:
-    """`_orthogonalized` column by column.
+    """The QR decomposition of `JacobianProduct._orthogonalize`, column by column.
 
     Each column is projected twice, which makes Q as orthogonal as LAPACK's (Giraud et al. 2005).
     """
@@ -213,17 +245,24 @@ def analyze(
     """
     product: JacobianProduct | None = None
     spectra: list[Spectrum] = []
+    waiting: list[Tensor] = []
     for jacobian in jacobians:
         if product is None:
             batch, size, _ = jacobian.shape
             product = JacobianProduct(batch, size, jacobian.dtype, str(jacobian.device))
             if 0 in recorded_lags:
                 spectra.append(product.spectrum())
-        product.multiply(jacobian)
-        if product.lag == transient:
+        waiting.append(jacobian)
+        lag = product.lag + len(waiting)
+        if len(waiting) >= product.affordable or lag in recorded_lags or lag == transient:
+            product.multiply(*waiting)
+            waiting = []
+        if product.lag == transient and not waiting:
             product.begin_exponents()
-        if product.lag in recorded_lags:
+        if lag in recorded_lags:
             spectra.append(product.spectrum())
     if product is None:
         raise ValueError("cannot analyse an empty sequence of Jacobians")
+    if waiting:
+        product.multiply(*waiting)
     return spectra, product.exponents()

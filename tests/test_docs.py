@@ -9,6 +9,7 @@ import subprocess
 import termios
 from collections import Counter
 from fcntl import ioctl
+from glob import glob
 from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -170,7 +171,8 @@ def parts_shown(shown):
 
 def printed_by(command, folder, warm):
     """What a command prints in a terminal, and after it what a pipe gets as stderr."""
-    program, *arguments = shlex.split(command)
+    program, *words = shlex.split(command)
+    arguments = [path for word in words for path in sorted(glob(word, root_dir=folder)) or [word]]
     if program != "bptt":
         return subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=True).stdout
     terminal, end = pty.openpty()

@@ -40,7 +40,7 @@ def probe(
     Example: bptt probe init=gaussian init.gain=0.8,1.0,1.2 task.length=100
     """
     from cli.print_results import print_probe, print_runs
-    from cli.run_plan import warn_of_doubtful
+    from cli.run_plan import warn_of_doubtful, warn_of_unrecorded
     from cli.show_progress import show_progress
     from experiments.config.grid import expand
     from experiments.config.hydra_keys import launcher_named
@@ -86,7 +86,7 @@ def probe(
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
     if len(folders) == 1 and results[0].status == "completed" and not quiet:
         print_probe(study, folders[0].name)
-    has_doubtful = warn_of_doubtful(results, "--fresh")
+    has_doubtful = warn_of_doubtful(results, "--fresh") | warn_of_unrecorded(results)
     typer.echo(folders[0] if len(folders) == 1 else study)
     failed = [result for result in results if result.status == "failed"]
     for result in failed:

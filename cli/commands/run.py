@@ -20,7 +20,7 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     Example: bptt run cell=lstm task.length=200 clip=norm clip.threshold=0.5
     """
     from cli.print_results import print_runs
-    from cli.run_plan import warn_of_doubtful
+    from cli.run_plan import warn_of_doubtful, warn_of_unrecorded
     from cli.show_progress import show_progress
     from experiments.config.composing import compose
     from experiments.config.user_folder import extend_python_path
@@ -32,12 +32,12 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     extend_python_path(config_dir)
     config = compose(overrides or [], config_dir)
     prepare_folder(config.run_folder, fresh=fresh, retry=True)
-    with show_progress([FollowedRun(config.run_folder, config.run_id, config.steps)], quiet=quiet):
+    with show_progress([FollowedRun(config.run_folder, config.run_folder.name, config.steps)], quiet=quiet):
         result = run_one(config)
     if result.status == "running":
         raise UsageError(f"{result.folder}: another process is running it; see `bptt status`")
-    print_runs(config.study_folder, [config.run_id], quiet=quiet)
-    is_doubtful = warn_of_doubtful([result], "--fresh")
+    print_runs(config.study_folder, [result.folder.name], quiet=quiet)
+    is_doubtful = warn_of_doubtful([result], "--fresh") | warn_of_unrecorded([result])
     typer.echo(result.folder)
     if result.status == "failed":
         print_wrapped(f"{result.folder.name} failed: {result.error}", err=True)

@@ -9,7 +9,7 @@ from cli.errors import FAILED, one_line_errors
 from cli.options import ConfigDir, Jobs, Launcher, Overrides, Quiet, Resume, Retry, Yes
 from cli.printing import print_wrapped
 from cli.resume_study import SweepRequest, earlier_sweeps
-from cli.run_plan import requested_launcher, run_plan, warn_of_doubtful, warn_of_unfinished
+from cli.run_plan import requested_launcher, run_plan, warn_of_doubtful, warn_of_unfinished, warn_of_unrecorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,7 +127,7 @@ def _sweep(request: SweepRequest, *, fresh: bool, retry: bool, yes: bool, quiet:
     print_runs(study, [folder.name for folder in folders], quiet=quiet)
     if grid.search is not None and not quiet:
         print_best_trial(found, objective)
-    return study, warn_of_unfinished(folders) | warn_of_doubtful(results)
+    return study, warn_of_unfinished(folders) | warn_of_doubtful(results) | warn_of_unrecorded(results)
 
 
 def _confirm_default_run(request: SweepRequest, folder: "Path", *, yes: bool) -> None:

@@ -16,12 +16,15 @@ from experiments.analysis.findings import (
     gradient_of,
     kind_of_network,
     losses_add_up,
+    losses_averaged,
     percent,
     quantiles,
     recorded_every,
     say_too_small,
 )
+from experiments.analysis.single_losses import average_over_losses, has_several_losses
 from experiments.analysis.summary import FLOW, NORMS, summarize_runs
+from experiments.store.combined_tables import read_combined_table
 from experiments.store.config_keys import compared_keys, format_value, rank
 from experiments.store.studies import Run
 
@@ -43,6 +46,8 @@ def describe_configurations(runs: Sequence[Run], summary: pd.DataFrame, states: 
     numbers = [*FLOW, *NORMS, "clipped_fraction", "underflow_at_init", "underflow"]
     summary = summary.astype(dict.fromkeys(numbers, float))
     flows = _flows_of_states(runs, summary, states)
+    with_losses = [run for run in runs if has_several_losses(run) and not run.is_probe]
+    averaged = average_over_losses(read_combined_table(with_losses, "lags", ends=True))
     keys = compared_keys(runs) or ["cell"]
     groups: dict[tuple[Any, ...], list[int]] = {}
     for i, run in enumerate(runs):
@@ -51,7 +56,9 @@ def describe_configurations(runs: Sequence[Run], summary: pd.DataFrame, states: 
     for (*_, kind), rows in sorted(groups.items()):
         name = ", ".join(f"{key} = {format_value(runs[rows[0]].config.get(key))}" for key in keys)
         of_rows = {state: flow.iloc[rows] for state, flow in flows.items()}
-        sentence = _describe([runs[i] for i in rows], summary.iloc[rows], of_rows)
+        of_group = [runs[i] for i in rows]
+        losses = averaged[averaged["run_id"].isin([run.id for run in of_group])] if len(averaged) else averaged
+        sentence = _describe(of_group, summary.iloc[rows], of_rows, losses)
         found[f"{name} ({kind})" if kind else name] = sentence
     return found
 
@@ -87,16 +94,17 @@ def _kind(run: Run) -> str:
     return "probe of a trained network" if run.info.get("checkpoint") else "probe"
 
 
-def _describe(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows) -> str:
+def _describe(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows, averaged: pd.DataFrame) -> str:
     """Describe runs that differ only in their seed: medians, and in brackets the smallest and the largest value.
 
     Args:
         runs: Runs of one configuration.
         summary: Their rows of summary.csv.
         flows: How the gradient of each state flows back in these runs.
+        averaged: Their rows of `average_over_losses`, for a task with a loss at several timesteps.
     """
     sentences = [
-        _gradient_flow(runs, summary, flows),
+        _gradient_flow(runs, summary, flows, averaged),
         _underflow(runs, summary),
         _errors(runs, summary),
         _norms_of_all(runs, summary),
@@ -113,17 +121,17 @@ def _count(runs: Sequence[Run]) -> str:
     return f"{len(runs)} {'seeds' if len(seeds) == len(runs) else 'runs'}"
 
 
-def _gradient_flow(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows) -> str:
+def _gradient_flow(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows, averaged: pd.DataFrame) -> str:
     """Say how the gradient flows back before training and after it; for probes, what the Jacobians say."""
     if runs[0].is_probe:
-        return _flow_at(kind_of_network(runs[0]), "", runs, flows)
-    if runs[0].info["readout_steps"] > 1:
+        return _flow_at(kind_of_network(runs[0]), "", runs, flows, averaged)
+    if has_several_losses(runs[0]) and averaged.empty:
         return losses_add_up(runs[0])
     steps = {run.config.get("steps") for run in runs}
     ended = len(steps) == 1 and (summary["status"] == "completed").all()
     last = f"at step {next(iter(steps))}" if ended else "at the last recorded step"
-    before = _flow_at("before training", "_at_init", runs, flows)
-    after = "" if steps == {1} else _flow_at(last, "", runs, flows)
+    before = _flow_at("before training", "_at_init", runs, flows, averaged)
+    after = "" if steps == {1} else _flow_at(last, "", runs, flows, averaged)
     return "; ".join(filter(None, [before, after]))
 
 
@@ -139,7 +147,7 @@ def _underflow(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     return say_too_small(runs[0], both)
 
 
-def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows) -> str:
+def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows, averaged: pd.DataFrame) -> str:
     """Say how the gradient flows back at one recorded step, in the state with the largest median horizon.
 
     Args:
@@ -147,6 +155,7 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows) -> str:
         at: Suffix of the columns, '_at_init' or ''.
         runs: Runs of one configuration.
         flows: How the gradient of each state flows back in these runs.
+        averaged: Their rows of `average_over_losses`, for a task with a loss at several timesteps.
     """
     gain = "gain_at_init" if at else "gain_per_timestep"
     columns = [f"horizon{at}", f"arriving{at}", gain, "horizon_resolution"]
@@ -163,10 +172,13 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows) -> str:
     if "vanishes" in fates:
         details.append(f"horizon {_spread(horizons, '{:.0f}')} of {length - 1}{recorded_every(apart.max())}")
     if set(fates) != {"vanishes"}:
-        details.append(f"{_spread(left, '{:.3g}')} times as large at the earliest recorded timestep")
+        where = "earliest recorded timestep" if averaged.empty else "largest recorded lag"
+        details.append(f"{_spread(left, '{:.3g}')} times as large at the {where}")
     if not np.isnan(gains).any():
         digits = "{:.3f}" if gains.min() > 0.01 and gains.max() < 100 else "{:.3g}"
         details.append(f"gain {_spread(gains, digits)} per timestep")
+    if len(averaged):
+        details.append(losses_averaged(averaged, state, "min" if at else "max"))
     return f"{when}, {what}{known} {_counted(fates)}: {', '.join(details)}"
 
 

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Mapping
 from statistics import NormalDist
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from experiments.analysis.gain_and_horizon import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
 from experiments.analysis.run_tables import add_kept_states
+from experiments.analysis.single_losses import average_over_losses, gradients_by_lag, has_several_losses
 from experiments.analysis.summary import NORMS, smallest_normal
 from experiments.store.studies import Run
 from experiments.wording import counted
@@ -54,24 +55,29 @@ def _ended(run: Run) -> str:
 
 def _flow(run: Run) -> str:
     """Say how the gradient flows back at the last recorded step, in the state with the largest horizon."""
-    gradients, length = run.table("gradients"), run.info["timesteps"]
-    if gradients.empty:
+    length, several, by_lag = run.info["timesteps"], has_several_losses(run), gradients_by_lag(run)
+    if by_lag.empty and run.table("gradients").empty:
         return ""
     overflow = run.info.get("overflow") or {}
     if overflow.get("timestep") is not None:
         state = f"{overflow['state']} in layer {overflow['layer']}"
         where = f"at timestep {overflow['timestep']} of {length}"
         return f"the gradient of {state} leaves the range of {run.config.get('dtype')} {where}"
-    if run.info["readout_steps"] > 1:
+    if several and by_lag.empty:
         return losses_add_up(run)
     # h is first, so it is named unless the horizon of another state is larger.
-    states = list(dict.fromkeys(["h", *gradients["state"].unique()]))
-    profiles = {state: gradient_profiles(gradients, state=state)[1] for state in states}
+    states = list(dict.fromkeys(["h", *by_lag["state"].unique()]))
+    profiles = {state: gradient_profiles(by_lag, state=state)[1] for state in states}
     smallest = smallest_normal(run)
     reaches = {state: horizon(profile, length, smallest) for state, profile in profiles.items()}
     state = max(states, key=lambda state: reaches[state].lag or 0)
-    how = _how_it_flows(profiles[state], reaches[state], length, run.config.get("dtype", "float32"))
-    when = kind_of_network(run) if run.is_probe else f"at step {gradients['step'].max()}"
+    dtype = run.config.get("dtype", "float32")
+    if several:
+        losses = LossesByLag.at_last_step(by_lag, state)
+        how = _how_single_losses_flow(profiles[state], reaches[state], length, losses, dtype)
+    else:
+        how = _how_it_flows(profiles[state], reaches[state], length, dtype)
+    when = kind_of_network(run) if run.is_probe else f"at step {by_lag['step'].max()}"
     return how and f"{when}, {gradient_of(run, state)} {how}"
 
 
@@ -96,14 +102,20 @@ def kind_of_network(probe: Run) -> str:
 
 
 def losses_add_up(run: Run) -> str:
-    """Say why the reach of the gradient is not known for a task with a loss at several timesteps."""
-    return f"reach unknown: the task has a loss at {run.info['readout_steps']} timesteps, whose gradients add up"
+    """Say why the reach of the gradient is not known for a task with a loss at several timesteps, and what would do."""
+    return (
+        f"reach unknown: the task has a loss at {run.info['readout_steps']} timesteps, whose gradients add up "
+        "(record.lags=true records them apart, and so does bptt replay RUN record.lags=true for a finished run)"
+    )
 
 
 def gradient_of(run: Run, state: str) -> str:
     """Name the gradient of one state of layer 0; the output h is not named."""
-    of_state = "" if state == "h" else f" of the state {state}"
     in_layer = " in layer 0" if int(run.config.get("model.num_layers") or 1) > 1 else ""
+    if has_several_losses(run):
+        of_state = "" if state == "h" else f" with respect to the state {state}"
+        return f"the gradient of a single timestep's loss{of_state}{in_layer}"
+    of_state = "" if state == "h" else f" of the state {state}"
     return f"the gradient{of_state}{in_layer}"
 
 
@@ -124,6 +136,83 @@ def _how_it_flows(profile: Profile, reach: Horizon, length: int, dtype: Any) -> 
     earliest = length - int(profile.lag[-1])
     recorded = f" of {length}, the earliest recorded," if earliest > 1 else ""
     return f"{fate}: at timestep {earliest}{recorded} its norm is {number(left)} times that at timestep {length}"
+
+
+class LossesByLag(NamedTuple):
+    """How many losses the mean norm at each recorded lag is taken over.
+
+    Attributes:
+        lag: Recorded lags, increasing.
+        losses: Number of losses at each lag.
+    """
+
+    lag: np.ndarray
+    losses: np.ndarray
+
+    @classmethod
+    def at_last_step(cls, by_lag: pd.DataFrame, state: str) -> "LossesByLag":
+        """Read the numbers at the last recorded step of layer 0 from the table of `average_over_losses`."""
+        rows = by_lag[
+            (by_lag["layer"] == 0) & (by_lag["state"] == state) & (by_lag["step"] == by_lag["step"].max())
+        ].sort_values("lag")
+        return cls(rows["lag"].to_numpy(), rows["losses"].to_numpy())
+
+    def mean_over(self, lag: int) -> str:
+        """Say which losses the mean at a lag, or at the next recorded one, is taken over."""
+        total, there = int(self.losses[0]), int(self.losses[np.searchsorted(self.lag, lag)])
+        if total == 1:
+            return "for the loss of one timestep"
+        if there == total:
+            return f"mean over {total} losses"
+        if there == 1:
+            return f"for the only one of {total} losses with as many timesteps before it"
+        return f"mean over the {there} of {total} losses with as many timesteps before them"
+
+
+def losses_averaged(averaged: pd.DataFrame, state: str, end: Literal["min", "max"] = "max") -> str:
+    """Say over how many losses means are taken, such as 'mean over 8 losses, at the largest lag over 1'.
+
+    Args:
+        averaged: Table of `average_over_losses`, with a column `run_id`.
+        state: Name of the state in layer 0.
+        end: Whether the first (min) or the last (max) recorded step of each run counts.
+    """
+    rows = averaged[(averaged["layer"] == 0) & (averaged["state"] == state)]
+    rows = rows[rows["step"] == rows.groupby("run_id", observed=True)["step"].transform(end)]
+    by_run = rows[rows["losses"] > 0].sort_values("lag").groupby("run_id", observed=True)["losses"]
+    everywhere, farthest = (
+        "" if of_runs.empty else "{} to {}".format(*ends) if len(ends) > 1 else str(ends[0])
+        for of_runs in (by_run.first(), by_run.last())
+        for ends in [sorted({of_runs.min(), of_runs.max()})]
+    )
+    if not everywhere:
+        return "but no loss has a norm at lag 0 that is finite and above 0"
+    words = f"mean over {everywhere} {'loss' if everywhere == '1' else 'losses'}"
+    return words if everywhere == farthest else f"{words}, at the largest lag over {farthest}"
+
+
+def _how_single_losses_flow(profile: Profile, reach: Horizon, length: int, losses: LossesByLag, dtype: Any) -> str:
+    """Describe the mean profile of single losses as the rest of a sentence; empty if it shows nothing."""
+    left = arriving(profile)
+    if left is None or reach.lag is None or reach.resolution is None:
+        return ""
+    if (beyond := overflow_lag(profile)) is not None:
+        before = int(profile.lag[profile.lag < beyond].max())
+        where = f"between {before} and {beyond} timesteps before that loss"
+        return f"leaves the range of {dtype} {where} ({losses.mean_over(beyond)})"
+    fate = fate_of(reach.lag, left, length)
+    if fate == "vanishes":
+        return (
+            f"vanishes: more than {counted(reach.lag, 'timestep')} before that loss, its norm is less than a "
+            f"thousandth of that at the loss (horizon {reach.lag}{recorded_every(reach.resolution)}, "
+            f"{losses.mean_over(reach.lag + 1)})"
+        )
+    farthest = int(profile.lag[-1])
+    recorded = ", the largest recorded lag," if farthest < length - 1 else ""
+    return (
+        f"{fate}: {counted(farthest, 'timestep')} before that loss{recorded} its norm is {number(left)} times that at "
+        f"the loss ({losses.mean_over(farthest)})"
+    )
 
 
 def recorded_every(apart: float) -> str:
@@ -252,8 +341,13 @@ def probe_readings(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
         outcome: Row of the probe in summary.csv.
     """
     length, of_loss = run.info["timesteps"], "fitted to the norm of dL/dh_t"
-    if run.info["readout_steps"] > 1:
-        of_loss = losses_add_up(run)
+    if has_several_losses(run):
+        by_lag = average_over_losses(run.table("lags"))
+        of_loss = (
+            losses_add_up(run)
+            if by_lag.empty
+            else f"{OF_SINGLE_LOSSES}, {losses_averaged(by_lag.assign(run_id=run.id), 'h')}"
+        )
     readings = [
         Reading("gain per timestep", number(outcome["gain_per_timestep"]), _jacobian(outcome, length)),
         Reading("gain of the gradient", number(outcome["gain_at_init"]), of_loss),
@@ -281,6 +375,9 @@ def probe_readings(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
     readings.append(Reading("clipping threshold", "not known", THRESHOLD))
     return readings
 
+
+OF_SINGLE_LOSSES = "fitted to the norm of dL_t/dh_(t-k) by lag k, where L_t is the loss of a single timestep"
+"""What a probe's gain of the gradient is fitted to for a task with a loss at several timesteps."""
 
 THRESHOLD = "it depends on the norms while training: `bptt run` with these keys prints how they are distributed"
 """What a probe says about a clipping threshold."""

@@ -42,15 +42,18 @@ class Profile(NamedTuple):
 NOTHING = Profile(np.array([], int), np.array([]))
 
 
-def gradient_profiles(gradients: Columns, layer: int = 0, state: str = "h") -> tuple[Profile, Profile]:
-    """The profiles of grad_norm at the first and at the last recorded step of one run.
+def gradient_profiles(
+    gradients: Columns, layer: int = 0, state: str = "h", column: str = "grad_norm"
+) -> tuple[Profile, Profile]:
+    """The profiles of a norm at the first and at the last recorded step of one run.
 
     Args:
-        gradients: Rows of gradients.csv of one run.
+        gradients: Rows of gradients.csv of one run, or of another table with the same columns.
         layer: Index of the layer; layer 0 reads the input.
         state: Name of the state.
+        column: Column with the norm.
     """
-    step, lag, norm = _of_state(gradients, layer, state)
+    step, lag, norm = _of_state(gradients, layer, state, column)
     if not len(step):
         return NOTHING, NOTHING
     first, last = (Profile.of(lag[step == end], norm[step == end]) for end in (step.min(), step.max()))
@@ -64,11 +67,13 @@ def gain_by_step(gradients: Columns, layer: int = 0, state: str = "h") -> dict[i
     return {at: gain for at, gain in gains.items() if gain is not None}
 
 
-def _of_state(gradients: Columns, layer: int, state: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _of_state(
+    gradients: Columns, layer: int, state: str, column: str = "grad_norm"
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not len(gradients):
         return np.array([], int), *NOTHING
     rows = (np.asarray(gradients["layer"]) == layer) & (np.asarray(gradients["state"]) == state)
-    step, lag, norm = (np.asarray(gradients[column])[rows] for column in ("step", "lag", "grad_norm"))
+    step, lag, norm = (np.asarray(gradients[name])[rows] for name in ("step", "lag", column))
     return step, lag, norm
 
 

@@ -12,7 +12,7 @@ from experiments.analysis.summary import summarize_runs
 from experiments.store.combined_tables import read_combined_table
 from experiments.store.studies import Run
 
-RECORDED = ("gradients", "contributions", "gates")
+RECORDED = ("gradients", "contributions", "gates", "lags")
 """Tables that have many rows per recorded step."""
 
 
@@ -53,7 +53,7 @@ class RunTables:
         losses = {"readout_steps": [run.info["readout_steps"] for run in self.runs]}
         if name == "gradients":
             return losses | {f"theory_{key}": [of(run) for run in self.runs] for key, of in LAWS.items()}
-        if name == "contributions":
+        if name in ("contributions", "lags"):
             return losses
         if name == "metrics":
             configs = [run.config for run in self.runs]

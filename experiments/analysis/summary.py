@@ -17,6 +17,7 @@ from experiments.analysis.gain_and_horizon import (
     horizon,
     jacobian_profile,
 )
+from experiments.analysis.single_losses import average_over_losses, has_several_losses
 from experiments.store.combined_tables import read_combined_table
 from experiments.store.config_keys import differing_keys
 from experiments.store.files import Value, to_csv, write_whole
@@ -36,11 +37,14 @@ READ = {
 }
 """The tables, and the columns of each, that summary.csv is computed from."""
 
+BY_LAG = ("step", "layer", "state", "lag", "grad_norm")
+"""The columns of `average_over_losses` that show how far back a gradient reaches."""
+
 FLOW = (
     *("gain_per_timestep", "gain_at_init", "horizon", "horizon_at_init", "horizon_resolution"),
     *("arriving", "arriving_at_init"),
 )
-"""The columns on how the gradient flows back; empty for a task with a loss at several timesteps."""
+"""The columns on how the gradient flows back; for a task with a loss at several timesteps they come from lags.csv."""
 
 UNKNOWN: dict[str, Value] = dict.fromkeys(FLOW)
 
@@ -81,11 +85,13 @@ def summarize_runs(
     tables = zip(
         *(_split(read(name, ends=name == "gradients"), runs, columns) for name, columns in READ.items()), strict=True
     )
+    several = any(map(has_several_losses, runs))
+    lags = _split(average_over_losses(read("lags", ends=True)) if several else pd.DataFrame(), runs, BY_LAG)
     rows: list[dict[str, Value]] = []
     state_rows: list[dict[str, Value]] = []
-    for run, (metrics, evaluation, gradients, jacobian) in zip(runs, tables, strict=True):
+    for run, (metrics, evaluation, gradients, jacobian), of_losses in zip(runs, tables, lags, strict=True):
         config = {key: run.config.get(key) for key in keys}
-        flows = _flows(run, gradients)
+        flows = _flows(run, gradients, of_losses)
         outcome = _outcome(run, metrics, evaluation, flows.get((0, "h"), UNKNOWN), jacobian) | _underflow(gradients)
         rows.append({"run_id": run.id, "status": run.info["status"], **config, **outcome})
         state_rows += [{"run_id": run.id, "layer": of[0], "state": of[1], **flow} for of, flow in flows.items()]
@@ -115,18 +121,26 @@ Flow = dict[str, Value]
 """The values of the columns `FLOW`."""
 
 
-def _flows(run: Run, gradients: Arrays) -> dict[tuple[int, str], Flow]:
-    """Compute gain and horizon of every state of every layer in gradients.csv.
+def _flows(run: Run, gradients: Arrays, lags: Arrays) -> dict[tuple[int, str], Flow]:
+    """Compute gain and horizon of every recorded state of every layer.
 
-    They are empty if the task has a loss at several timesteps: each loss adds a gradient of its own, and the sum does
-    not show how far any of them reaches.
+    If the task has a loss at several timesteps, each loss adds a gradient of its own, and the sum in gradients.csv does
+    not show how far any of them reaches. The values are then those of the mean over single losses, and empty without
+    lags.csv.
+
+    Args:
+        run: The run.
+        gradients: Its gradients.csv.
+        lags: Its lags.csv, averaged over the losses.
     """
-    if not gradients:
-        return {}
-    states = sorted(set(zip(gradients["layer"].tolist(), gradients["state"].tolist(), strict=True)))
-    if run.info["readout_steps"] > 1:
-        return dict.fromkeys(states, UNKNOWN)
-    return {(layer, state): _flow(run, *gradient_profiles(gradients, layer, state)) for layer, state in states}
+    several = has_several_losses(run)
+    recorded = [table for table in (gradients, lags if several else {}) if table]
+    states = {of for table in recorded for of in zip(table["layer"].tolist(), table["state"].tolist(), strict=True)}
+    by_lag = lags if several else gradients
+    return {
+        (layer, state): _flow(run, *gradient_profiles(by_lag, layer, state)) if by_lag else UNKNOWN
+        for layer, state in sorted(states)
+    }
 
 
 def smallest_normal(run: Run) -> float:

@@ -12,7 +12,7 @@ FOLDER = Path(__file__).parent.parent / "measures"
 
 TAKEN = (
     *("metrics", "evaluation", "jacobian", "lyapunov", "summary", "states", "claims"),
-    *("every", "windows", "evaluate_every", "evaluate_samples", "tensorboard"),
+    *("every", "windows", "evaluate_every", "evaluate_samples", "lag_samples", "tensorboard"),
 )
 """Names of bptt's other CSV files and of the other keys in `record`."""
 

@@ -24,24 +24,36 @@ OWN = ("models.", "experiments.")
 """Prefixes of our own classes and functions. Defaults in other code may change, so their arguments always count."""
 
 
-def run_id(config: "Config") -> str:
-    """A readable name and a digest of all settings that the results depend on. It is the same in every study."""
+def run_id(config: "Config", *, earlier: bool = False) -> str:
+    """A readable name and a digest of all settings that the results depend on. It is the same in every study.
+
+    Args:
+        config: Configuration of the run.
+        earlier: Whether to return the id that version 1 gave the run. It also depended on what was recorded, because
+            recording changed the last digits of the training then.
+    """
+    settings = settings_that_count(config)
+    if earlier:
+        record = config.record.model_dump(exclude={"tensorboard"}, exclude_defaults=True)
+        settings["record"] = {name: value for name, value in record.items() if value is not False}
     names = [config.cell["name"], config.task["name"], config.clip["name"]]
-    return "-".join([*names, f"seed{config.seed}", digest_of(settings_that_count(config))])
+    return "-".join([*names, f"seed{config.seed}", digest_of(settings)])
 
 
-def probe_id(config: "Config") -> str:
+def probe_id(config: "Config", *, earlier: bool = False) -> str:
     """The id of the run, preceded by a digest of the settings in `probe` that differ from their defaults."""
     settings = config.probe.model_dump(exclude_defaults=True)
-    return "-".join([*([digest_of(settings)] if settings else []), run_id(config)])
+    return "-".join([*([digest_of(settings)] if settings else []), run_id(config, earlier=earlier)])
 
 
 def settings_that_count(config: "Config") -> dict[str, Any]:
-    """The settings that distinguish a run from others."""
+    """The settings that distinguish a run from others.
+
+    What is recorded, and how often, does not count: it changes nothing in the training.
+    """
     elsewhere = {"study", "results_dir", "checkpoint_seconds", "probe", "record"}
     settings = config.model_dump(exclude=elsewhere, exclude_defaults=True)
-    record = config.record.model_dump(exclude={"tensorboard"}, exclude_defaults=True)
-    settings["record"] = {name: value for name, value in record.items() if value is not False}
+    settings["record"] = config.record.model_dump(include={"evaluate_every", "evaluate_samples"})
     if not config.flushes_denormals:
         settings.pop("flush_denormals", None)
     choices = {

@@ -1,5 +1,6 @@
 """The parts of a run, such as its network, task and optimiser, built from its configuration."""
 
+import inspect
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from experiments.clipping import Clip
 from experiments.config.identity import OWN
-from experiments.config.schema import CHOICES, Config
+from experiments.config.schema import CHOICES, Config, RecordConfig
 from experiments.config.targets import find_target
 from experiments.errors import UsageError, in_a_line, is_out_of_memory
 from experiments.measures.measure import Measure, find_measure
@@ -113,8 +114,15 @@ def _construct(config: Config, device: str) -> Parts:
         except Exception as error:
             raise _refused(config, own, error) from error
     network = network if device == "meta" else network.to(config.device)
-    measures = {name: find_measure(name)() for name in config.record.measures}
+    measures = {name: _measure(name, config.record) for name in config.record.measures}
     return Parts(network, task, parts["clip"], parts["optimizer"], parts["schedule"], parts["remedy"], measures)
+
+
+def _measure(name: str, record: RecordConfig) -> Measure:
+    """A measure, constructed with the keys of `record` that its constructor has as arguments."""
+    measure = find_measure(name)
+    wanted = inspect.signature(measure).parameters.keys() & RecordConfig.model_fields.keys()
+    return measure(**{key: getattr(record, key) for key in wanted})
 
 
 def _refused(config: Config, groups: Sequence[str], error: Exception) -> UsageError:

@@ -3,8 +3,10 @@
 Hydra's DictConfig stops here: a `Config` contains plain typed values, and all later code takes plain arguments.
 """
 
+import math
 import os
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -40,6 +42,7 @@ class RecordConfig(Section):
     windows: PositiveInt | Literal["all"]
     evaluate_every: PositiveInt
     evaluate_samples: PositiveInt
+    lag_samples: PositiveInt = 8
     tensorboard: bool = False
 
     @property
@@ -47,12 +50,34 @@ class RecordConfig(Section):
         """Names of the measures that are switched on."""
         return [name for name, switched_on in self.__pydantic_extra__.items() if switched_on]
 
+    def beyond(self, recorded: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that ask for more than a run has recorded: another measure, more steps or more windows.
+
+        Args:
+            recorded: Settings that the run was recorded with.
+        """
+        more: dict[str, Any] = {name: True for name in self.measures if not recorded.get(name)}
+        if self.measures and self.every < recorded["every"]:
+            more["every"] = self.every
+        if self.measures and _number(self.windows) > _number(recorded["windows"]):
+            more["windows"] = self.windows
+        if "lags" in self.measures and self.lag_samples != recorded.get("lag_samples"):
+            more["lag_samples"] = self.lag_samples
+        if self.tensorboard and not recorded.get("tensorboard"):
+            more["tensorboard"] = True
+        return more
+
     @field_validator("tensorboard")
     @classmethod
     def _is_installed(cls, wanted: bool) -> bool:
         if wanted and find_spec("tensorboard") is None:
             raise ValueError(f"false unless TensorBoard is installed: {how_to_install('tensorboard')}")
         return wanted
+
+
+def _number(windows: int | str) -> float:
+    """The number of windows as a number that can be compared; 'all' is more than any other."""
+    return math.inf if windows == "all" else int(windows)
 
 
 class ProbeConfig(Section):
@@ -125,8 +150,9 @@ class Config(Section):
 
     @property
     def run_folder(self) -> Path:
-        """Folder of this run."""
-        return self.study_folder / "runs" / self.run_id
+        """Folder of this run; an existing one that version 1 made if there is one."""
+        earlier = self.study_folder / "runs" / identity.run_id(self, earlier=True)
+        return earlier if earlier.is_dir() else earlier.with_name(self.run_id)
 
     @property
     def run_id(self) -> str:

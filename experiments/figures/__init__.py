@@ -59,6 +59,8 @@ class FigureDescription:
         select_rows: Function from all rows of the tables to those that the figure shows. If it leaves a table empty,
             the figure is not drawn.
         if_empty: Reason why the figure is not drawn if `select_rows` leaves a table empty.
+        further_tables: Names of CSV files that few runs have. `select_rows` gets these tables too, empty if no run has
+            the file, and returns only those of `tables`.
         first_and_last_step_only: Whether the figure needs only the first and the last recorded step of each run.
         one_panel_per_line: Whether each compared value has its own panel, as a map needs it.
         colour_scale: Function from the tables to the colour scale that all maps of the figure share, or None. It takes
@@ -74,6 +76,7 @@ class FigureDescription:
     caption: str
     runs: Literal["trainings", "probes", "all"] = "trainings"
     select_rows: Callable[[dict[str, Any]], dict[str, Any]] = _all_rows
+    further_tables: Sequence[str] = ()
     if_empty: str = "the study's runs recorded nothing for it; see `record`"
     first_and_last_step_only: bool = False
     one_panel_per_line: bool = False

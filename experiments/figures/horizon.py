@@ -50,7 +50,11 @@ def draw(
         look = {"color": "0.35", "linestyle": ":", "linewidth": 1}
         panel.add_line(lengths.index, lengths["max"], name="the whole sequence", **look)
         panel.explain("Dotted: the whole sequence, which is the largest possible lag.")
-    panel.explain_several_losses(summary, "the gradient")
+    if (summary["readout_steps"] > 1).any():
+        panel.explain(
+            "With a loss at several timesteps, the horizon is that of a single timestep's loss: of the mean over "
+            "several such losses."
+        )
     spread_axis(panel, summary[x])
     if (apart := summary["horizon_resolution"].max()) > 1:
         panel.explain(f"Interpolated between recorded lags, which are at most {apart:.0f} timesteps apart.")
@@ -67,8 +71,11 @@ PANELS = (
     partial(draw, column="horizon_at_init", title="before training"),
     partial(draw, column="horizon", title="at the last step"),
 )
-IF_EMPTY = "no run has a horizon: no gradients were recorded, or they are not finite"
+IF_EMPTY = (
+    "no run has a horizon: no gradients were recorded, they are not finite, or the task has a loss at several "
+    "timesteps and record.lags was false"
+)
 CAPTION = (
-    "The horizon is the number of timesteps before the end at which the gradient has fallen to a thousandth of its "
-    "norm at the last timestep. The title of a panel says when in training it was measured."
+    "The horizon is the number of timesteps before the loss at which the gradient has fallen to a thousandth of its "
+    "norm at the timestep of the loss. The title of a panel says when in training it was measured."
 )

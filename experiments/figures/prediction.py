@@ -7,11 +7,13 @@ import pandas as pd
 
 from experiments.analysis.gain_and_horizon import gain_per_timestep, gradient_profiles, jacobian_profile
 from experiments.analysis.rank_correlation import rank_correlation
+from experiments.analysis.single_losses import with_single_losses
 from experiments.drawing.lines import rows_by_line
 from experiments.drawing.panel import Panel
 from experiments.wording import counted
 
 TABLES = ("jacobian", "gradients")
+FURTHER_TABLES = ("lags",)
 
 
 def draw(data: dict[str, pd.DataFrame], panel: Panel) -> None:
@@ -41,12 +43,14 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel) -> None:
 
 
 def select_rows(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Select the rows of the runs that were both probed and trained."""
-    probes, trainings = (set(data[name]["run_id"]) for name in TABLES)
+    """Select the rows of the runs that were both probed and trained, and whose gradient shows how far it reaches."""
+    gradients = with_single_losses(data["gradients"], data["lags"])
+    gradients = gradients[~(gradients["readout_steps"] > 1)]  # single losses have none
+    probes, trainings = (set(frame["run_id"]) for frame in (data["jacobian"], gradients))
     both = {run for run in probes if _training_of(run) in trainings}
     return {
         "jacobian": data["jacobian"][data["jacobian"]["run_id"].isin(both)],
-        "gradients": data["gradients"][data["gradients"]["run_id"].isin({_training_of(run) for run in both})],
+        "gradients": gradients[gradients["run_id"].isin({_training_of(run) for run in both})],
     }
 
 
@@ -73,7 +77,10 @@ def matched_gains(jacobian: pd.DataFrame, gradients: pd.DataFrame, compare: str)
 FIRST_AND_LAST_STEP_ONLY = True
 PANELS = (draw,)
 RUNS = "all"
-IF_EMPTY = "no configuration was both probed and trained"
+IF_EMPTY = (
+    "no configuration was both probed and trained, or the task has a loss at several timesteps and record.lags was "
+    "false"
+)
 OVER_SEEDS = "one point each"
 CAPTION = (
     "Each point is a configuration that was both probed and trained: the gain of its Jacobians, in all directions, "

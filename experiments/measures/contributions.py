@@ -1,13 +1,10 @@
 """contributions.csv: the part of each weight's gradient that comes from each window of timesteps."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 
-import torch
-
 from experiments.measures.measure import Measure, Row
-from models.network import RecurrentNetwork, Window
-from models.norms import l2_norm
+from models.network import RecurrentNetwork
+from models.trace import Trace
 
 
 class Contributions(Measure):
@@ -21,17 +18,12 @@ class Contributions(Measure):
     columns = ("step", "parameter", "first_timestep", "last_timestep", "grad_norm", "share")
     words = ("parameter",)
 
-    def before_update(self, step: int, network: RecurrentNetwork, trace: list[Window]) -> Iterable[Row]:
-        windows = defaultdict(list)
-        for window in trace:
-            for name in window.weights:
-                windows[name].append(window)
-        for name, parts in windows.items():
-            gradients = torch.stack([window.weight_gradient(name) for window in parts]).flatten(1).double()
-            whole = gradients.sum(dim=0)
-            norms = l2_norm(gradients, dim=1).tolist()
-            # Divide by the norm twice, because its square may underflow.
-            size = l2_norm(whole)
-            shares = (gradients / size @ (whole / size)).tolist() if 0 < size < torch.inf else [None] * len(parts)
-            for window, norm, share in zip(parts, norms, shares, strict=True):
-                yield step, name, window.first, window.last, norm, share
+    def before_update(self, step: int, network: RecurrentNetwork, trace: Trace) -> Iterable[Row]:
+        known = {}  # an RNN's and an LSTM's two biases have one gradient
+        for layer in trace.layers:
+            for name, contribution in layer.contributions.items():
+                if contribution not in known:
+                    known[contribution] = trace.norms_and_shares(contribution)
+                norms, shares = known[contribution]
+                for (first, last), norm, share in zip(trace.windows, norms, shares, strict=True):
+                    yield step, name, first, last, norm, share

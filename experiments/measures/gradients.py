@@ -1,13 +1,14 @@
 """gradients.csv: the norm of the gradient with respect to the state, timestep by timestep."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
+from torch import Tensor
 
-from experiments.measures.measure import Measure, Row
-from models.network import RecurrentNetwork, Window
+from experiments.measures.measure import Measure, Row, share_of_true
+from models.network import RecurrentNetwork
 from models.norms import l2_norm
+from models.trace import Trace
 
 
 class Gradients(Measure):
@@ -16,22 +17,40 @@ class Gradients(Measure):
     L is the mean over the batch of the losses l_b, and grad_norm = sqrt(mean over b of ||dl_b/ds_b||^2)
     = sqrt(batch) ||dL/ds||_F, which does not depend on the batch size. Norms are computed in float64, so their squares
     do not underflow before the gradient itself does. underflow is the share of the gradient's entries that are 0 or
-    below the smallest normal number of their dtype; these entries have lost precision.
+    below the smallest normal number of their dtype; these entries have lost precision. grad_norm_direct is the norm of
+    the part that flows back along the state alone, through the gate that keeps it; it is empty for other states.
     """
 
-    columns = ("step", "layer", "state", "timestep", "lag", "grad_norm", "underflow")
+    columns = ("step", "layer", "state", "timestep", "lag", "grad_norm", "underflow", "grad_norm_direct")
     words = ("state",)
 
-    def before_update(self, step: int, network: RecurrentNetwork, trace: list[Window]) -> Iterable[Row]:
-        length = max(window.last for window in trace)
-        lines = defaultdict(list)
-        for window in trace:
-            for state in window.states:
-                lines[window.layer, state].append((window.last, window.state_gradient(state)))
-        for (layer, state), line in lines.items():
-            timesteps, gradients = zip(*line, strict=True)
-            stacked = torch.stack(gradients).flatten(1)
-            norms = l2_norm(stacked, dim=1) * gradients[0].shape[0] ** 0.5
-            underflow = (stacked.abs() < torch.finfo(stacked.dtype).tiny).double().mean(dim=1)
-            for timestep, norm, share in zip(timesteps, norms.tolist(), underflow.tolist(), strict=True):
-                yield step, layer, state, timestep, length - timestep, norm, share
+    def before_update(self, step: int, network: RecurrentNetwork, trace: Trace) -> Iterable[Row]:
+        length = trace.ends[-1]
+        for index, layer in enumerate(trace.layers):
+            for state, gradients in layer.gradients.items():
+                at_ends = trace.at_ends(gradients)
+                norms, below = norm_per_sample(at_ends), _underflow(at_ends)
+                along: Sequence[float | None] = [None] * len(norms)
+                if state in layer.along_gates:
+                    along = norm_per_sample(trace.at_ends(layer.along_gates[state]))
+                for timestep, norm, share, direct in zip(trace.ends, norms, below, along, strict=True):
+                    yield step, index, state, timestep, length - timestep, norm, share, direct
+
+
+def norm_per_sample(gradients: Tensor) -> list[float]:
+    """sqrt(mean over b of ||dl_b/ds_b||^2) at each timestep, of dL/ds as (time, batch, size)."""
+    norms: list[float] = (l2_norm(_real(gradients).flatten(1), dim=1) * gradients.shape[1] ** 0.5).tolist()
+    return norms
+
+
+def _underflow(gradients: Tensor) -> list[float]:
+    """The share of entries below the smallest normal number at each timestep."""
+    size = _real(gradients).flatten(1).abs()
+    smallest = torch.finfo(size.dtype).tiny
+    below: list[float] = share_of_true(size < smallest).tolist()
+    return below
+
+
+def _real(gradients: Tensor) -> Tensor:
+    """The entries of a gradient as real numbers."""
+    return torch.view_as_real(gradients).flatten(-2) if gradients.is_complex() else gradients

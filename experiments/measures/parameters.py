@@ -8,8 +8,10 @@ from torch import Tensor
 from torch.nn import Parameter
 
 from experiments.measures.measure import Measure, Row
-from models.network import DetachedState, RecurrentNetwork, Window
+from models.differentiation import DetachedState
+from models.network import RecurrentNetwork
 from models.norms import l2_norm
+from models.trace import Trace
 
 
 class Parameters(Measure):
@@ -26,7 +28,7 @@ class Parameters(Measure):
     def __init__(self) -> None:
         self._before: dict[str, tuple[Tensor, float]] = {}
 
-    def before_update(self, step: int, network: RecurrentNetwork, trace: list[Window]) -> Iterable[Row]:
+    def before_update(self, step: int, network: RecurrentNetwork, trace: Trace) -> Iterable[Row]:
         self._before = {part.name: (part.weight.clone(), _norm(part.gradient)) for part in _parts(network)}
         return ()
 

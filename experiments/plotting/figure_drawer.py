@@ -160,11 +160,11 @@ class FigureDrawer:
             LeftOut: There are none.
         """
         tables = {}
-        for table in kind.tables:
+        for table in (*kind.tables, *kind.further_tables):
             frame = self.tables.read(table, ends=ends)
             if len(frame) and len(grouping.runs) < len(self.tables.runs):
                 frame = frame[frame["run_id"].isin(grouping.line_of)]
-            if frame.empty:
+            if frame.empty and table in kind.tables:
                 raise LeftOut(f"no {table}.csv in the study's runs")
             tables[table] = frame
         if grouping.axes and not kind.uses_colour_option:  # a run without the key has no place on the axis

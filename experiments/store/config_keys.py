@@ -9,15 +9,22 @@ from experiments.errors import UsageError
 from experiments.store.files import Value
 from experiments.store.studies import Run
 
+PART_OF_THE_RUN = ("record.evaluate_every", "record.evaluate_samples")
+"""The keys of `record` that a run's results depend on."""
+
 
 def differing_keys(runs: Sequence[Run]) -> list[str]:
-    """Find the configuration keys with more than one value, among the runs that have the key, in the config's order."""
+    """Find the configuration keys with more than one value, among the runs that have the key, in the config's order.
+
+    What was recorded of a run does not make it another one.
+    """
     missing = object()
     configs = [run.config for run in runs]
     return [
         key
         for key in dict.fromkeys(chain.from_iterable(configs))
-        if len({config.get(key, missing) for config in configs} - {missing}) > 1
+        if (not key.startswith("record.") or key in PART_OF_THE_RUN)
+        and len({config.get(key, missing) for config in configs} - {missing}) > 1
     ]
 
 

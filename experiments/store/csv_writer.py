@@ -27,7 +27,8 @@ class CsvWriter:
         columns: Names of the columns, in the order of a row's values.
         mirror: Receiver of the same rows, such as TensorBoard.
         flush_seconds: Longest time for which rows are held back.
-        kept: Bytes of the existing file that are kept; everything after them is cut off. 0 starts a new file.
+        kept: Bytes of the existing file that are kept; everything after them is cut off. 0 starts a new file. The file
+            keeps its columns; values of columns that it lacks are dropped.
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class CsvWriter:
         self._rows: list[tuple[Value, ...]] = []
         self._flushed = time.monotonic()
         self._file: io.FileIO | None = None
+        self._written = self.columns
         if kept:
+            self._written = self.path.read_text(encoding="utf-8").partition("\n")[0].split(",")
             self._file = io.FileIO(self.path, "rb+")
             self._file.truncate(kept)
             self._file.seek(kept)
@@ -63,7 +66,8 @@ class CsvWriter:
         """Write the rows that are held back."""
         if self._rows:
             rows, self._rows = self._rows, []
-            text = to_csv(pd.DataFrame(rows, columns=self.columns, dtype=object), header=self._file is None)
+            frame = pd.DataFrame(rows, columns=self.columns, dtype=object)[self._written]
+            text = to_csv(frame, header=self._file is None)
             self._file = self._file or io.FileIO(self.path, "wb")
             self._write(self._file, text)
         self._flushed = time.monotonic()

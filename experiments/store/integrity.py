@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,10 +45,15 @@ def content_of(path: Path | str, *, sync: bool = False) -> Content:
     return Content(max(0, lines - 1), size, digest.hexdigest()[:16])
 
 
-def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Describe the files of a run that has ended, for run.json: its configuration, and every CSV file in its folder."""
+def describe_files(folder: Path, tables: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+    """Describe the files of a run that has ended, for run.json: its configuration and its CSV files.
+
+    Args:
+        folder: Folder of the run.
+        tables: Names of the CSV files; None takes all in the folder.
+    """
     sealed = {}
-    for name in (CONFIG, *sorted(path.name for path in folder.glob("*.csv"))):
+    for name in (CONFIG, *sorted(tables or (path.name for path in folder.glob("*.csv")))):
         content = content_of(folder / name, sync=True)._asdict()
         if name == CONFIG:
             del content["rows"]

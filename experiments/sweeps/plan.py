@@ -103,7 +103,8 @@ def plan_grid(grid: Grid, config_dir: Path | None = None, run_one: RunOne = run)
         planned = plan_points(grid.points, composer, grid.launcher, run_one)
     if (different := len(set(planned.folders))) < len(planned.folders):
         raise UsageError(
-            f"{grid.words}: {len(grid.points)} runs, but only {different} different; is a value given twice?"
+            f"{grid.words}: {len(grid.points)} runs, but only {different} different; is a value given twice? (What is "
+            "recorded does not make a run another one.)"
         )
     return planned
 

@@ -1,7 +1,7 @@
 """Replay: a run repeated from its saved configuration, and its files compared with the old ones byte for byte."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from experiments.errors import DamagedRun, UsageError
 from experiments.store.integrity import CONFIG, changed_inputs, damage_of
 from experiments.store.locks import read_info
 from experiments.store.status import FINISHED
+from experiments.sweeps.rerecording import recorded_as
 from experiments.training.execution import Result
 from experiments.training.probe import probe, probe_folder
 from experiments.training.run import NETWORK, run
@@ -60,16 +61,18 @@ class Difference(NamedTuple):
         return f"{self.file}, {place}, column {self.column}: {_shown(self.before)} before, {_shown(self.again)} now"
 
 
-def prepare_replay(folder: Path, scratch: Path) -> Rerun:
+def prepare_replay(folder: Path, scratch: Path, record: Sequence[str] = (), config_dir: Path | None = None) -> Rerun:
     """Prepare to repeat a run.
 
     Args:
         folder: Folder of a finished run or probe.
         scratch: Results folder for the new files.
+        record: What to record this time, such as "record.every=1"; everything else is as it was.
+        config_dir: Folder with the user's own choices.
 
     Raises:
         DamagedRun: The run's run.json or config.yaml cannot be read.
-        UsageError: The folder holds no finished run, or this version or machine cannot repeat it.
+        UsageError: The folder holds no finished run, this version or machine cannot repeat it, or `record` is wrong.
     """
     info = read_info(folder)
     name = folder.resolve().name
@@ -89,9 +92,10 @@ def prepare_replay(folder: Path, scratch: Path) -> Rerun:
         values = {**yaml.safe_load(saved), "results_dir": str(scratch)}
     except (TypeError, yaml.YAMLError) as error:
         raise DamagedRun(folder, f"{CONFIG} cannot be read ({str(error).splitlines()[0]})") from None
-    config = from_saved(values)
+    config = from_saved({**values, "record": recorded_as(values["record"], record, config_dir)})
     # TensorBoard may not be installed here, and changes no CSV file.
-    config = config.model_copy(update={"record": config.record.model_copy(update={"tensorboard": False})})
+    if not record:
+        config = config.model_copy(update={"record": config.record.model_copy(update={"tensorboard": False})})
     if info.get("kind") != "probe":
         return Rerun(config.run_folder, config.steps, lambda: run(config))
     return _prepare_probe(config, info.get("checkpoint"), folder)
@@ -105,13 +109,28 @@ def _prepare_probe(config: Config, checkpoint: str | None, folder: Path) -> Reru
     return Rerun(again, config.probe.batches, lambda: probe(config, checkpoint=trained))
 
 
-def compare(before: Path, again: Path) -> Difference | None:
-    """Find the first difference between the CSV files of two run folders; None if all are the same byte for byte."""
-    for name in sorted({path.name for folder in (before, again) for path in folder.glob("*.csv")}):
+def compare(before: Path, again: Path, names: Collection[str] | None = None) -> Difference | None:
+    """Find the first difference between the CSV files of two run folders; None if all are the same byte for byte.
+
+    Args:
+        before: Folder of a run.
+        again: Folder of its repetition.
+        names: Files to compare; None compares all CSV files that the two have written.
+    """
+    for name in sorted(names or {*tables_of(before), *tables_of(again)}):
         contents = [path.read_bytes() if path.exists() else b"" for path in (before / name, again / name)]
         if contents[0] != contents[1]:
+            if name == NETWORK:
+                sizes = [f"{len(content)} bytes" if content else None for content in contents]
+                return Difference(name, 0, "", "(the parameters)", *sizes)
             return _first_difference(name, *contents)
     return None
+
+
+def tables_of(folder: Path) -> list[str]:
+    """The CSV files that a run wrote; those in its folder if it did not say so, as runs of version 0.1 did not."""
+    written = read_info(folder).get("files")
+    return [name for name in written if name.endswith(".csv")] if written else [p.name for p in folder.glob("*.csv")]
 
 
 def _first_difference(file: str, before: bytes, again: bytes) -> Difference:

@@ -4,9 +4,11 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
+import yaml
 from omegaconf import OmegaConf
 from torch import Tensor
 
@@ -15,10 +17,10 @@ from experiments.config.schema import Config
 from experiments.errors import DamagedRun, in_a_line, place_in_user_code
 from experiments.store.csv_writer import RunWriter
 from experiments.store.files import read_json, write_whole
-from experiments.store.integrity import changed_inputs, damage_of, describe_files
+from experiments.store.integrity import CONFIG, changed_inputs, damage_of, describe_files
 from experiments.store.locks import lock_run
 from experiments.store.run_folders import check_writable, delete_contents
-from experiments.store.status import SKIPPED, Status
+from experiments.store.status import FINISHED, SKIPPED, Status
 from experiments.training.checkpoint import CHECKPOINT, Checkpoint, load_checkpoint
 from experiments.training.denormals import denormals
 from experiments.training.memory import check_memory
@@ -38,6 +40,7 @@ class Result(NamedTuple):
         seconds: Run time in seconds; 0 if the run was skipped.
         skipped: Whether the run was not executed, because it is settled or another process executes it.
         changed: Files that a finished run was made from and that have changed since, such as 'sensor.csv'.
+        unrecorded: Settings of `record` that ask for more than a finished run has recorded, such as {"every": 1}.
     """
 
     folder: Path
@@ -46,6 +49,7 @@ class Result(NamedTuple):
     seconds: float
     skipped: bool
     changed: str = ""
+    unrecorded: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def is_doubtful(self) -> bool:
@@ -164,5 +168,21 @@ def settled_result(config: Config, folder: Path) -> Result | None:
         return None
     if damage := damage_of(folder, info):
         return Result(folder, "damaged", damage, 0.0, skipped=True)
-    changed = changed_inputs(info, user_files(config))
-    return Result(folder, info["status"], info.get("error"), 0.0, skipped=True, changed=changed)
+    return Result(
+        folder,
+        info["status"],
+        info.get("error"),
+        0.0,
+        skipped=True,
+        changed=changed_inputs(info, user_files(config)),
+        unrecorded=config.record.beyond(_recorded(folder, info)) if info["status"] in FINISHED else {},
+    )
+
+
+def _recorded(folder: Path, info: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with which a finished run was recorded; version 1 wrote them only into its configuration."""
+    if "record" in info:
+        recorded: dict[str, Any] = info["record"]
+    else:
+        recorded = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["record"]
+    return recorded | ({"every": 1} if info.get("kind") == "probe" else {})

@@ -14,9 +14,12 @@ from experiments.measures.measure import Measure, check_rows
 from experiments.remedies import Remedy
 from experiments.schedules import advance
 from experiments.store.csv_writer import CsvWriter
-from experiments.tasks.task import Batch, Task
-from experiments.training.overflow import Overflow, find_overflow, mark_overflow
-from models.network import DetachedState, RecurrentNetwork, Window
+from experiments.tasks.task import Task
+from experiments.training.backpropagation import Start, backpropagate
+from experiments.training.overflow import Overflow, find_overflow, infinite_where_unknown
+from models.contributions import Bounds
+from models.differentiation import DetachedState
+from models.network import RecurrentNetwork
 
 
 class Step(NamedTuple):
@@ -79,14 +82,14 @@ def train(
     batch_size: int,
     generator: Generator,
     record_every: int,
-    windows: int,
+    windows: Bounds,
     metrics: CsvWriter,
     measures: Mapping[Measure, CsvWriter],
     after_step: Callable[[Step], None],
 ) -> Divergence | None:
     """Train the network on newly drawn batches.
 
-    A recorded step is unrolled in windows. The measures see the gradients of the windows before anything changes them.
+    A recorded step is traced, which changes nothing in the training. The measures see the trace before the update.
     A step with a loss, penalty or gradient that is not finite is always recorded, makes no update, and ends the
     training. A gradient beyond the range of the dtype is recorded as inf, even if backpropagation turned it into nan.
     A nan with another cause is recorded as nan.
@@ -103,7 +106,7 @@ def train(
         batch_size: Number of sequences in each batch.
         generator: Random number generator of the training sequences, on the CPU.
         record_every: Interval of the recorded steps, which are 1, 1 + record_every, ..., and the last.
-        windows: Number of windows of a recorded step.
+        windows: Windows of timesteps of a recorded step.
         metrics: Table that takes one row per step.
         measures: Measures, each with the table that takes its rows.
         after_step: Function to call after every step.
@@ -119,21 +122,25 @@ def train(
     for number in range(first_step, steps + 1):
         batch = task.draw(batch_size, generator).to(first.device, first.dtype)
         recorded = bool(measures) and is_due(number, record_every, steps)
-        loss, penalty, trace = _backpropagate(network, task, remedy, batch, windows if recorded else None)
+        loss, penalty, trace = backpropagate(network, task, batch, remedy=remedy, windows=windows if recorded else None)
         gradients = _gradients(parameters)
         norm = total_norm(gradients)
         finite = all(map(math.isfinite, (norm, loss, penalty or 0.0)))
         overflow = None
         if not finite:
             overflow = find_overflow(network, task, batch) if math.isfinite(loss) else None
-            recorded = bool(measures)
-            _, _, trace = _backpropagate(network, task, remedy, batch, windows if recorded else None)
-            if overflow is not None:
-                norm, trace = math.inf, mark_overflow(parameters.values(), trace)
+            recorded, overflowed = bool(measures), overflow is not None
+            trace = backpropagate(
+                network, task, batch, remedy=remedy, windows=windows if recorded else None, overflowed=overflowed
+            ).trace
+            if overflowed:
+                norm = math.inf
+                infinite_where_unknown(network)
 
-        if recorded:
-            for measure, table in measures.items():
-                table.append(check_rows(measure, measure.before_update(number, network, trace)))
+        if trace is not None:
+            with Start(network, first.device).again():
+                for measure, table in measures.items():
+                    table.append(check_rows(measure, measure.before_update(number, network, trace)))
         lr = optimizer.param_groups[0]["lr"]
         if finite:
             clipped = apply_clipping(clip, gradients, norm)
@@ -145,40 +152,16 @@ def train(
             advance(schedule, loss)
         else:
             metrics.append([(number, loss, norm, None, None, lr, None, None, penalty)])
-        if recorded:
-            for measure, table in measures.items():
-                table.append(check_rows(measure, measure.after_update(number, network)))
+        if trace is not None:
+            with Start(network, first.device).again():
+                for measure, table in measures.items():
+                    table.append(check_rows(measure, measure.after_update(number, network)))
+        del trace  # it may be as large as the rest of the step
 
         after_step(Step(number, loss, norm, finite))
         if not finite:
             return Divergence(number, overflow)
     return None
-
-
-def _backpropagate(
-    network: RecurrentNetwork, task: Task, remedy: Remedy, batch: Batch, windows: int | None
-) -> tuple[float, float | None, list[Window]]:
-    """Compute the loss and all gradients. Return the loss, the remedy's penalty, and the windows, if any."""
-    network.zero_grad()
-    if windows is None and remedy.penalizes:
-        windows = 1
-    outputs, trace = (network(batch.inputs), []) if windows is None else network.unroll(batch.inputs, windows)
-    loss = task.losses(outputs, batch.targets).mean()
-    penalty = _penalty(remedy, network, outputs, trace) if remedy.penalizes else None
-    torch.autograd.backward(loss if penalty is None else loss + penalty)
-    return loss.item(), None if penalty is None else penalty.item(), trace
-
-
-def _penalty(remedy: Remedy, network: RecurrentNetwork, outputs: Tensor, trace: list[Window]) -> Tensor | None:
-    """The penalty of a remedy, which must be one number that depends on the network."""
-    penalty = remedy.penalty(network, outputs, trace)
-    if penalty is not None and not (isinstance(penalty, Tensor) and penalty.numel() == 1 and penalty.requires_grad):
-        what = f"a tensor of shape {tuple(penalty.shape)}" if isinstance(penalty, Tensor) else repr(penalty)
-        raise TypeError(
-            f"{type(remedy).__name__}.penalty returned {what}; it returns None, or one number as a tensor that depends "
-            "on the network"
-        )
-    return penalty if penalty is None else penalty.reshape(())
 
 
 def _gradients(parameters: Mapping[str, Tensor]) -> list[Tensor]:

@@ -1,16 +1,15 @@
 """Overflow of gradients: find where a gradient left the range of its dtype, and tell it from other causes of nan."""
 
 import math
-from collections.abc import Iterable
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from experiments.tasks.task import Batch, Task
-from models.network import RecurrentNetwork, Window
+from experiments.training.backpropagation import backpropagate
+from models.network import RecurrentNetwork
+from models.trace import cut
 
 
 class Overflow(NamedTuple):
@@ -51,32 +50,25 @@ def find_overflow(network: RecurrentNetwork, task: Task, batch: Batch) -> Overfl
 
 def _first_nonfinite(network: RecurrentNetwork, task: Task, batch: Batch, scale: float) -> Overflow | None:
     """The place of the first gradient, from timestep T backwards, that is not finite; None if all are finite."""
-    places: list[Overflow] = []
-
-    def seen(timestep: int, layer: int, state: str, gradient: Tensor) -> None:
-        if (not places or timestep > (places[0].timestep or 0)) and not gradient.isfinite().all():
-            places[:] = [Overflow(timestep, layer, state)]
-
-    network.zero_grad()
-    loss = task.losses(network.watch(batch.inputs, seen), batch.targets).mean()
-    torch.autograd.backward(loss * scale)
+    length = len(batch.inputs)
+    trace = backpropagate(network, task, batch, windows=cut(length, length), scale=scale).trace
+    assert trace is not None
+    places = [
+        (int(lost.nonzero().max()) + 1, layer, state)
+        for layer, one in enumerate(trace.layers)
+        for state, gradients in one.gradients.items()
+        if (lost := ~gradients.isfinite().flatten(1).all(dim=1)).any()
+    ]
     if places:
-        return places[0]
-    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    return None if all(gradient.isfinite().all() for gradient in gradients) else Overflow(None, None, None)
+        return Overflow(*max(places, key=lambda place: place[:2]))
+    return None if all(gradient.isfinite().all() for gradient in _gradients(network)) else Overflow(None, None, None)
 
 
-def mark_overflow(parameters: Iterable[Parameter], trace: Iterable[Window]) -> list[Window]:
-    """Replace nan by inf in the gradients of an overflow, where inf * 0 and inf - inf produced nan.
+def infinite_where_unknown(network: RecurrentNetwork) -> None:
+    """Replace nan by inf in the gradients of the parameters, where inf * 0 and inf - inf produced it."""
+    for gradient in _gradients(network):
+        gradient.nan_to_num_(nan=math.inf, posinf=math.inf, neginf=-math.inf)
 
-    Args:
-        parameters: Parameters whose gradients are changed in place.
-        trace: Windows of the same backpropagation.
 
-    Returns:
-        Copies of the windows that return inf in place of nan.
-    """
-    for parameter in parameters:
-        if parameter.grad is not None:
-            parameter.grad.nan_to_num_(nan=math.inf, posinf=math.inf, neginf=-math.inf)
-    return [replace(window, overflowed=True) for window in trace]
+def _gradients(network: RecurrentNetwork) -> list[Tensor]:
+    return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]

@@ -1,6 +1,8 @@
 """The probe: measure the gradients and Jacobians of a network without training it."""
 
 import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,14 @@ from experiments.config.parts import Parts
 from experiments.config.schema import Config
 from experiments.errors import UsageError
 from experiments.store.csv_writer import RunWriter
-from experiments.tasks.task import Batch
+from experiments.training.backpropagation import backpropagate
 from experiments.training.checkpoint import Checkpoint
 from experiments.training.execution import Result, execute_run
-from experiments.training.overflow import Overflow, find_overflow, mark_overflow
+from experiments.training.overflow import Overflow, find_overflow, infinite_where_unknown
 from experiments.training.run import NETWORK, open_tables, windows_of
 from experiments.training.seeding import generator_of
-from models.jacobian import Spectrum, analyze, backward_step_jacobians, unroll_states
-from models.network import Window, cut
+from models.jacobian import Spectrum, analyze, backward_step_jacobians
+from models.recursion import Unrolled
 
 
 def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
@@ -56,7 +58,9 @@ def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
 
 def probe_folder(config: Config, *, trained: bool = False) -> Path:
     """The folder of a probe, beside the training run of the same configuration."""
-    return config.run_folder.with_name(f"probe-{'trained-' if trained else ''}{probe_id(config)}")
+    name = f"probe-{'trained-' if trained else ''}"
+    earlier = config.run_folder.with_name(name + probe_id(config, earlier=True))
+    return earlier if earlier.is_dir() else earlier.with_name(name + probe_id(config))
 
 
 def config_of_checkpoint(run: Path) -> Config:
@@ -79,7 +83,7 @@ def config_of_checkpoint(run: Path) -> Config:
 
 def _load(run: Path) -> dict[str, Tensor]:
     try:
-        state: dict[str, Tensor] = torch.load(run / NETWORK, weights_only=True)
+        state: dict[str, Tensor] = torch.load(run / NETWORK, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load raises many types for a damaged file
         raise UsageError(f"--checkpoint {run}: its {NETWORK} is damaged ({type(error).__name__})") from None
     return state
@@ -99,13 +103,16 @@ def _probe_gradients(
     first, overflow = None, None
     for number in range(1, config.probe.batches + 1):
         batch = task.draw(config.batch_size, generator).to(torch.device(config.device), torch.float64)
-        loss, norm, trace = _backpropagate(config, parts, batch)
+        windows = windows_of(config, task) if first is None else None
+        loss, _, trace = backpropagate(network, task, batch, windows=windows)
+        norm = _gradient_norm(parts)
         if math.isfinite(loss) and not math.isfinite(norm) and (found := find_overflow(network, task, batch)):
             overflow = overflow or found
-            _, _, trace = _backpropagate(config, parts, batch)
-            norm, trace = math.inf, mark_overflow(network.parameters(), trace)
+            trace = backpropagate(network, task, batch, windows=windows, overflowed=True).trace
+            infinite_where_unknown(network)
+            norm = math.inf
         metrics.append([(number, loss, norm, *[None] * (len(metrics.columns) - 3))])
-        if first is None:
+        if trace is not None:
             first = batch.inputs
             for measure, table in open_tables(parts.measures, files).items():
                 table.append(measure.before_update(number, network, trace))
@@ -114,30 +121,39 @@ def _probe_gradients(
     return first, overflow
 
 
-def _backpropagate(config: Config, parts: Parts, batch: Batch) -> tuple[float, float, list[Window]]:
-    """Compute loss and gradients. Return the loss, the norm of the gradient of all parameters, and the windows."""
-    network, task = parts.network, parts.task
-    network.zero_grad()
-    outputs, trace = network.unroll(batch.inputs, windows_of(config, task))
-    loss = task.losses(outputs, batch.targets).mean()
-    torch.autograd.backward(loss)
-    norm = total_norm([parameter.grad for parameter in network.parameters() if parameter.grad is not None])
-    return loss.item(), norm, trace
+def _gradient_norm(parts: Parts) -> float:
+    """The norm of the gradient of all parameters."""
+    return total_norm([parameter.grad for parameter in parts.network.parameters() if parameter.grad is not None])
 
 
 def _probe_jacobians(config: Config, parts: Parts, files: RunWriter, inputs: Float[Tensor, "time batch input"]) -> None:
     """Record the spectrum of ds_T/ds_t at the end of each window, and the Lyapunov exponents, for each layer."""
     length = len(inputs)
-    lags = {length - last for _, last in cut(length, windows_of(config, parts.task))}
+    lags = {length - last for _, last in windows_of(config, parts.task)}
     jacobian, lyapunov = files.table("jacobian"), files.table("lyapunov")
     for layer, cell in enumerate(parts.network.cells):
-        states = unroll_states(cell, inputs)
-        jacobians = backward_step_jacobians(cell, inputs, states)
-        spectra, exponents = analyze(jacobians, lags, transient=length // 10)
+        unrolled = [
+            cell.unroll(samples, cell.initial_state(samples.shape[1]), [(1, length)])
+            for samples in inputs.tensor_split(min(config.threads, inputs.shape[1]), dim=1)
+        ]
+        spectra, exponents = _analyze(unrolled, lags, transient=length // 10)
         jacobian.append((layer, length - spectrum.lag, *_spectrum_row(spectrum)) for spectrum in spectra)
         means = exponents.mean(dim=0).tolist()  # -inf if the direction collapsed in any sample
         lyapunov.append((layer, index, _known(exponent)) for index, exponent in enumerate(means, start=1))
-        inputs = states[1:, :, : cell.hidden_size]
+        inputs = torch.cat([one.states["h"][1:] for one in unrolled], dim=1)
+
+
+def _analyze(
+    groups: Sequence[Unrolled], lags: set[int], transient: int
+) -> tuple[list[Spectrum], Float[Tensor, "batch state"]]:
+    """`analyze` for groups of samples, each in a thread of its own, because LAPACK takes one matrix after the other."""
+
+    def one(unrolled: Unrolled) -> tuple[list[Spectrum], Tensor]:
+        return analyze(backward_step_jacobians(unrolled), lags, transient)
+
+    with ThreadPoolExecutor(len(groups), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        spectra, exponents = zip(*pool.map(one, groups), strict=True)
+    return [Spectrum.of_all(of_groups) for of_groups in zip(*spectra, strict=True)], torch.cat(exponents)
 
 
 def _spectrum_row(spectrum: Spectrum) -> tuple[int | float | None, ...]:

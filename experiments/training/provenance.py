@@ -52,7 +52,7 @@ def _versions() -> dict[str, str]:
 
 
 def code_version(config: Config) -> dict[str, Any]:
-    """Versions of packages, and digests of the source code and of the user's own files.
+    """Versions of packages, digests of the source code and of the user's own files, and what is recorded.
 
     A run resumes from a checkpoint only if all of them are the same.
     """
@@ -61,6 +61,7 @@ def code_version(config: Config) -> dict[str, Any]:
         "versions": provenance()["versions"],
         "source": digest_of_source(chosen_targets(config)),
         "made_from": {name: used["digest"] for name, used in files.items()},
+        "record": config.record.model_dump(),
     }
 
 

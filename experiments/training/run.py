@@ -6,25 +6,33 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from experiments.config.parts import Parts
-from experiments.config.schema import Config
+from experiments.config.schema import Config, RecordConfig
 from experiments.measures.measure import Measure
 from experiments.store.csv_writer import CsvWriter, RunWriter
 from experiments.store.files import write_whole
+from experiments.store.integrity import CONFIG
 from experiments.tasks.task import Task
-from experiments.training.checkpoint import Checkpoint, RandomNumbers, Saver
+from experiments.training.checkpoint import CHECKPOINT, Checkpoint, RandomNumbers, Saver, load_checkpoint
 from experiments.training.execution import Result, execute_run
 from experiments.training.loop import Divergence, Step, evaluate, is_due, train
 from experiments.training.provenance import code_version
 from experiments.training.seeding import generator_of
+from models.contributions import Bounds
+from models.trace import cut
 
 NETWORK = "network.pt"
 """Name of the file with the parameters of the trained network, for `bptt probe --checkpoint`."""
 
 
 def run(config: Config) -> Result:
-    """Train one network; see `execute_run`."""
+    """Train one network; see `execute_run`.
+
+    A run that resumes goes on with the record that it began with. The result says what that record lacks.
+    """
+    asked, config = config.record, with_record_as_begun(config)
 
     def compute(parts: Parts, files: RunWriter, saved: Checkpoint | None) -> dict[str, Any]:
         diverged = _train(config, parts, files, saved)
@@ -33,7 +41,21 @@ def run(config: Config) -> Result:
             return {"diverged_at_step": None}
         return {"diverged_at_step": diverged.step, "overflow": diverged.overflow and diverged.overflow._asdict()}
 
-    return execute_run(config, config.run_folder, compute, flush_denormals=config.flushes_denormals)
+    result = execute_run(config, config.run_folder, compute, flush_denormals=config.flushes_denormals)
+    return result if result.skipped else result._replace(unrecorded=asked.beyond(config.record.model_dump()))
+
+
+def with_record_as_begun(config: Config) -> Config:
+    """The configuration with what an interrupted run has recorded so far, if the run can resume."""
+    folder = config.run_folder
+    if not (folder / CHECKPOINT).exists():
+        return config
+    try:
+        saved = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+        begun = config.model_copy(update={"record": RecordConfig(**saved["record"])})
+    except (OSError, TypeError, ValueError, LookupError, yaml.YAMLError):
+        return config
+    return config if load_checkpoint(folder, code_version(begun)) is None else begun
 
 
 def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | None) -> Divergence | None:
@@ -89,9 +111,9 @@ def open_tables(measures: Mapping[str, Measure], files: RunWriter) -> dict[Measu
     return {measure: files.table(name, measure.columns) for name, measure in measures.items()}
 
 
-def windows_of(config: Config, task: Task) -> int:
-    """The number of windows of a recorded step."""
-    return task.timesteps if config.record.windows == "all" else config.record.windows
+def windows_of(config: Config, task: Task) -> Bounds:
+    """The windows of timesteps of a recorded step."""
+    return cut(task.timesteps, task.timesteps if config.record.windows == "all" else config.record.windows)
 
 
 def save_network(network: torch.nn.Module, path: Path) -> None:

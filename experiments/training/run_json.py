@@ -42,6 +42,7 @@ def record_at_start(
         "parameters": sum(parameter.numel() for parameter in parts.network.parameters()),
         "timesteps": parts.task.timesteps,
         "cell": _states_and_gates(parts.network.cells[0]),
+        "record": config.record.model_dump(),
         "theory": None,
         "readout_steps": parts.task.readout_steps or parts.task.timesteps,
         "pid": os.getpid(),

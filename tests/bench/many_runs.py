@@ -6,6 +6,7 @@ and its peak memory.
 """
 
 import argparse
+import csv
 import itertools
 import json
 import os
@@ -52,10 +53,10 @@ def make_study(results_dir: Path, number: int) -> Path:
 def _scaled(text: str, values: random.Random) -> str:
     """gradients.csv with norms that shrink or grow with the lag."""
     gain = values.uniform(0.8, 1.1)
-    header, *rows = text.splitlines()
-    fields = [row.split(",") for row in rows]
-    rows = [",".join([*row[:-1], repr(float(row[-1]) * gain ** int(row[-2]))]) for row in fields]
-    return "\n".join([header, *rows, ""])
+    rows = list(csv.DictReader(text.splitlines()))
+    for row in rows:
+        row["grad_norm"] = repr(float(row["grad_norm"]) * gain ** int(row["lag"]))
+    return "\n".join([",".join(rows[0]), *(",".join(row.values()) for row in rows), ""])
 
 
 def cost(*command: str) -> tuple[float, float]:

@@ -16,7 +16,8 @@ from experiments.store.integrity import CONFIG
 from experiments.store.studies import read_runs
 from experiments.sweeps.replay import prepare_replay
 from experiments.training.checkpoint import CHECKPOINT
-from experiments.training.probe import probe
+from experiments.training.execution import settled_result
+from experiments.training.probe import probe, probe_folder
 from experiments.training.provenance import code_version
 from experiments.training.run import run
 
@@ -63,15 +64,37 @@ def test_it_is_read(study):
 
 
 @pytest.mark.parametrize("name", [name for name in RUNS if not name.startswith("probe-")])
-def test_its_runs_keep_their_ids(name):
-    assert config_of(COMMITTED / "runs" / name).run_id == name
+def test_its_runs_are_found_by_their_ids(name, study):
+    """Their ids depended on what they recorded; where they are, they are not run again under today's ids."""
+    config = config_of(study / "runs" / name)
+    assert config.run_folder == study / "runs" / name
+    shutil.rmtree(study / "runs" / name)
+    assert config.run_folder == study / "runs" / config.run_id
+
+
+def test_its_probe_is_found_by_its_id(study):
+    (name,) = [name for name in RUNS if name.startswith("probe-")]
+    assert probe_folder(config_of(study / "runs" / name)) == study / "runs" / name
+
+
+def test_it_is_not_run_again():
+    for name in FINISHED:
+        config = config_of(COMMITTED / "runs" / name)
+        if not name.startswith("probe-"):
+            assert settled_result(config, config.run_folder).skipped
+
+
+def test_its_finished_runs_lack_what_they_did_not_record():
+    config = config_of(COMMITTED / "runs" / FINISHED[0])
+    finer = config.model_copy(update={"record": config.record.model_copy(update={"every": 1})})
+    assert settled_result(config, COMMITTED / "runs" / FINISHED[0]).unrecorded == {}
+    assert settled_result(finer, COMMITTED / "runs" / FINISHED[0]).unrecorded == {"every": 1}
 
 
 @pytest.mark.parametrize("name", FINISHED)
 def test_its_runs_are_replayed(name, study, tmp_path):
     replay = prepare_replay(study / "runs" / name, tmp_path / "again")
     assert replay.run().status in ("completed", "diverged")
-    assert replay.folder.name == name
     for path in (study / "runs" / name).glob("*.csv"):
         assert_same_numbers(pd.read_csv(path), pd.read_csv(replay.folder / path.name))
 
@@ -88,7 +111,7 @@ def test_its_interrupted_run_resumes(study, tmp_path):
     whole = config.model_copy(update={"results_dir": str(tmp_path / "whole")})
     run(whole)
     for path in whole.run_folder.glob("*.csv"):
-        assert_same_numbers(pd.read_csv(path), pd.read_csv(folder / path.name))
+        assert_same_numbers(pd.read_csv(folder / path.name), pd.read_csv(path))
 
 
 def test_its_interrupted_run_starts_over_where_the_code_is_another(study):

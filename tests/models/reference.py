@@ -8,6 +8,7 @@ from models.initialization import default
 from models.lstm import LSTM
 from models.network import RecurrentNetwork
 from models.rnn import RNN
+from models.trace import cut, follow
 
 
 class LinearCell(nn.RNNCell):
@@ -42,11 +43,16 @@ CELLS = {
 INPUT, HIDDEN, OUTPUT, BATCH = 3, 5, 2, 4
 
 
-def network(name, num_layers=1, readout_steps=1, make=None):
+def network(name, num_layers=1, readout_steps=1, make=None, dtype=torch.float64):
     cell, _, _, options = CELLS[name]
+    return network_of(make or cell, num_layers, readout_steps, dtype, **options)
+
+
+def network_of(make, num_layers=1, readout_steps=1, dtype=torch.float64, **options):
+    """A network of any cell."""
 
     def make_cell(input_size, hidden_size):
-        return (make or cell)(input_size, hidden_size, **options)
+        return make(input_size, hidden_size, **options)
 
     return RecurrentNetwork(
         make_cell,
@@ -56,17 +62,31 @@ def network(name, num_layers=1, readout_steps=1, make=None):
         num_layers=num_layers,
         output_size=OUTPUT,
         readout_steps=readout_steps,
-        dtype=torch.float64,
+        dtype=dtype,
     )
 
 
-def inputs(length):
-    return torch.randn(length, BATCH, INPUT, dtype=torch.float64)
+def inputs(length, batch=BATCH, dtype=torch.float64):
+    return torch.randn(length, batch, INPUT, dtype=dtype)
 
 
 def loss_of(outputs):
     """Losses of the sequences, not linear in the outputs. Their mean is L."""
     return (outputs**2 + outputs.sin()).sum(dim=-1).mean(dim=0)
+
+
+def traced(net, x, windows=None, loss=lambda outputs: loss_of(outputs).mean()):
+    """Backpropagate, and return the trace with this many windows: one for each timestep unless said otherwise."""
+    net.zero_grad()
+    hidden = net.hidden(x)
+    for h in hidden:
+        h.retain_grad()
+    loss(net.read_out(hidden[-1])).backward()
+    return follow(net.cells, x, hidden, cut(len(x), windows or len(x)))
+
+
+def gradients_of(net):
+    return {name: parameter.grad.clone() for name, parameter in net.named_parameters()}
 
 
 def torch_layers(name, net):
@@ -96,30 +116,66 @@ def torch_cells(name, net):
 
 
 def run_loop(name, net, x, nudge=None):
-    """Loop over torch's cells. Return the losses of the sequences, and every h by (layer, timestep).
+    """Loop over torch's cells. Return the losses of the sequences, and every state by (layer, state, timestep).
 
-    nudge: (layer, state, timestep, change), which adds `change` to that state as soon as it is computed. A nudge of an
-    LSTM's c_t also changes h_t = o_t tanh(c_t).
+    nudge: (layer, state, timestep, change), which adds `change` to that state as soon as it is computed. torch's
+    LSTMCell returns h_t and c_t side by side. Here h_t = o_t tanh(c_t) is computed from its c_t, which thus acts
+    through h_t as well.
     """
     cells = torch_cells(name, net)
     zero = torch.zeros(x.shape[1], HIDDEN, dtype=torch.float64)
-    states = [(zero, zero) if name == "lstm" else (zero,) for _ in cells]
-    hidden, outputs = {}, []
+    before = [(zero, zero) if name == "lstm" else (zero,) for _ in cells]
+    states, outputs = {}, []
+
+    def keep(layer, state, t, tensor):
+        if nudge is not None and nudge[:3] == (layer, state, t):
+            tensor = tensor + nudge[3]
+        if tensor.requires_grad:
+            tensor.retain_grad()
+        states[layer, state, t] = tensor
+        return tensor
+
     for t, signal in enumerate(x, start=1):
         for layer, cell in enumerate(cells):
-            new = cell(signal, states[layer] if name == "lstm" else states[layer][0])
-            h, *c = new if name == "lstm" else (new,)
-            if nudge is not None and nudge[:3] == (layer, "h", t):
-                h = h + nudge[3]
-            if nudge is not None and nudge[:3] == (layer, "c", t):
-                output_gate = h / torch.tanh(c[0])
-                c[0] = c[0] + nudge[3]
-                h = output_gate * torch.tanh(c[0])
-            if h.requires_grad:
-                h.retain_grad()
-            hidden[layer, t] = h
-            states[layer] = (h, *c)
+            if name == "lstm":
+                _, c = cell(signal, before[layer])
+                c = keep(layer, "c", t, c)
+                rows = signal @ cell.weight_ih.T + cell.bias_ih + before[layer][0] @ cell.weight_hh.T + cell.bias_hh
+                h = keep(layer, "h", t, torch.sigmoid(rows[:, 3 * HIDDEN :]) * torch.tanh(c))
+                before[layer] = (h, c)
+            else:
+                h = keep(layer, "h", t, cell(signal, before[layer][0]))
+                before[layer] = (h,)
             signal = h
         outputs.append(signal)
     read = torch.stack(outputs) if net.readout_steps is None else torch.stack(outputs[-net.readout_steps :])
-    return loss_of(net.readout(read)), hidden
+    return loss_of(net.readout(read)), states
+
+
+def run_steps(net, x):
+    """Loop over each cell's own `step`. Return h of the last layer, and every state of each layer, in autograd's graph.
+
+    A state is a list over the timesteps.
+    """
+    layers = []
+    for cell in net.cells:
+        state = tuple(tensor.clone().requires_grad_() for tensor in cell.initial_state(x.shape[1]))
+        steps = []
+        for x_t in x:
+            state = cell.step(x_t, state)
+            steps.append(state)
+        layers.append(dict(zip(cell.state_names, map(list, zip(*steps, strict=True)), strict=True)))
+        x = torch.stack(layers[-1]["h"])
+    return x, layers
+
+
+def state_gradients(loss, layers):
+    """The gradient of a loss with respect to all states of `run_steps`, (time, batch, size) by name for each layer."""
+    flat = [tensor for layer in layers for steps in layer.values() for tensor in steps]
+    needed = [tensor for tensor in flat if tensor.requires_grad]
+    found = dict(zip(needed, torch.autograd.grad(loss, needed, allow_unused=True, retain_graph=True), strict=True))
+
+    def gradient(tensor):
+        return torch.zeros_like(tensor) if found.get(tensor) is None else found[tensor]
+
+    return [{name: torch.stack(list(map(gradient, steps))) for name, steps in layer.items()} for layer in layers]

@@ -7,18 +7,37 @@ from models.gru import GRU
 from models.initialization import default, gaussian, identity, orthogonal
 from models.lstm import LSTM
 from models.network import RecurrentNetwork
+from models.recursion import unrolled_by
 from models.rnn import RNN
-from tests.models.reference import CELLS, PARAMETERS, inputs, network
+from models.trace import cut
+from tests.models.reference import CELLS, PARAMETERS, inputs, network, network_of, traced
 
 
+@pytest.mark.parametrize("length", [1, 2, 12])
 @pytest.mark.parametrize("name", CELLS)
-def test_the_fused_kernel_equals_the_steps(name):
+def test_torchs_kernel_and_the_written_equations_equal_the_steps(name, length):
     (cell,) = network(name).cells
-    x, state = inputs(12), cell.initial_state(4)
-    output, last = cell(x, state)
+    x = inputs(length)
+    state = tuple(torch.randn_like(tensor) for tensor in cell.initial_state(4))
     stepped, stepped_last = Cell.forward(cell, x, state)
-    torch.testing.assert_close(output, stepped, rtol=0, atol=1e-14)
-    torch.testing.assert_close(last, stepped_last, rtol=0, atol=1e-14)
+    ways = [cell(x, state)]
+    if cell.kernel is not None:
+        ways.append(cell.run_kernel(x, state))
+    for hidden in (None, stepped.detach()):
+        states = cell.unroll(x, state, cut(length, 1), hidden).states
+        assert all(torch.equal(one[0], before) for one, before in zip(states.values(), state, strict=True))
+        ways.append((states["h"][1:], tuple(one[-1] for one in states.values())))
+    assert len(ways) == (3 if name == "identity" else 4)
+    for output, last in ways:
+        torch.testing.assert_close(output, stepped, rtol=0, atol=1e-14)
+        torch.testing.assert_close(last, stepped_last, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("make", [RNN, LSTM, GRU])
+def test_what_trains_is_fixed_by_the_cell_and_not_by_a_timer(make):
+    cell = make(3, 5)
+    hidden, _ = cell(inputs(4, dtype=torch.float32), cell.initial_state(4))
+    assert (unrolled_by(hidden) is not None) == cell.own_is_faster == (make is not LSTM)
 
 
 @pytest.mark.parametrize("name", ["tanh", "relu", "lstm", "gru"])
@@ -92,31 +111,23 @@ def test_a_users_cell_needs_only_a_step():
     net = RecurrentNetwork(
         Leaky, default, input_size=2, hidden_size=3, num_layers=1, output_size=1, readout_steps=1, dtype=torch.float64
     )
-    outputs, trace = net.unroll(torch.randn(10, 4, 2, dtype=torch.float64), 10)
-    outputs.sum().backward()
-    norms = torch.stack([window.state_gradient("h").norm() for window in trace])
+    (layer,) = traced(net, torch.randn(10, 4, 2, dtype=torch.float64)).layers
+    norms = layer.gradients["h"].flatten(1).norm(dim=1)
     torch.testing.assert_close(norms[1:] * 0.9, norms[:-1], rtol=1e-6, atol=0)
 
 
 def test_a_step_cell_with_a_second_state_shows_its_total_gradient():
-    """If the cell runs step by step, autograd sees the effect of c on h, so nothing may be added."""
+    """c acts through h as well, whether torch's kernel runs and its c is not seen, or autograd sees every step."""
 
     class SteppedLSTM(LSTM):
         forward = Cell.forward
-        hidden_slopes = Cell.hidden_slopes
+        unroll = Cell.unroll
 
-    torch.manual_seed(1)
-    fused = RecurrentNetwork(LSTM, default, input_size=2, hidden_size=3, num_layers=2, output_size=1, readout_steps=1)
-    torch.manual_seed(1)
-    stepped = RecurrentNetwork(
-        SteppedLSTM, default, input_size=2, hidden_size=3, num_layers=2, output_size=1, readout_steps=1
-    )
-    x = torch.randn(9, 4, 2)
     traces = []
-    for net in (fused, stepped):
-        outputs, trace = net.unroll(x, 4)
-        (outputs**2).sum().backward()
-        traces.append(trace)
-    for ours, theirs in zip(*traces, strict=True):
+    for make in (LSTM, SteppedLSTM):
+        torch.manual_seed(1)
+        net = network_of(make, 2)
+        traces.append(traced(net, inputs(9)))
+    for ours, theirs in zip(*(trace.layers for trace in traces), strict=True):
         for state in ("h", "c"):
-            torch.testing.assert_close(ours.state_gradient(state), theirs.state_gradient(state), rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(ours.gradients[state], theirs.gradients[state], rtol=0, atol=1e-13)

@@ -1,5 +1,6 @@
 import math
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,16 +9,31 @@ from torch import nn
 
 from models.gru import GRU
 from models.initialization import gaussian, orthogonal
-from models.jacobian import JacobianProduct, analyze, backward_step_jacobians, step_jacobians, unroll_states
+from models.jacobian import CHUNK, JacobianProduct, analyze, backward_step_jacobians
 from models.lstm import LSTM
 from models.network import RecurrentNetwork
 from models.rnn import RNN
 
-CELLS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+CELLS = {
+    "rnn": RNN,
+    "relu": partial(RNN, nonlinearity="relu"),
+    "identity": partial(RNN, nonlinearity="identity"),
+    "lstm": LSTM,
+    "gru": GRU,
+}
+
+
+def unrolled(cell, x):
+    return cell.unroll(x, cell.initial_state(x.shape[1]), [(1, len(x))])
+
+
+def unroll_states(cell, x):
+    """All states before timestep 1 and after each timestep, side by side."""
+    return torch.cat(list(unrolled(cell, x).states.values()), dim=-1)
 
 
 def spectra_of(cell, x, lags, transient=0):
-    return analyze(backward_step_jacobians(cell, x, unroll_states(cell, x)), lags, transient)
+    return analyze(backward_step_jacobians(unrolled(cell, x)), lags, transient)
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -25,7 +41,8 @@ def test_step_jacobians_are_those_of_autograd(name):
     cell = CELLS[name](3, 4).double()
     x = torch.randn(5, 2, 3, dtype=torch.float64)
     states = unroll_states(cell, x)
-    jacobians = step_jacobians(cell, x, states[:-1])
+    jacobians = unrolled(cell, x).jacobians(1, 5)
+    torch.testing.assert_close(unrolled(cell, x).jacobians(2, 4), jacobians[1:4], rtol=0, atol=0)
 
     def step(state, x_t):
         parts = tuple(part[None] for part in state.chunk(len(cell.state_names)))
@@ -34,10 +51,19 @@ def test_step_jacobians_are_those_of_autograd(name):
     for t in range(5):
         for b in range(2):
             expected = torch.autograd.functional.jacobian(lambda s, t=t, b=b: step(s, x[t, b]), states[t, b])
-            torch.testing.assert_close(jacobians[t, b], expected)
+            torch.testing.assert_close(jacobians[t, b], expected, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("length", [1, CHUNK, CHUNK + 3])
+def test_jacobians_come_from_the_last_timestep_backwards(name, length):
+    cell = CELLS[name](3, 4).double()
+    layer = unrolled(cell, torch.randn(length, 2, 3, dtype=torch.float64))
+    backwards = torch.stack(list(backward_step_jacobians(layer)))
+    torch.testing.assert_close(backwards.flip(0), layer.jacobians(1, length), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
 @pytest.mark.parametrize("layer", [0, 1])
 def test_products_are_the_jacobian_of_the_whole_unrolled_stack(name, layer):
     net = RecurrentNetwork(
@@ -152,7 +178,7 @@ def test_exponents_of_a_relu_network_are_those_of_exact_arithmetic():
     cell, length = relu_cell(5, 1.6), 9
     x = torch.randn(length, 4, 1, dtype=torch.float64)
     states = unroll_states(cell, x)
-    _, exponents = analyze(backward_step_jacobians(cell, x, states), {length}, 0)
+    _, exponents = spectra_of(cell, x, {length})
     weight = [[Fraction(w) for w in row] for row in cell.weight_hh.tolist()]
     finite = 0
     for sample in range(4):

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -14,6 +15,7 @@ from models.initialization import default
 from models.lstm import LSTM
 from models.network import RecurrentNetwork
 from models.rnn import RNN
+from tests.models.reference import traced
 
 EXACT = ["dtype=float64", "record.windows=all", "steps=1"]
 
@@ -59,9 +61,8 @@ def test_an_lstm_without_recurrent_weights_keeps_its_forget_gate(bias):
             parameter.zero_()
         network.cells[0].set_gate_bias("forget", bias)
         network.cells[0].set_gate_bias("candidate", 0.3)  # so that c is not 0
-    outputs, trace = network.unroll(torch.randn(31, 3, 1, dtype=torch.float64), 31)
-    outputs.sum().backward()
-    norms = [window.state_gradient("c").norm().item() for window in trace]
+    (layer,) = traced(network, torch.randn(31, 3, 1, dtype=torch.float64), loss=torch.sum).layers
+    norms = layer.gradients["c"].flatten(1).norm(dim=1).tolist()
     forget = 1 / (1 + math.exp(-bias))
     np.testing.assert_allclose(np.divide(norms, norms[-1]), forget ** np.arange(30, -1, -1.0), rtol=1e-12)
     if bias == 1.0:
@@ -83,9 +84,8 @@ def test_an_irnn_carries_the_gradient_unchanged():
         network.cells[0].weight_ih.abs_()
         network.cells[0].bias_ih.fill_(0.1)
         network.cells[0].bias_hh.zero_()
-    outputs, trace = network.unroll(torch.rand(50, 3, 1, dtype=torch.float64), 50)  # all units stay active
-    outputs.sum().backward()
-    norms = {window.state_gradient("h").norm().item() for window in trace}
+    (layer,) = traced(network, torch.rand(50, 3, 1, dtype=torch.float64), loss=torch.sum).layers  # all units are active
+    norms = layer.gradients["h"].flatten(1).norm(dim=1).tolist()
     assert max(norms) == pytest.approx(min(norms), rel=1e-14)
 
 
@@ -131,9 +131,10 @@ def test_grad_norm_does_not_depend_on_the_batch_size(repeats):
     x = torch.randn(12, 3, 2, dtype=torch.float64)
     rows = []
     for batch in (x, x.repeat(1, repeats, 1)):
-        outputs, trace = network.unroll(batch, 4)
-        (outputs**2).sum(dim=(0, 2)).mean().backward()
-        rows.append([row[-1] for row in Gradients().before_update(1, network, trace)])
+        trace = traced(network, batch, 4, loss=lambda outputs: (outputs**2).sum(dim=(0, 2)).mean())
+        table = pd.DataFrame(Gradients().before_update(1, network, trace), columns=Gradients.columns)
+        assert (table["grad_norm"] > 0).all()
+        rows.append(table[["grad_norm", "grad_norm_direct"]].to_numpy(float))
     np.testing.assert_allclose(rows[1], rows[0], rtol=1e-12)
 
 

@@ -1,7 +1,7 @@
 """Mean-field theory of wide random networks, compared with published values and measured networks."""
 
 import math
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from experiments.config.parts import build
 from experiments.training.seeding import generator_of
 from experiments.training.theory import TANH, Nonlinearity, mean_field_chi, predict
 from models.initialization import gaussian
-from models.jacobian import analyze, backward_step_jacobians, unroll_states
+from models.jacobian import analyze, backward_step_jacobians
 from models.rnn import RNN
 
 
@@ -138,9 +138,8 @@ def test_a_network_of_512_units_gains_chi_a_timestep(gain):
             cell.bias_hh.zero_()
         x = torch.randn(40, 1, 1, dtype=torch.float64)
         x /= x.square().mean().sqrt()
-        states = unroll_states(cell, x)
-        jacobians = backward_step_jacobians(cell, x[-length:], states[-length - 1 :])
-        spectra, _ = analyze(jacobians, {length}, 0)
+        jacobians = backward_step_jacobians(cell.unroll(x, cell.initial_state(1), [(1, 40)]))
+        spectra, _ = analyze(islice(jacobians, length), {length}, 0)
         logs.append(spectra[0].log_mean_squared.item() / length)
     measured = np.exp(np.mean(logs))
     assert measured == pytest.approx(fixed_point_chi(gain, variance), rel=0.05)
@@ -156,13 +155,9 @@ def largest_exponent(gain, settled):
         gaussian(cell, gain)
         cell.bias_ih.zero_()
         cell.bias_hh.zero_()
-        state = torch.randn(1, width, dtype=torch.float64) * settled
-        states = [state]
-        for _ in range(600):
-            (state,) = cell.step(torch.zeros(1, 1, dtype=torch.float64), (state,))
-            states.append(state)
-    x = torch.zeros(length, 1, 1, dtype=torch.float64)
-    _, exponents = analyze(backward_step_jacobians(cell, x, torch.stack(states[-length - 1 :])), set(), 30)
+        start = torch.randn(1, width, dtype=torch.float64) * settled
+    unrolled = cell.unroll(torch.zeros(600, 1, 1, dtype=torch.float64), (start,), [(1, 600)])
+    _, exponents = analyze(islice(backward_step_jacobians(unrolled), length), set(), 30)
     return exponents.max().item()
 
 

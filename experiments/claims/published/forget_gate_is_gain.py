@@ -31,9 +31,19 @@ def gain_over_gate(tables: RunTables, gain: str, step: str) -> "pd.Series[float]
         gain: Column of states.csv with the gain.
         step: Recorded step of the gate, 'first' or 'last'.
     """
-    gates, states = tables["gates"], tables["states"]
+    states = tables["states"]
+    gains = states[(states["state"] == "c") & (states["layer"] == 0)].set_index("run_id")[gain].astype(float)
+    return gains / mean_forget_gate(tables, step).reindex(gains.index)
+
+
+def mean_forget_gate(tables: RunTables, step: str) -> "pd.Series[float]":
+    """The mean of the forget gate in layer 0 of each run, over timesteps, batch and units.
+
+    Args:
+        tables: Tables of the runs.
+        step: Recorded step, 'first' or 'last'.
+    """
+    gates = tables["gates"]
     forget = gates[(gates["gate"] == "forget") & (gates["layer"] == 0)]
     means = forget.groupby(["run_id", "step"], observed=True)["mean"].mean()
-    kept = means.groupby("run_id", observed=True).agg(step)
-    gains = states[(states["state"] == "c") & (states["layer"] == 0)].set_index("run_id")[gain].astype(float)
-    return gains / kept.reindex(gains.index)
+    return means.groupby("run_id", observed=True).agg(step)

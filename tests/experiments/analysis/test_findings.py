@@ -247,7 +247,128 @@ def test_the_last_step_is_named_only_where_all_seeds_came_to_it(write):
 def test_a_task_with_a_loss_at_every_timestep_has_no_reach(write):
     run = write("rnn", states={"h": (FLAT, FLAT)}, info={"readout_steps": LENGTH})
     for sentence in (said(run), said_together(run)):
-        assert sentence == "reach unknown: the task has a loss at 100 timesteps, whose gradients add up"
+        assert sentence == (
+            "reach unknown: the task has a loss at 100 timesteps, whose gradients add up (record.lags=true records "
+            "them apart, and so does bptt replay RUN record.lags=true for a finished run)"
+        )
+
+
+# The gradient of single timesteps' losses.
+
+
+def single_losses(*losses, steps=(1, 51), state="h", apart=10):
+    """Rows of lags.csv: each loss is its timestep and its norms at lags 0, 10, ..., at all steps."""
+    return [
+        {"step": step, "layer": 0, "state": state, "loss_timestep": t, "lag": apart * i, "grad_norm": norm}
+        for step in steps
+        for t, norms in losses
+        for i, norm in enumerate(norms)
+    ]
+
+
+EVERYWHERE = {"readout_steps": LENGTH}
+
+
+def test_the_sum_of_all_losses_does_not_hide_that_each_vanishes(write):
+    tables = {"lags": single_losses((50, falling(1)[:5]), (100, falling(1)))}
+    run = write("rnn", states={"h": (FLAT, FLAT)}, tables=tables, info=EVERYWHERE)
+    one, together = said(run), said_together(run)
+    assert one == (
+        "at step 51, the gradient of a single timestep's loss vanishes: more than 30 timesteps before that loss, its "
+        "norm is less than a thousandth of that at the loss (horizon 30, recorded 10 timesteps apart, mean over 2 "
+        "losses)"
+    )
+    assert "before training, the gradient of a single timestep's loss vanishes: horizon 30 of 99" in together
+    assert "mean over 2 losses, at the largest lag over 1" in together
+    assert summarize_runs([run])[0][["horizon", "horizon_at_init"]].to_numpy().tolist() == [[30, 30]]
+
+
+def test_a_loss_with_a_large_gradient_does_not_decide_alone(write):
+    large = [1e6 * norm for norm in falling(1)]
+    run = write("rnn", tables={"lags": single_losses((99, FLAT), (98, FLAT), (100, large))}, info=EVERYWHERE)
+    assert said(run) == (
+        "at step 51, the gradient of a single timestep's loss arrives: 90 timesteps before that loss, the largest "
+        "recorded lag, its norm is 0.667 times that at the loss (mean over 3 losses)"
+    )
+    assert "0.667 times as large at the largest recorded lag" in said_together(run)
+
+
+def test_how_many_losses_a_sentence_rests_on_is_that_at_its_lag(write):
+    """Only the last loss has 90 timesteps before it."""
+    run = write("rnn", 0, tables={"lags": single_losses((50, FLAT[:5]), (75, FLAT[:8]), (100, FLAT))}, info=EVERYWHERE)
+    assert "(for the only one of 3 losses with as many timesteps before it)" in said(run)
+    lags = single_losses((50, FLAT[:5]), (75, falling(0.7)[:8]), (100, falling(0.7)))
+    run = write("rnn", 1, tables={"lags": lags}, info=EVERYWHERE)
+    assert "horizon 48, recorded 10 timesteps apart, mean over the 2 of 3 losses with as many timesteps" in said(run)
+    run = write("rnn", 2, tables={"lags": single_losses((100, FLAT))}, info=EVERYWHERE)
+    assert "times that at the loss (for the loss of one timestep)" in said(run)
+    assert said_together(run).endswith("mean over 1 loss")
+
+
+def test_a_loss_without_a_gradient_is_not_counted(write):
+    for seed, nothing in enumerate((0.0, math.inf, math.nan)):
+        lags = single_losses((98, [nothing] * 10), (99, FLAT), (100, FLAT))
+        run = write("rnn", seed, tables={"lags": lags}, info=EVERYWHERE)
+        assert "its norm is 1 times that at the loss (mean over 2 losses)" in said(run)
+        assert "mean over 2 losses" in said_together(run)
+
+
+def test_what_the_last_step_does_not_show_is_not_taken_from_the_first(write):
+    lags = single_losses((99, FLAT), (100, FLAT), steps=(1,))
+    lags += single_losses((99, [0.0] * 10), (100, [math.nan] * 10), steps=(51,))
+    run = write("rnn", states={"h": (FLAT, FLAT)}, tables={"lags": lags}, info=EVERYWHERE)
+    assert said(run) == "no gradient and no error was recorded"
+    assert "at step 51" not in said_together(run)
+    assert "before training, the gradient of a single timestep's loss arrives" in said_together(run)
+    outcome = summarize_runs([run])[0].iloc[0]
+    assert (outcome["gain_at_init"], outcome["gain_per_timestep"], outcome["horizon"]) == (1, None, None)
+
+
+def test_a_single_losses_gradient_that_is_nan_somewhere_is_not_known(write):
+    lags = single_losses((99, [1.0, math.nan, *[1.0] * 8]), (100, FLAT))
+    run = write("rnn", tables={"lags": lags}, info=EVERYWHERE)
+    assert said(run) == said_together(run) == "no gradient and no error was recorded"
+
+
+def test_a_single_losses_gradient_beyond_the_numbers_is_placed_before_its_loss(write):
+    lags = single_losses((99, [1, 1e20, 1e38, *[math.inf] * 6]), (100, FLAT))
+    run = write("rnn", dtype="float32", tables={"lags": lags}, info=EVERYWHERE)
+    assert said(run) == (
+        "at step 51, the gradient of a single timestep's loss leaves the range of float32 between 20 and 30 timesteps "
+        "before that loss (mean over 2 losses)"
+    )
+
+
+def test_the_state_that_carries_a_single_loss_and_its_layer_are_named(write):
+    lags = single_losses((100, falling(1))) + single_losses((100, FLAT), state="c")
+    run = write("lstm", tables={"lags": lags}, info=EVERYWHERE, model__num_layers=2)
+    for sentence in (said(run), said_together(run)):
+        assert "the gradient of a single timestep's loss with respect to the state c in layer 0 arrives: " in sentence
+        assert "vanish" not in sentence
+
+
+def test_a_seed_that_did_not_record_lags_is_not_counted(write):
+    recorded = {"lags": single_losses((100, FLAT))}
+    runs = [
+        write("rnn", seed, states={"h": (FLAT, FLAT)}, tables=tables, info=EVERYWHERE)
+        for seed, tables in enumerate(({}, recorded, {}))
+    ]
+    assert "the gradient of a single timestep's loss in 1 of them arrives" in said_together(*runs)
+
+
+def test_seeds_whose_means_are_over_different_numbers_say_so(write):
+    runs = [
+        write("rnn", seed, tables={"lags": single_losses(*losses)}, info=EVERYWHERE)
+        for seed, losses in enumerate(([(100, FLAT)], [(99, FLAT), (100, FLAT)]))
+    ]
+    assert said_together(*runs).endswith("mean over 1 to 2 losses")
+
+
+def test_with_a_single_loss_lags_change_nothing(write):
+    plain = write("rnn", 0, states={"h": (FLAT, falling(1))})
+    more = write("rnn", 1, states={"h": (FLAT, falling(1))}, tables={"lags": single_losses((100, FLAT))})
+    assert said(plain) == said(more)
+    assert said_together(plain) == said_together(more)
 
 
 # The error beside chance.
@@ -429,6 +550,22 @@ def test_a_probe_of_a_task_with_a_loss_everywhere_has_jacobians_and_no_gain_of_t
     assert read(run)["gain per timestep"].value == "0.794"
     assert read(run)["gain of the gradient"].value == ""
     assert "loss at 100 timesteps" in read(run)["gain of the gradient"].meaning
+    assert "record.lags=true" in read(run)["gain of the gradient"].meaning
+    recorded = probe(falling(1), seed=1, readout_steps=LENGTH)
+    lags = single_losses((50, falling(2)[:5]), (100, falling(2)), steps=(1,))
+    pd.DataFrame(lags).to_csv(recorded.folder / "lags.csv", index=False)
+    assert read(recorded)["gain per timestep"].value == "0.794"
+    assert read(recorded)["gain of the gradient"].value == "0.631"
+    assert read(recorded)["gain of the gradient"].meaning.endswith(
+        "L_t is the loss of a single timestep, mean over 2 losses, at the largest lag over 1"
+    )
+    assert "untrained, ds_T/ds_t vanishes" in said_together(recorded)
+    nothing = probe(falling(1), seed=2, readout_steps=LENGTH)
+    pd.DataFrame(single_losses((100, [0.0] * 10), steps=(1,))).to_csv(nothing.folder / "lags.csv", index=False)
+    assert read(nothing)["gain of the gradient"].value == ""
+    assert read(nothing)["gain of the gradient"].meaning.endswith(
+        "no loss has a norm at lag 0 that is finite and above 0"
+    )
 
 
 @pytest.mark.parametrize(("rule", "kept"), [("forget", "0.75"), ("1 - forget", "0.25")])

@@ -3,6 +3,7 @@
 from functools import cache
 
 import matplotlib as mpl
+import pandas as pd
 import pytest
 
 from experiments.catalogue.choices import claims_of_studies
@@ -74,6 +75,29 @@ def test_a_claim_holds_where_the_data_are_as_published(claim, published):
 def test_a_claim_does_not_hold_where_they_are_doctored(claim, tmp_path):
     one = held_against(claim, *make_up(study_of(claim), tmp_path, DOCTORED[claim]))
     assert one.verdict == "does not hold here", one.quantities
+
+
+def test_what_flows_back_through_h_is_told_from_what_a_mean_gate_hides(tmp_path):
+    """Two networks with a gain of 1.1 forget gates: one uses paths through h, in the other the units differ."""
+    ratios = {}
+    for name, doctored in (("paths", {"through_h": 1.1}), ("units", {})):
+        facts = {"gain": 0.8, "forget": 0.8 / 1.1, "trained_gain": 0.8, "trained_forget": 0.8 / 1.1} | doctored
+        one = held_against("forget_gate_alone", *make_up("gates", tmp_path / name, lambda *_, f=facts: f))
+        ratios[name] = {quantity.what.removeprefix("before training: "): quantity.middle for quantity in one.quantities}
+    for name, along, through in (("paths", 1.0, 1.1), ("units", 1.1, 1.0)):
+        assert ratios[name]["gain of c over forget gate"] == pytest.approx(1.1)
+        assert ratios[name]["gain along c alone over forget gate"] == pytest.approx(along)
+        assert ratios[name]["gain of c over gain along c alone"] == pytest.approx(through)
+
+
+def test_runs_older_than_the_gradient_along_c_leave_its_quantities_undecided(tmp_path):
+    study, seeds = make_up("gates", tmp_path)
+    for path in study.glob("runs/*/gradients.csv"):
+        pd.read_csv(path).drop(columns="grad_norm_direct").to_csv(path, index=False)
+    one = held_against("forget_gate_alone", study, seeds)
+    assert one.verdict == "undecided"
+    assert {quantity.measured for quantity in one.quantities if "along c alone" in quantity.what} == {"not measured"}
+    assert "not measured" not in {quantity.measured for quantity in one.quantities if "alone" not in quantity.what}
 
 
 @pytest.mark.parametrize("claim", [name for name in DOCTORED if name not in EXACT])

@@ -21,7 +21,7 @@ def facts_of(config):
         "gain": 1 / math.sqrt(3) if gain is None else gain * {"orthogonal": 0.97}.get(config.init["name"], 1),
         "trained_gain": 0.9, "theory": gain, "h_over_c": 0.05, "forget": None, "trained_forget": None,
         "closing": 0.3, "solved_at": None, "leap": 0.5, "cut": 1.0, "last_share": 0.4, "sum": 1.0, "finite": True,
-        "parameters": SIZES[cell], "ms_per_timestep": 0.05, "power": 1.0,
+        "through_h": 1.0, "parameters": SIZES[cell], "ms_per_timestep": 0.05, "power": 1.0,
     }  # fmt: skip
     if cell == "lstm":
         forget = 1 / (1 + math.exp(-(bias or 0.0)))
@@ -150,9 +150,15 @@ def _gradients(config, facts, steps):
         for state, scale in states.items():
             for lag in range(0, length, max(1, length // 10)):
                 norm = (scale if lag else 1.0) * gain**lag
-                rows.append(
-                    {"step": step, "layer": 0, "state": state, "timestep": length - lag, "lag": lag, "grad_norm": norm}
-                )
+                row = {
+                    "step": step,
+                    "layer": 0,
+                    "state": state,
+                    "timestep": length - lag,
+                    "lag": lag,
+                    "grad_norm": norm,
+                }
+                rows.append(row | {"grad_norm_direct": norm / facts["through_h"] ** lag if state == "c" else None})
     return rows
 
 

@@ -209,7 +209,7 @@ def test_the_run_id_is_the_configurations_own():
     assert compose(["study=elsewhere", "results_dir=/somewhere"]).run_id == base.run_id
     assert compose(["cell=rnn"]).run_id == base.run_id
     assert compose(["optimizer.lr=1"]).run_id == compose(["optimizer.lr=1.0"]).run_id
-    for other in ("seed=1", "optimizer.lr=0.1", "record.every=7", "threads=2", "dtype=float64"):
+    for other in ("seed=1", "optimizer.lr=0.1", "record.evaluate_every=7", "threads=2", "dtype=float64"):
         assert compose([other]).run_id != base.run_id
 
 

@@ -7,6 +7,7 @@ from models.initialization import default
 from models.lstm import LSTM
 from models.network import RecurrentNetwork
 from models.rnn import RNN
+from tests.models.reference import traced
 
 
 def network(make, dtype=torch.float64):
@@ -31,10 +32,10 @@ def gates_of_a_loop(net, x):
 
 @pytest.mark.parametrize(("dtype", "accuracy"), [(torch.float64, 1e-14), (torch.float32, 2e-6)])
 @pytest.mark.parametrize("make", [LSTM, GRU])
-def test_gates_from_the_windows_are_those_of_the_steps(make, dtype, accuracy):
+def test_gates_at_the_ends_of_windows_are_those_of_the_steps(make, dtype, accuracy):
     net = network(make, dtype)
     x = 3 * torch.randn(11, 6, 2, dtype=dtype)
-    _, trace = net.unroll(x, 4)
+    trace = traced(net, x, 4)
     rows = list(Gates().before_update(7, net, trace))
     expected = gates_of_a_loop(net, x)
     assert len(rows) == 2 * 4 * len(net.cells[0].gates)
@@ -53,7 +54,7 @@ def test_a_gate_held_open_is_saturated():
         for cell in net.cells:
             cell.set_gate_bias("forget", 20.0)
             cell.set_gate_bias("input", -20.0)
-    _, trace = net.unroll(torch.randn(6, 3, 2, dtype=torch.float64), 2)
+    trace = traced(net, torch.randn(6, 3, 2, dtype=torch.float64), 2)
     rows = {(row[1], row[2]): row[4:] for row in Gates().before_update(1, net, trace)}
     assert rows[0, "forget"][0] == pytest.approx(1)
     assert rows[0, "forget"][2:] == (0.0, 1.0)
@@ -62,5 +63,5 @@ def test_a_gate_held_open_is_saturated():
 
 def test_a_cell_without_gates_has_no_rows():
     net = network(RNN)
-    _, trace = net.unroll(torch.randn(6, 3, 2, dtype=torch.float64), 2)
+    trace = traced(net, torch.randn(6, 3, 2, dtype=torch.float64), 2)
     assert list(Gates().before_update(1, net, trace)) == []

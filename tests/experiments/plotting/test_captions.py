@@ -123,6 +123,85 @@ class TestGradientFlow:
             assert "With a loss at several timesteps" in text
             assert "does not show how far back one loss reaches" in text
 
+    def single_losses(self, *norms, **columns):
+        """Rows of `average_over_losses`: the mean, lowest and highest norm and the number of losses at each lag."""
+        rows = [
+            {"lag": lag, "grad_norm": mean, "lowest": low, "highest": high, "losses": losses}
+            for lag, (mean, low, high, losses) in enumerate(norms)
+        ]
+        known = {"step": 1, "layer": 0, "state": "h", "line": "A", "run_id": "a", "predicted": np.nan, "bound": np.nan}
+        return pd.DataFrame(rows).assign(**known | columns)
+
+    def bands(self, panel):
+        return [one for one in panel.ax.collections if isinstance(one, PolyCollection)]
+
+    def test_single_losses_have_their_own_sentence_axis_and_band(self):
+        table = self.single_losses((1, 1, 1, 8), (0.5, 0.1, 0.9, 8), (0.2, 0.2, 0.2, 1))
+        panel, text = drawn(gradient_flow.draw, gradients=table, which="min")
+        assert "a line shows the gradient of a single timestep's loss" in text
+        assert "the mean over 8 losses" in text
+        assert "does not show how far" not in text
+        assert "Bands: from the lowest to the highest over the losses of the run." in text
+        assert panel.ax.get_xlabel() == "lag k: timesteps before the loss"
+        assert "dL_t/ds_{t-k}" in panel.ax.get_ylabel()
+        (band,) = self.bands(panel)
+        corners = band.get_paths()[0].vertices
+        assert {tuple(corner) for corner in corners} >= {(1, 0.1), (1, 0.9)}
+        numbers = {numbers.name: list(numbers.y) for numbers in panel.numbers}
+        assert numbers["A, lowest loss"] == [1, 0.1, 0.2]
+        assert numbers["A, highest loss"] == [1, 0.9, 0.2]
+
+    def test_a_band_of_losses_is_explained_only_where_it_is_drawn(self):
+        same = self.single_losses((1, 1, 1, 2), (0.5, 0.5, 0.5, 2))
+        wide = self.single_losses((1, 1, 1, 2), (0.5, 0.1, 0.9, 2))
+        panel, text = drawn(gradient_flow.draw, gradients=same, which="min")
+        assert "Bands" not in text
+        assert not self.bands(panel)
+        _, text = drawn(gradient_flow.draw, gradients=pd.concat([wide, wide.assign(run_id="b")]), which="min")
+        assert "over the losses of the run" not in text
+        panel = new_panel()
+        panel.crowded = True
+        gradient_flow.draw({"gradients": wide}, panel, which="min")
+        assert not self.bands(panel)
+        assert "Bands" not in " ".join(panel.sentences)
+
+    def test_runs_with_different_numbers_of_losses_are_counted_from_to(self):
+        table = pd.concat([self.single_losses((1, 1, 1, 3)), self.single_losses((1, 1, 1, 8), run_id="b", line="B")])
+        assert "the mean over 3 to 8 losses" in drawn(gradient_flow.draw, gradients=table, which="min")[1]
+
+    def test_beside_single_losses_a_sum_is_warned_of_and_told_apart(self):
+        single, of_sum = self.single_losses((1, 1, 1, 8), (1, 1, 1, 8)), gradients(lambda lag: 1, line="B", run_id="b")
+        panel, text = drawn(
+            gradient_flow.draw, gradients=pd.concat([single, of_sum.assign(readout_steps=6)]), which="min"
+        )
+        assert "a line of a run with lags.csv shows the gradient of a single timestep's loss" in text
+        assert "the gradient of a run without lags.csv mixes them" in text
+        assert panel.ax.get_ylabel() == "gradient norm"
+        _, text = drawn(gradient_flow.draw, gradients=pd.concat([single, of_sum]), which="min")
+        assert "mixes" not in text  # B has one loss only
+
+    def test_lags_replace_the_sum_of_runs_with_several_losses_only(self):
+        several = gradients(lambda lag: 1, readout_steps=6, **dict.fromkeys(("theory_gain", "theory_state"), None))
+        several = several.assign(theory_sigmas=None)
+        single = several.assign(run_id="b", readout_steps=1)
+        lags = pd.DataFrame(
+            [{"step": 1, "layer": layer, "state": "h", "loss_timestep": 6, "lag": lag, "grad_norm": 0.5**lag,
+              "run_id": run_id, "readout_steps": steps}
+             for run_id, steps in (("a", 6), ("b", 1)) for layer in (0, 1) for lag in range(6)]
+        )  # fmt: skip
+        rows = gradient_flow.select_rows({"gradients": pd.concat([several, single]), "lags": lags})["gradients"]
+        norms = {str(run_id): list(part["grad_norm"]) for run_id, part in rows.groupby("run_id")}
+        assert norms == {"a": [0.5**lag for lag in range(6)], "b": [1.0] * 6}
+
+    def test_a_prediction_is_not_held_against_a_sum_of_losses(self):
+        trained = gradients(lambda lag: 1, readout_steps=6).assign(run_id="a")
+        probes = pd.DataFrame({"run_id": ["probe-a"], "layer": [0]})
+        lags = pd.DataFrame({"step": 1, "layer": 0, "state": "h", "loss_timestep": 6, "lag": range(6), "run_id": "a"})
+        lags = lags.assign(grad_norm=0.5 ** lags["lag"], readout_steps=6)
+        for recorded, norms in ((pd.DataFrame(), []), (lags, list(lags["grad_norm"]))):
+            rows = prediction.select_rows({"jacobian": probes, "gradients": trained, "lags": recorded})
+            assert list(rows["gradients"]["grad_norm"]) == norms
+
     def test_a_gradient_of_0_everywhere_is_a_sentence(self):
         with pytest.raises(NothingToDraw, match="the gradient is 0 at every recorded timestep"):
             drawn(gradient_flow.draw, gradients=gradients(lambda lag: 0), which="min")
@@ -333,6 +412,13 @@ class TestHorizon:
         with pytest.raises(NothingToDraw, match="no run was trained for more than one step"):
             drawn(horizon.draw, summary=table, x="task.length", column="horizon")
         drawn(horizon.draw, summary=table, x="task.length", column="horizon_at_init")
+
+    def test_a_horizon_of_single_losses_is_not_said_to_mix_them(self):
+        _, text = drawn(horizon.draw, summary=summary(self.rows, readout_steps=20), x="task.length", column="horizon")
+        assert "the horizon is that of a single timestep's loss" in text
+        assert "mixes" not in text
+        _, text = drawn(horizon.draw, summary=summary(self.rows), x="task.length", column="horizon")
+        assert "single timestep" not in text
 
     def test_the_whole_sequence_is_drawn_where_there_is_one_length(self):
         rows = [self.rows[0] | {"init.gain": 1.0}, self.rows[0] | {"init.gain": 1.0, "task.length": 40}]

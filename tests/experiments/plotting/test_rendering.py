@@ -19,9 +19,10 @@ def draw(number):
 
 
 def render_all(number_of_figures, suffix, **options):
+    figures = list(map(draw, range(number_of_figures)))
     with Renderer(**options) as renderer:
-        for number in range(number_of_figures):
-            renderer.add(draw(number), suffix, transparent=number % 2 == 1)
+        for number, figure in enumerate(figures):
+            renderer.add(figure, suffix, transparent=number % 2 == 1)
         return [image.content for image in renderer.finish()], renderer
 
 

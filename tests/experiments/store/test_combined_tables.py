@@ -83,8 +83,8 @@ def test_a_column_that_was_added_later_may_be_missing(runs):
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (lambda text: text + "1,0,h,5,4,0.5,0,8\n", "Expected 7 fields in line 4, saw 8"),
-        (lambda text: text.replace("0.5", "0,5"), "Expected 7 fields in line 3, saw 8"),
+        (lambda text: text + "1,0,h,5,4,0.5,0,,8\n", "Expected 8 fields in line 4, saw 9"),
+        (lambda text: text.replace("0.5", "0,5"), "Expected 8 fields in line 3, saw 9"),
         (lambda text: text.replace("0.5", "half"), "grad_norm is half in row 2"),
         (lambda text: text.replace("lag,", "delay,"), "it has no column lag"),
     ],

@@ -48,7 +48,7 @@ def between_two_runs(worker):
 
 def with_time_to_record_it(worker):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_backpropagate", interrupted)
+        patch.setattr(training, "backpropagate", interrupted)
         with pytest.raises(KeyboardInterrupt):
             worker()
 

@@ -18,9 +18,9 @@ def cut_off(monkeypatch):
                 raise error
             return backpropagate(*arguments, **options)
 
-        backpropagate = loop._backpropagate
+        backpropagate = loop.backpropagate
         with monkeypatch.context() as patch:
-            patch.setattr(loop, "_backpropagate", failing)
+            patch.setattr(loop, "backpropagate", failing)
             if error is KeyboardInterrupt:
                 with pytest.raises(KeyboardInterrupt):
                     run(config)

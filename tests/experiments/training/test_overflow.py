@@ -11,12 +11,16 @@ import torch
 from experiments.analysis.summary import write_summary
 from experiments.config.composing import compose
 from experiments.tasks.adding import Adding
-from experiments.training.overflow import Overflow, find_overflow, mark_overflow
+from experiments.training.backpropagation import backpropagate
+from experiments.training.overflow import Overflow, find_overflow, infinite_where_unknown
 from experiments.training.probe import probe
 from experiments.training.run import run
+from models.gru import GRU
+from models.initialization import gaussian
 from models.lstm import LSTM
 from models.network import RecurrentNetwork
 from models.rnn import RNN
+from models.trace import cut
 
 
 def doubling(dtype, num_layers=1):
@@ -57,9 +61,6 @@ def test_the_upper_layer_is_named_where_it_is_the_first():
 
 class Kinked(RNN):
     """Adds sqrt(0), which is 0, but its slope is infinite, and 0 times infinity is nan."""
-
-    def forward(self, x, state):
-        return super(RNN, self).forward(x, state)
 
     def step(self, x, state):
         (h,) = super().step(x, state)
@@ -165,15 +166,35 @@ def test_a_float64_gradient_whose_squares_overflow_is_not_infinite(tmp_path):
     assert 1e250 < metrics["grad_norm"].iloc[0] < math.inf
 
 
-def test_both_parts_of_the_gradient_of_c_are_inf_after_an_overflow():
-    """An infinite dL/dh times a slope of 0 is nan, which stands for a value beyond the range."""
+@pytest.mark.parametrize("make", [RNN, LSTM, GRU])
+def test_every_number_of_a_trace_is_inf_or_finite_after_an_overflow(make):
     network = RecurrentNetwork(
-        LSTM, lambda cell: None, input_size=1, hidden_size=2, num_layers=1, output_size=1, readout_steps=1
-    )
-    outputs, (window,) = network.unroll(torch.randn(3, 1, 1), 1)
-    outputs.sum().backward()
-    window.states["h"].grad.fill_(math.inf)
-    window.slopes["c"].zero_()
-    assert window.state_gradient("c").isnan().all()
-    (marked,) = mark_overflow(network.parameters(), [window])
-    assert (marked.state_gradient("c") == math.inf).all()
+        make, lambda cell: gaussian(cell, 60.0), input_size=2, hidden_size=3, num_layers=2, output_size=1,
+        readout_steps=1,
+    )  # fmt: skip
+    task = Adding(100)
+    batch = task.draw(4, torch.Generator().manual_seed(0))
+    batch = batch._replace(inputs=batch.inputs * 1e-6)  # the gates do not saturate
+    with torch.no_grad():
+        for cell in network.cells:
+            for bias in (cell.bias_ih, cell.bias_hh):
+                bias.zero_()
+        network.readout.weight.fill_(1e30)
+    traces = [
+        backpropagate(network, task, batch, windows=cut(100, 5), overflowed=known).trace for known in (False, True)
+    ]
+    lost = 0
+    for plain, marked in zip(*(trace.layers for trace in traces), strict=True):
+        for kind in ("gradients", "along_gates"):
+            for state, values in getattr(marked, kind).items():
+                before = getattr(plain, kind)[state]
+                lost += before.isnan().sum().item()
+                assert torch.equal(values, before.where(~before.isnan(), torch.inf))
+        for contribution in marked.contributions.values():
+            norms, shares = traces[1].norms_and_shares(contribution)
+            assert not any(map(math.isnan, norms))
+            if not all(map(math.isfinite, norms)):
+                assert shares == [None] * 5
+    assert lost > 0
+    infinite_where_unknown(network)
+    assert not any(parameter.grad.isnan().any() for parameter in network.parameters())

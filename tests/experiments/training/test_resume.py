@@ -214,6 +214,19 @@ def test_a_damaged_run_json_is_reported_and_kept(tmp_path, content):
     assert contents(config.run_folder) == tables
 
 
+def test_a_run_that_resumes_goes_on_with_the_record_that_it_began_with(tmp_path, cut_off):
+    """Its tables would be of two kinds otherwise; its id does not depend on what it records."""
+    config, finer = small(tmp_path), small(tmp_path, "record.windows=all")
+    assert finer.run_folder == config.run_folder
+    cut_off(config, 20)
+    assert load_checkpoint(config.run_folder, code_version(config)).step == 19
+    result = run(finer)
+    assert (result.status, result.unrecorded) == ("completed", {"windows": "all"})
+    assert [stage["after_step"] for stage in info_of(config)["continued"]] == [19]
+    assert contents(finer.run_folder) == contents(run(small(tmp_path / "whole")).folder)
+    assert run(finer).unrecorded == {"windows": "all"}
+
+
 def test_a_run_starts_over_if_a_data_file_changed_since_the_checkpoint(tmp_path, cut_off):
     data = tmp_path / "data.csv"
     data.write_text("1")

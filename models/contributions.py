@@ -1,0 +1,138 @@
+"""The part of each window of timesteps in the gradient of a parameter: the temporal components of Pascanu et al. 2013.
+
+dL/dW = sum_t dW_t (eq. 3 to 5). The norm of a part is ||dW_t||_F, and its share is <dW_t, dL/dW> / ||dL/dW||^2, so
+the shares of a parameter add up to 1.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from models.norms import l2_norm
+
+Bounds = list[tuple[int, int]]
+"""The first and the last timestep of each window of a sequence, counted from 1."""
+
+AT_ONCE = 16
+"""Windows whose parts are in memory at once."""
+
+
+class Contribution(ABC):
+    """The gradient of one parameter as a sum over timesteps."""
+
+    @abstractmethod
+    def total(self) -> Tensor:
+        """The gradient of the parameter, in its shape."""
+
+    @abstractmethod
+    def norms(self, windows: Bounds) -> Float[Tensor, " windows"]:
+        """The L2 norm of each window's part, in float64."""
+
+    @abstractmethod
+    def products(self, windows: Bounds, direction: Tensor) -> Float[Tensor, " windows"]:
+        """The inner product of each window's part with a tensor in the parameter's shape, in float64."""
+
+    def cut(self, windows: Bounds) -> "Contribution":
+        """The same contribution in the form in which norms and shares of these windows take the least time."""
+        return self
+
+    def shares(self, windows: Bounds) -> list[float] | None:
+        """The share of each window in the gradient; None if the gradient is 0 or not finite."""
+        whole = self.total()
+        size = l2_norm(whole)
+        if not 0 < size < torch.inf:
+            return None
+        # Divide by the norm twice, because its square may underflow.
+        shares: list[float] = (self.products(windows, (whole.double() / size).to(whole.dtype)) / size).tolist()
+        return shares
+
+
+class OuterProducts(Contribution):
+    """The gradient of a matrix whose part at timestep t is a sum of outer products over the batch, rows_t source_t^T.
+
+    No part needs to be computed as a matrix: <dW_t, V> = sum_b rows_tb^T V source_tb is one batched product over all
+    timesteps, and ||dW_t||^2 = sum_bc (rows_tb . rows_tc) (source_tb . source_tc) are two.
+
+    Args:
+        rows: Gradient with respect to W source_t, (time, batch, rows).
+        source: What the matrix multiplies at timestep t, (time, batch, columns); None for a bias, whose source is 1.
+    """
+
+    def __init__(self, rows: Tensor, source: Tensor | None = None) -> None:
+        self._rows, self._source = rows, source
+
+    @cached_property
+    def _total(self) -> Tensor:
+        return self._part(slice(None))
+
+    def total(self) -> Tensor:
+        return self._total
+
+    def products(self, windows: Bounds, direction: Tensor) -> Float[Tensor, " windows"]:
+        if self._source is None:
+            by_timestep = (self._rows @ direction).sum(dim=1, dtype=torch.float64)
+        else:
+            by_timestep = torch.linalg.vecdot((self._rows @ direction).flatten(1), self._source.flatten(1)).double()
+        if len(windows) == len(by_timestep):
+            return by_timestep
+        sizes = torch.tensor([last - first + 1 for first, last in windows], device=by_timestep.device)
+        return torch.segment_reduce(by_timestep, "sum", lengths=sizes)
+
+    def cut(self, windows: Bounds) -> Contribution:
+        if len(windows) > AT_ONCE or len(windows) == len(self._rows):
+            return self
+        return Parts([self._part(slice(first - 1, last)) for first, last in windows])
+
+    def norms(self, windows: Bounds) -> Float[Tensor, " windows"]:
+        if len(windows) == len(self._rows):
+            return self._norms_by_timestep()
+        norms: list[Tensor] = []
+        for start in range(0, len(windows), AT_ONCE):
+            parts = [self._part(slice(first - 1, last)) for first, last in windows[start : start + AT_ONCE]]
+            norms.append(l2_norm(torch.stack(parts).flatten(1), dim=1))
+        return torch.cat(norms)
+
+    def _part(self, timesteps: slice) -> Tensor:
+        rows = self._rows[timesteps].flatten(0, 1)
+        return rows.sum(dim=0) if self._source is None else rows.mT @ self._source[timesteps].flatten(0, 1)
+
+    def _norms_by_timestep(self) -> Float[Tensor, " time"]:
+        if self._source is None:
+            return l2_norm(self._rows.sum(dim=1), dim=1)
+        _, batch, rows = self._rows.shape
+        if rows * self._source.shape[-1] <= batch * batch:  # the parts have fewer entries than the products below
+            return l2_norm((self._rows.mT @ self._source).flatten(1), dim=1)
+        scaled, size = _scaled(self._rows)
+        source, source_size = _scaled(self._source)
+        squares: Tensor = torch.linalg.vecdot((scaled @ scaled.mT).flatten(1), (source @ source.mT).flatten(1))
+        return squares.double().clamp(min=0).sqrt() * size.double() * source_size.double()
+
+
+def _scaled(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """The vectors of each timestep divided by their largest entry, so that their squares fit, and that entry."""
+    size = vectors.abs().amax(dim=(1, 2))
+    return vectors / torch.where(size > 0, size, 1.0)[:, None, None], size
+
+
+class Parts(Contribution):
+    """The gradient of a parameter as the parts of its windows, which autograd computed one by one.
+
+    Args:
+        parts: Part of each window, in the parameter's shape.
+    """
+
+    def __init__(self, parts: Sequence[Tensor]) -> None:
+        self._parts = torch.stack(list(parts))
+
+    def total(self) -> Tensor:
+        return self._parts.sum(dim=0)
+
+    def norms(self, windows: Bounds) -> Float[Tensor, " windows"]:
+        return l2_norm(self._parts.flatten(1), dim=1)
+
+    def products(self, windows: Bounds, direction: Tensor) -> Float[Tensor, " windows"]:
+        return (self._parts * direction).flatten(1).sum(dim=1, dtype=torch.float64)

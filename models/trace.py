@@ -1,0 +1,156 @@
+"""The trace of a network on one batch: states, gates and gradients of every layer at every timestep."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from models.cell import Cell, HiddenSequence, InputSequence
+from models.contributions import Bounds, Contribution
+from models.differentiation import DetachedState
+from models.recursion import Gradient, Trajectory, Unrolled, unrolled_by
+
+
+def cut(length: int, windows: int) -> Bounds:
+    """Cut timesteps 1..length into `windows` parts of nearly equal length, or into `length` parts if that is less."""
+    windows = min(windows, length)
+    ends = [length * k // windows for k in range(windows + 1)]
+    return [(before + 1, last) for before, last in pairwise(ends)]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer on one batch.
+
+    Attributes:
+        states: Every state by name: before timestep 1, and after each timestep, (time + 1, batch, size).
+        gates: Every gate by name at each timestep, (time, batch, hidden).
+        gradients: dL/ds_t of every state by name, (time, batch, size): the total derivative. It is the sum of the
+            direct part (through the read-out or the layer above at timestep t) and everything that comes back from
+            later timesteps.
+        along_gates: The part of dL/ds_t that flows back along s alone, for each state that is kept by a gate.
+        contributions: The parts of all timesteps in the gradient of each parameter, by its name in the network.
+    """
+
+    states: Mapping[str, Trajectory]
+    gates: Mapping[str, Trajectory]
+    gradients: Mapping[str, Trajectory]
+    along_gates: Mapping[str, Trajectory]
+    contributions: Mapping[str, Contribution]
+
+
+class Trace:
+    """What backpropagation through time saw: every layer at every timestep.
+
+    Args:
+        unrolled: Layers, from the one that reads the input to the one that is read out.
+        direct: The direct part of dL/dh_t of each layer, (time, batch, hidden).
+        windows: Windows of timesteps. A measure writes a row for the end of each, or for each.
+        overflowed: Whether a nan in a gradient means a value beyond the range of the dtype, which becomes inf.
+
+    Raises:
+        DetachedState: The next timestep reads a state outside autograd's graph.
+    """
+
+    def __init__(
+        self, unrolled: Sequence[Unrolled], direct: Sequence[Trajectory], windows: Bounds, overflowed: bool = False
+    ) -> None:
+        self.windows, self._overflowed = windows, overflowed
+        self._unrolled, self._direct = unrolled, direct
+        self.layers = [self._layer(*layer) for layer in zip(range(len(unrolled)), unrolled, direct, strict=True)]
+
+    @property
+    def ends(self) -> list[int]:
+        """The last timestep of each window, counted from 1."""
+        return [last for _, last in self.windows]
+
+    def at_ends(self, values: Trajectory) -> Trajectory:
+        """The values at the end of each window, of values at timesteps 1 to T."""
+        return values if len(values) == len(self.windows) else values[[last - 1 for last in self.ends]]
+
+    def norms_and_shares(self, contribution: Contribution) -> tuple[list[float], Sequence[float | None]]:
+        """The L2 norm of each window's part in the gradient of a parameter, and its share of the whole.
+
+        The shares are None if the whole gradient is 0 or not finite.
+        """
+        contribution = contribution.cut(self.windows)
+        norms: list[float] = self._known(contribution.norms(self.windows)).tolist()
+        return norms, contribution.shares(self.windows) or [None] * len(norms)
+
+    def _layer(self, index: int, unrolled: Unrolled, direct: Trajectory) -> Layer:
+        gradient = unrolled.gradient or _backward(index, unrolled, direct)
+        return Layer(
+            unrolled.states,
+            unrolled.gates,
+            {name: self._known(one) for name, one in gradient.states.items()},
+            {name: self._known(one) for name, one in unrolled.along_gates(direct).items()},
+            {f"layers.{index}.{name}": one for name, one in gradient.contributions.items()},
+        )
+
+    def _known(self, values: Tensor) -> Tensor:
+        return values.nan_to_num(torch.inf, torch.inf, -torch.inf) if self._overflowed else values
+
+    def of_single_losses(self, timesteps: Sequence[int]) -> list[Mapping[str, Trajectory]]:
+        """Backpropagate the losses of single timesteps, all at once.
+
+        The loss L_t of timestep t is the part of the loss that depends on the output at that timestep.
+
+        Args:
+            timesteps: Timesteps t of the losses, counted from 1.
+
+        Returns:
+            dL_t/ds of every state by name for each layer, (time, losses, batch, size).
+        """
+        top = self._direct[-1]
+        direct = top.new_zeros(len(top), len(timesteps), *top.shape[1:])
+        for index, t in enumerate(timesteps):
+            direct[t - 1, index] = top[t - 1]
+        layers: list[Mapping[str, Trajectory]] = []
+        for index, one in reversed(list(enumerate(self._unrolled))):
+            gradient = _backward(index, one, direct)
+            layers.insert(0, {name: self._known(states) for name, states in gradient.states.items()})
+            if index:
+                direct = gradient.input()
+        return layers
+
+
+def follow(
+    cells: Sequence[Cell],
+    x: InputSequence,
+    hidden: Sequence[HiddenSequence],
+    windows: Bounds,
+    *,
+    overflowed: bool = False,
+) -> Trace:
+    """Trace the layers of a network after backpropagation. The gradients of the parameters stay as they are.
+
+    A layer that was trained with its own equations has been traced on the way. Any other layer is unrolled once more.
+
+    Args:
+        cells: Layers, from the one that reads the input to the one that is read out.
+        x: Input of the network.
+        hidden: h of every timestep of each layer, with its gradient.
+        windows: Windows of timesteps.
+        overflowed: See `Trace`.
+
+    Raises:
+        DetachedState: The loss does not depend on a layer, or the next timestep reads a state outside the graph.
+    """
+    inputs = [x, *hidden[:-1]]
+    unrolled, direct = [], []
+    for index, (cell, below, h) in enumerate(zip(cells, inputs, hidden, strict=True)):
+        if h.grad is None:
+            raise DetachedState(f"layer {index}: the loss does not depend on it")
+        state = cell.initial_state(x.shape[1])
+        unrolled.append(unrolled_by(h) or cell.unroll(below.detach(), state, windows, h.detach()))
+        direct.append(h.grad)
+    return Trace(unrolled, direct, windows, overflowed)
+
+
+def _backward(index: int, unrolled: Unrolled, direct: Trajectory) -> Gradient:
+    try:
+        return unrolled.backward(direct)
+    except DetachedState as error:
+        raise DetachedState(f"layer {index}, {error}") from error
