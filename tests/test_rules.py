@@ -84,7 +84,11 @@ def test_the_public_columns_are_there(tmp_path):
     }
     for name, columns in public.items():
         assert COLUMNS[name][: len(columns)] == columns
-    assert set(summarize_runs([Run(tmp_path, {}, {"status": "running", "timesteps": 1, "parameters": 1})])[0]) >= {
+    assert set(
+        summarize_runs([Run(tmp_path, {}, {"status": "running", "timesteps": 1, "readout_steps": 1, "parameters": 1})])[
+            0
+        ]
+    ) >= {
         *("final_loss", "best_error", "solved", "solved_at_step", "diverged_at_step", "gain_per_timestep"),
         *("gain_at_init", "horizon", "max_grad_norm", "clipped_fraction", "parameters", "seconds"),
     }
