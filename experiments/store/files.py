@@ -16,11 +16,16 @@ Value = int | float | str | None
 
 def to_csv(frame: pd.DataFrame, header: bool = True) -> str:
     """Format a table as CSV: None is an empty field, nan is nan, and a whole number has no decimal point."""
-    columns = {
-        name: ["nan" if isinstance(value, float) and math.isnan(value) else value for value in frame[name]]
-        for name in frame
+    missing = frame.isna().any()
+    words = {
+        name: pd.Series(
+            ["nan" if isinstance(value, float) and math.isnan(value) else value for value in frame[name]],
+            index=frame.index,
+            dtype=object,
+        )
+        for name in missing.index[missing]
     }
-    return pd.DataFrame(columns, dtype=object).to_csv(index=False, header=header, lineterminator="\n")
+    return frame.assign(**words).to_csv(index=False, header=header, lineterminator="\n")
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -9,7 +9,8 @@ from experiments.analysis.single_losses import average_over_losses
 from experiments.analysis.summary import FLOW, summarize_runs
 from experiments.config.composing import compose
 from experiments.store.studies import read_runs
-from experiments.sweeps.replay import keep_record, prepare_replay
+from experiments.sweeps.replay import prepare_replay
+from experiments.sweeps.rerecording import replace_record
 from experiments.training.probe import probe
 
 LINEAR = ("task=copy", "task.length=8", "cell=rnn", "cell.nonlinearity=identity", "init=orthogonal", "init.gain=0.9",
@@ -102,7 +103,7 @@ def test_the_sentence_keeps_its_promise_a_replay_gives_a_finished_run_its_reach(
     assert summarize_runs([run])[0][[*FLOW]].isna().all(axis=None)
     again = prepare_replay(run.folder, tmp_path / "again", ["record.lags=true"])
     again.run()
-    keep_record(run.folder, again.folder)
+    replace_record(run.folder, again.folder)
     (run,) = read_runs(run.folder.parents[1])
     summary, states = summarize_runs([run])
     for table in (summary, states):
