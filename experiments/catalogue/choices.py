@@ -58,7 +58,7 @@ def check_files(config_dir: Path) -> None:
 
 
 def _name_taken(path: Path, group: str) -> UsageError:
-    return UsageError(f"{path}: is not read; bptt has a {group} {path.stem} of its own, so yours needs another name")
+    return UsageError(f"{path}: is not read; bptt has its own {group} {path.stem}, so yours needs another name")
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

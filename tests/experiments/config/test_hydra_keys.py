@@ -186,9 +186,9 @@ def test_keys_of_hydra_in_a_study_are_refused(tmp_path, content, said):
         ("config.yaml", "config.yaml: is not read; move its keys to study/NAME.yaml and add study=NAME"),
         (
             "figure/cost.py",
-            "figure/cost.py: is not read; bptt has a figure cost of its own, so yours needs another name",
+            "figure/cost.py: is not read; bptt has its own figure cost, so yours needs another name",
         ),
-        ("cell/rnn.yaml", "cell/rnn.yaml: is not read; bptt has a cell rnn of its own, so yours needs another name"),
+        ("cell/rnn.yaml", "cell/rnn.yaml: is not read; bptt has its own cell rnn, so yours needs another name"),
     ],
 )
 def test_a_file_that_is_not_read_is_said(tmp_path, file, said):
