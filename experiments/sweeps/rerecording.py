@@ -61,16 +61,14 @@ def replace_record(folder: Path, again: Path) -> None:
         info, by = read_info(folder), read_info(again)
         tables = [name for name in by["files"] if name.endswith(".csv") and name not in TRAINED]
         events = [path.name for path in again.glob("events.out.*")]
-        written = [f"{name}.csv" for name, value in info.get("record", {}).items() if value is True]
-        for name in [*written, *(path.name for path in folder.glob("events.out.*"))]:
-            if name not in (*tables, *events):
-                (folder / name).unlink(missing_ok=True)
+        written = [name for name in info.get("files", {}) if name.endswith(".csv")]
+        for name in {*written, *(path.name for path in folder.glob("events.out.*"))} - {*TRAINED, *tables, *events}:
+            (folder / name).unlink(missing_ok=True)
         for name in (*tables, *events):
             write_whole(folder / name, (again / name).read_bytes())
         saved = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
         saved["record"] = yaml.safe_load((again / CONFIG).read_text(encoding="utf-8"))["record"]
         write_whole(folder / CONFIG, yaml.safe_dump(saved, sort_keys=False))
         provenance = {key: by[key] for key in ("command", "started", "source", "git")}
-        kept = [name for name in info.get("files", {}) if name in TRAINED]
-        files = describe_files(folder, [*kept, *tables])
+        files = describe_files(folder, [*(name for name in written if name in TRAINED), *tables])
         write_json(folder / "run.json", {**info, "record": saved["record"], "recorded_by": provenance, "files": files})

@@ -61,14 +61,15 @@ def _first_nonfinite(network: RecurrentNetwork, task: Task, batch: Batch, scale:
     ]
     if places:
         return Overflow(*max(places, key=lambda place: place[:2]))
-    return None if all(gradient.isfinite().all() for gradient in _gradients(network)) else Overflow(None, None, None)
+    return None if all(gradient.isfinite().all() for gradient in gradients_of(network)) else Overflow(None, None, None)
 
 
 def infinite_where_unknown(network: RecurrentNetwork) -> None:
     """Replace nan by inf in the gradients of the parameters, where inf * 0 and inf - inf produced it."""
-    for gradient in _gradients(network):
+    for gradient in gradients_of(network):
         gradient.nan_to_num_(nan=math.inf, posinf=math.inf, neginf=-math.inf)
 
 
-def _gradients(network: RecurrentNetwork) -> list[Tensor]:
+def gradients_of(network: RecurrentNetwork) -> list[Tensor]:
+    """The gradients of the parameters that have one."""
     return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]

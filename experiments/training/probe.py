@@ -21,7 +21,7 @@ from experiments.store.csv_writer import RunWriter
 from experiments.training.backpropagation import backpropagate
 from experiments.training.checkpoint import Checkpoint
 from experiments.training.execution import Result, execute_run
-from experiments.training.overflow import Overflow, find_overflow, infinite_where_unknown
+from experiments.training.overflow import Overflow, find_overflow, gradients_of, infinite_where_unknown
 from experiments.training.run import NETWORK, open_tables, windows_of
 from experiments.training.seeding import generator_of
 from models.jacobian import Spectrum, analyze, backward_step_jacobians
@@ -105,7 +105,7 @@ def _probe_gradients(
         batch = task.draw(config.batch_size, generator).to(torch.device(config.device), torch.float64)
         windows = windows_of(config, task) if first is None else None
         loss, _, trace = backpropagate(network, task, batch, windows=windows)
-        norm = _gradient_norm(parts)
+        norm = total_norm(gradients_of(network))
         if math.isfinite(loss) and not math.isfinite(norm) and (found := find_overflow(network, task, batch)):
             overflow = overflow or found
             trace = backpropagate(network, task, batch, windows=windows, overflowed=True).trace
@@ -119,11 +119,6 @@ def _probe_gradients(
                 table.append(measure.after_update(number, network))
     assert first is not None
     return first, overflow
-
-
-def _gradient_norm(parts: Parts) -> float:
-    """The norm of the gradient of all parameters."""
-    return total_norm([parameter.grad for parameter in parts.network.parameters() if parameter.grad is not None])
 
 
 def _probe_jacobians(config: Config, parts: Parts, files: RunWriter, inputs: Float[Tensor, "time batch input"]) -> None:

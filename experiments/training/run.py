@@ -55,7 +55,9 @@ def with_record_as_begun(config: Config) -> Config:
         begun = config.model_copy(update={"record": RecordConfig(**saved["record"])})
     except (OSError, TypeError, ValueError, LookupError, yaml.YAMLError):
         return config
-    return config if load_checkpoint(folder, code_version(begun)) is None else begun
+    if begun.record == config.record or load_checkpoint(folder, code_version(begun)) is None:
+        return config
+    return begun
 
 
 def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | None) -> Divergence | None:
