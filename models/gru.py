@@ -26,6 +26,7 @@ class GRU(TorchCell):
 
     gates = ("reset", "update", "candidate")
     kept_by: ClassVar = {"h": "update"}
+    bounded = ("h",)
     own_is_faster = True
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float | None = None) -> None:

@@ -28,6 +28,7 @@ class LSTM(TorchCell):
 
     state_names = ("h", "c")
     kept_by: ClassVar = {"c": "forget"}
+    bounded = ("h",)
     gates = ("input", "forget", "candidate", "output")
     own_is_faster = False
 

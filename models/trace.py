@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from models.cell import Cell, HiddenSequence, InputSequence
@@ -50,9 +51,14 @@ class Trace:
         windows: Windows of timesteps. A measure writes a row for the end of each, or for each.
         overflowed: Whether a nan in a gradient means a value beyond the range of the dtype, which becomes inf.
 
+    Attributes:
+        marked: Timesteps of each sequence that the task marks, (time, batch); None if the task marks none.
+
     Raises:
         DetachedState: The next timestep reads a state outside autograd's graph.
     """
+
+    marked: Bool[Tensor, "time batch"] | None = None
 
     def __init__(
         self, unrolled: Sequence[Unrolled], direct: Sequence[Trajectory], windows: Bounds, overflowed: bool = False

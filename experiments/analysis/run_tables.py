@@ -12,7 +12,7 @@ from experiments.analysis.summary import summarize_runs
 from experiments.store.combined_tables import read_combined_table
 from experiments.store.studies import Run
 
-RECORDED = ("gradients", "contributions", "gates", "lags")
+RECORDED = ("gradients", "contributions", "gates", "lags", "activations")
 """Tables that have many rows per recorded step."""
 
 

@@ -70,6 +70,7 @@ def backpropagate(
     if start is not None and windows is not None:
         with start.again():  # a cell with dropout draws the same numbers in the trace
             trace = follow(network.cells, batch.inputs, hidden, windows, overflowed=overflowed)
+        trace.marked = task.marked(batch)
     return Pass(loss.item(), None if penalty is None else penalty.item(), trace)
 
 

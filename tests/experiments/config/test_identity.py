@@ -59,6 +59,7 @@ def test_an_option_at_its_default_is_left_out():
         ("record.every=1", False),
         ("record.windows=all", False),
         ("record.lags=true", False),
+        ("record.activations=true", False),
         ("record.evaluate_every=7", True),
         ("record.evaluate_samples=7", True),
         ("record.tensorboard=false", False),
