@@ -1,7 +1,7 @@
 """The part of each window of timesteps in the gradient of a parameter: the temporal components of Pascanu et al. 2013.
 
-dL/dW = sum_t dW_t (eq. 3 to 5). The norm of a part is ||dW_t||_F, and its share is <dW_t, dL/dW> / ||dL/dW||^2, so
-the shares of a parameter add up to 1.
+dL/dW = sum_t dW_t (eq. 3 to 5). The norm of a part is ||dW_t||_F, and its share is <dW_t, dL/dW> / ||dL/dW||^2. The
+shares of a parameter add up to 1 if the parts add up to dL/dW.
 """
 
 from abc import ABC, abstractmethod
@@ -40,15 +40,23 @@ class Contribution(ABC):
         """The same contribution in the form in which norms and shares of these windows take the least time."""
         return self
 
-    def shares(self, windows: Bounds) -> list[float] | None:
-        """The share of each window in the gradient; None if the gradient is 0 or not finite."""
-        whole = self.total()
+    def shares(self, windows: Bounds, whole: Tensor | None = None) -> list[float] | None:
+        """The share of each window in the gradient of the parameter.
+
+        Args:
+            windows: Windows of timesteps.
+            whole: The gradient, from another computation; None takes the sum of the parts.
+
+        Returns:
+            The shares; None if the gradient is 0, or if the gradient or a part is not finite.
+        """
+        whole = self.total() if whole is None else whole
         size = l2_norm(whole)
         if not 0 < size < torch.inf:
             return None
         # Divide by the norm twice, because its square may underflow.
-        shares: list[float] = (self.products(windows, (whole.double() / size).to(whole.dtype)) / size).tolist()
-        return shares
+        shares: Tensor = self.products(windows, (whole.double() / size).to(whole.dtype)) / size
+        return shares.tolist() if shares.isfinite().all() else None
 
 
 class OuterProducts(Contribution):
