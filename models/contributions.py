@@ -5,7 +5,6 @@ shares of a parameter add up to 1 if the parts add up to dL/dW.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -91,11 +90,19 @@ class OuterProducts(Contribution):
         return torch.segment_reduce(by_timestep, "sum", lengths=sizes)
 
     def cut(self, windows: Bounds) -> Contribution:
-        if len(windows) > AT_ONCE or len(windows) == len(self._rows):
-            return self
-        return Parts([self._part(slice(first - 1, last)) for first, last in windows])
+        if len(windows) == len(self._rows):
+            if self._source is None:
+                return Parts(self._rows.sum(dim=1))
+            if self._source.shape[2] <= self._source.shape[1]:  # the parts have at most as many entries as the rows
+                return Parts((self._source.mT @ self._rows).mT)  # this order is faster for a source of few columns
+        elif len(windows) <= AT_ONCE:
+            return Parts(torch.stack([self._part(slice(first - 1, last)) for first, last in windows]))
+        return self
 
     def norms(self, windows: Bounds) -> Float[Tensor, " windows"]:
+        contribution = self.cut(windows)
+        if contribution is not self:
+            return contribution.norms(windows)
         if len(windows) == len(self._rows):
             return self._norms_by_timestep()
         norms: list[Tensor] = []
@@ -109,11 +116,7 @@ class OuterProducts(Contribution):
         return rows.sum(dim=0) if self._source is None else rows.mT @ self._source[timesteps].flatten(0, 1)
 
     def _norms_by_timestep(self) -> Float[Tensor, " time"]:
-        if self._source is None:
-            return l2_norm(self._rows.sum(dim=1), dim=1)
-        _, batch, rows = self._rows.shape
-        if rows * self._source.shape[-1] <= batch * batch:  # the parts have fewer entries than the products below
-            return l2_norm((self._rows.mT @ self._source).flatten(1), dim=1)
+        assert self._source is not None
         scaled, size = _scaled(self._rows)
         source, source_size = _scaled(self._source)
         squares: Tensor = torch.linalg.vecdot((scaled @ scaled.mT).flatten(1), (source @ source.mT).flatten(1))
@@ -127,14 +130,14 @@ def _scaled(vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Parts(Contribution):
-    """The gradient of a parameter as the parts of its windows, which autograd computed one by one.
+    """The gradient of a parameter as the parts of its windows.
 
     Args:
-        parts: Part of each window, in the parameter's shape.
+        parts: Part of each window, (windows, *parameter's shape).
     """
 
-    def __init__(self, parts: Sequence[Tensor]) -> None:
-        self._parts = torch.stack(list(parts))
+    def __init__(self, parts: Tensor) -> None:
+        self._parts = parts
 
     def total(self) -> Tensor:
         return self._parts.sum(dim=0)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import torch
 
-from experiments.measures.measure import Measure, Row, share_of_true
+from experiments.measures.measure import Measure, Row, share_above, share_below
 from models.network import RecurrentNetwork
 from models.trace import Trace
 
@@ -25,7 +25,7 @@ class Gates(Measure):
         for index, layer in enumerate(trace.layers):
             for gate, values in layer.gates.items():
                 flat = trace.at_ends(values).flatten(1)
-                low, high = share_of_true(flat < (-0.9 if gate == "candidate" else 0.1)), share_of_true(flat > 0.9)
+                low, high = share_below(flat, -0.9 if gate == "candidate" else 0.1), share_above(flat, 0.9)
                 flat = flat.double()
                 mean = flat.mean(dim=1)
                 std = (torch.linalg.vector_norm(flat - mean[:, None], dim=1) ** 2 / flat.shape[1]).sqrt()
