@@ -60,7 +60,10 @@ def apply_clipping(clip: Clip, gradients: Sequence[Tensor], norm: float) -> Clip
 
 def total_norm(gradients: Sequence[Tensor]) -> float:
     """The L2 norm of all gradients together, computed in float64, so it overflows only if a gradient itself does."""
-    return float(l2_norm(torch.stack([l2_norm(gradient) for gradient in gradients])))
+    norms = torch.stack([l2_norm(gradient) for gradient in gradients])
+    # Unless the gradients are float64, the squares of their norms fit, and the plain norm takes a third of the time.
+    fit = all(gradient.dtype != torch.float64 for gradient in gradients)
+    return float(torch.linalg.vector_norm(norms) if fit else l2_norm(norms))
 
 
 class NoClipping:
