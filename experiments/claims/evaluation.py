@@ -56,6 +56,7 @@ class EvaluatedClaim(NamedTuple):
         runs: Runs that they were measured on.
         damage_report: Lines that name the damaged runs; empty if none is.
         nulls: What became of it on each of its null versions.
+        registered: Commit that fixed what decides the verdict; see `registration`.
     """
 
     study: Path
@@ -64,6 +65,7 @@ class EvaluatedClaim(NamedTuple):
     runs: Sequence[Run]
     damage_report: Sequence[str] = ()
     nulls: Sequence[NullOutcome] = ()
+    registered: str = ""
 
     @property
     def verdict(self) -> Verdict:
@@ -145,6 +147,7 @@ def claims_table(evaluated: Sequence[EvaluatedClaim]) -> pd.DataFrame:
                 "as_predicted": quantity.verdict,
                 "null": "; ".join(null.what for null in one.nulls),
                 "null_holds": "; ".join(map(str, one.nulls)),
+                "registered": one.registered,
             }
             for one in evaluated
             for quantity in one.quantities
