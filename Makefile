@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench cuda reference reproduce format docs
+.PHONY: demo test lint bench cuda reference register reproduce format docs
 
 demo: .venv/installed
 	$(BIN)/bptt sweep study=quickstart
@@ -42,6 +42,10 @@ reference: .venv/installed
 	$(BIN)/bptt probe study=forget --fresh --yes
 	$(BIN)/bptt plot forget --figure phase --output results/reference/forget
 	for study in quickstart prediction lengths forget; do cp results/$$study/summary.csv results/reference/$$study/; done
+
+# Registers the claims: which commit fixed their bounds, before the verdict seeds are run.
+register: .venv/installed
+	$(BIN)/python -m experiments.claims.registration
 
 # Tests all claims again and writes their table; about 20 minutes on two cores.
 reproduce: .venv/installed

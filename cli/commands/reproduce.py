@@ -64,9 +64,10 @@ def reproduce(
     """
     from cli.run_plan import requested_launcher, run_plan, warn_of_doubtful, warn_of_unfinished
     from experiments.analysis.summary import write_summary
-    from experiments.catalogue.choices import claims_of_studies
+    from experiments.catalogue.choices import choices, claims_of_studies
     from experiments.claims.claim import read_claim
     from experiments.claims.evaluation import evaluate_claims, insert_table, markdown_table, read_page
+    from experiments.claims.registration import registration
     from experiments.config.user_folder import extend_python_path
     from experiments.errors import UsageError
     from experiments.reports.claims_report import write_claims_report
@@ -88,6 +89,7 @@ def reproduce(
     claims = {name: [read_claim(claim) for claim in known[name]] for name in names}
     if into is not None:
         read_page(into)
+    files = choices("study", config_dir)
     planned = {name: plan([f"study={name}", *overrides], config_dir) for name in names}
 
     judged: list[EvaluatedClaim] = []
@@ -97,9 +99,14 @@ def reproduce(
             typer.echo(f"{name}: {counted(len(sweep.folders), 'run')}", err=True)
         results = run_plan(sweep, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
         write_summary(sweep.study_folder)
-        found = evaluate_claims(sweep.study_folder, [folder.name for folder in sweep.folders], claims[name])
+        found = [
+            one._replace(registered=registration(one.claim.name, files[name], overrides))
+            for one in evaluate_claims(sweep.study_folder, [folder.name for folder in sweep.folders], claims[name])
+        ]
         for line in found[0].damage_report if found else ():
             typer.echo(line, err=True)
+        for fault in filter(None, (one.fault for one in found)):
+            print_wrapped(fault, err=True)
         has_problems |= warn_of_unfinished(sweep.folders) | warn_of_doubtful(results)
         _print_verdicts(found, quiet=quiet)
         judged += found
