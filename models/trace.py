@@ -11,6 +11,7 @@ from models.cell import Cell, HiddenSequence, InputSequence
 from models.contributions import Bounds, Contribution
 from models.differentiation import DetachedState
 from models.recursion import Gradient, Trajectory, Unrolled, unrolled_by
+from models.truncation import unroll
 
 
 def cut(length: int, windows: int) -> Bounds:
@@ -123,6 +124,7 @@ def follow(
     windows: Bounds,
     *,
     overflowed: bool = False,
+    truncation: int | None = None,
 ) -> Trace:
     """Trace the layers of a network after backpropagation. The gradients of the parameters stay as they are.
 
@@ -134,6 +136,7 @@ def follow(
         hidden: h of every timestep of each layer, with its gradient.
         windows: Windows of timesteps.
         overflowed: See `Trace`.
+        truncation: As in `RecurrentNetwork`.
 
     Raises:
         DetachedState: The loss does not depend on a layer, or the next timestep reads a state outside the graph.
@@ -143,8 +146,7 @@ def follow(
     for index, (cell, below, h) in enumerate(zip(cells, inputs, hidden, strict=True)):
         if h.grad is None:
             raise DetachedState(f"layer {index}: the loss does not depend on it")
-        state = cell.initial_state(x.shape[1])
-        unrolled.append(unrolled_by(h) or cell.unroll(below.detach(), state, windows, h.detach()))
+        unrolled.append(unrolled_by(h) or unroll(cell, below.detach(), windows, h.detach(), truncation))
         direct.append(h.grad)
     return Trace(unrolled, direct, windows, overflowed)
 
