@@ -5,7 +5,9 @@ shares of a parameter add up to 1 if the parts add up to dL/dW.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -34,6 +36,17 @@ class Contribution(ABC):
     @abstractmethod
     def products(self, windows: Bounds, direction: Tensor) -> Float[Tensor, " windows"]:
         """The inner product of each window's part with a tensor in the parameter's shape, in float64."""
+
+    @classmethod
+    @abstractmethod
+    def join(cls, pieces: Sequence[Any], windows: Sequence[int]) -> "Contribution":
+        """The gradient over a sequence from those over its pieces, in order, which are all of this class.
+
+        Args:
+            pieces: Gradient over each piece.
+            windows: For each window of each piece, in order, the index of the window of the sequence that it is a part
+                of. Windows count from 0.
+        """
 
     def cut(self, windows: Bounds) -> "Contribution":
         """The same contribution in the form in which norms and shares of these windows take the least time."""
@@ -71,6 +84,11 @@ class OuterProducts(Contribution):
 
     def __init__(self, rows: Tensor, source: Tensor | None = None) -> None:
         self._rows, self._source = rows, source
+
+    @classmethod
+    def join(cls, pieces: Sequence[Any], windows: Sequence[int]) -> "OuterProducts":
+        sources = [piece._source for piece in pieces if piece._source is not None]
+        return cls(torch.cat([piece._rows for piece in pieces]), torch.cat(sources) if sources else None)
 
     @cached_property
     def _total(self) -> Tensor:
@@ -144,6 +162,13 @@ class Parts(Contribution):
 
     def __init__(self, parts: Tensor) -> None:
         self._parts = parts
+
+    @classmethod
+    def join(cls, pieces: Sequence[Any], windows: Sequence[int]) -> "Parts":
+        parts = torch.cat([piece._parts for piece in pieces])
+        joined = parts.new_zeros(windows[-1] + 1, *parts.shape[1:])
+        joined.index_add_(0, torch.tensor(windows, device=parts.device), parts)
+        return cls(joined)
 
     def total(self) -> Tensor:
         return self._parts.sum(dim=0)

@@ -12,6 +12,7 @@ from models.cell import Cell, HiddenSequence, InputSequence
 from models.contributions import Bounds, Contribution
 from models.differentiation import DetachedState
 from models.recursion import Gradient, Trajectory, Unrolled, unrolled_by
+from models.truncation import unroll
 
 
 def cut(length: int, windows: int) -> Bounds:
@@ -149,6 +150,7 @@ def follow(
     *,
     overflowed: bool = False,
     penalized: bool = False,
+    truncation: int | None = None,
 ) -> Trace:
     """Trace the layers of a network after backpropagation. The gradients of the parameters stay as they are.
 
@@ -162,6 +164,7 @@ def follow(
         overflowed: See `Trace`.
         penalized: Whether the gradients of the parameters include that of a penalty, so that they are not those of
             the loss alone; see `Layer.trained`.
+        truncation: As in `RecurrentNetwork`.
 
     Raises:
         DetachedState: The loss does not depend on a layer, or the next timestep reads a state outside the graph.
@@ -171,8 +174,7 @@ def follow(
     for index, (cell, below, h) in enumerate(zip(cells, inputs, hidden, strict=True)):
         if h.grad is None:
             raise DetachedState(f"layer {index}: the loss does not depend on it")
-        state = cell.initial_state(x.shape[1])
-        unrolled.append(unrolled_by(h) or cell.unroll(below.detach(), state, windows, h.detach()))
+        unrolled.append(unrolled_by(h) or unroll(cell, below.detach(), windows, h.detach(), truncation))
         direct.append(h.grad)
     trained = {
         f"layers.{index}.{name}": parameter.grad

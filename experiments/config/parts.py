@@ -115,6 +115,7 @@ def _construct(config: Config, device: str) -> Parts:
             output_size=task.output_size,
             readout_steps=task.readout_steps,
             dtype=getattr(torch, config.dtype),
+            truncation=config.truncation,
         )
     own = [group for group in ("optimizer", "schedule") if not getattr(config, group)["_target_"].startswith(OWN)]
     if own:  # the annotations of our own classes have been checked already

@@ -116,6 +116,7 @@ class Config(Section):
     record: RecordConfig
     probe: ProbeConfig
     study: StudyConfig
+    truncation: PositiveInt | None = None
     batch_size: PositiveInt
     steps: PositiveInt
     seed: Annotated[int, Field(ge=0, lt=2**63)]

@@ -70,7 +70,13 @@ def backpropagate(
     if start is not None and windows is not None:
         with start.again():  # a cell with dropout draws the same numbers in the trace
             trace = follow(
-                network.cells, batch.inputs, hidden, windows, overflowed=overflowed, penalized=penalty is not None
+                network.cells,
+                batch.inputs,
+                hidden,
+                windows,
+                overflowed=overflowed,
+                penalized=penalty is not None,
+                truncation=network.truncation,
             )
         trace.marked = task.marked(batch)
     return Pass(loss.item(), None if penalty is None else penalty.item(), trace)

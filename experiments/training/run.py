@@ -11,7 +11,7 @@ import yaml
 from experiments.config.parts import Parts
 from experiments.config.schema import Config, RecordConfig
 from experiments.measures.measure import Measure
-from experiments.stopping import Evaluated
+from experiments.stopping import Evaluated, NoStop
 from experiments.store.csv_writer import CsvWriter, RunWriter
 from experiments.store.files import write_whole
 from experiments.store.integrity import CONFIG
@@ -78,7 +78,7 @@ def _train(
         "clip": parts.clip,
         "schedule": schedule,
         "remedy": parts.remedy,
-        "stop": end,
+        **({} if isinstance(parts.stop, NoStop) else {"stop": end}),
         "random": RandomNumbers(generator, torch.device(config.device)),
         **{f"measure.{name}": measure for name, measure in parts.measures.items()},
     }
