@@ -1,5 +1,6 @@
 """Null versions of tables: they move measured values and labels, and what is computed from these follows."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from experiments.analysis.gain_and_horizon import gain_per_timestep, gradient_profiles
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.claim import Claim
-from experiments.claims.evaluation import claims_table, evaluate_claims, evaluate_nulls
+from experiments.claims.evaluation import evaluate_claims, evaluate_nulls
 from experiments.claims.null import noise, shuffled
 from experiments.claims.quantity import everywhere, over_seeds
+from experiments.claims.tables import claims_table
 from experiments.errors import UsageError
 from experiments.store.studies import read_runs
 from tests.experiments.claims.world import make_up
@@ -162,6 +164,32 @@ def test_a_null_may_leave_nothing_to_measure(study):
 
     tables = RunTables(read_runs(study[0]))
     assert [str(null) for (null,) in evaluate_nulls(tables, [claim_of(of_one_cell, shuffled("cell"))], 3)] == ["0 of 3"]
+
+
+def test_a_draw_on_which_a_claim_cannot_be_measured_does_not_count(study):
+    """Noise may bring a norm of 0 where a claim takes a logarithm."""
+    first_rows = []
+
+    def logarithm(tables):
+        first_rows.append(tables["gradients"]["grad_norm"].iloc[0])
+        yield everywhere("logarithm", [math.log(first_rows[-1] - 0.05)], at_most=-100)
+
+    (one,) = evaluate_claims(*study, [claim_of(logarithm, noise("gradients", "grad_norm"))])
+    (null,) = one.nulls
+    positive = sum(value > 0.05 for value in first_rows[1:])
+    assert (null.holds, null.draws) == (0, positive)
+    assert 0 < positive < len(first_rows) - 1
+    assert one.fault == ""
+
+    tables = RunTables(read_runs(study[0]))
+
+    def nothing(tables):
+        return [everywhere("quotient", [1 // 0], at_least=0)]
+
+    ((outcome,),) = evaluate_nulls(tables, [claim_of(nothing, shuffled("cell"))], 3)
+    assert str(outcome) == "0 of 0"
+    never = one._replace(nulls=(outcome,))
+    assert never.fault == "mine could not be measured on any draw of its null (cell shuffled); give it another NULL"
 
 
 def test_a_claim_without_a_null_says_nothing_of_it(study):
