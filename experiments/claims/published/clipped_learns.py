@@ -16,8 +16,8 @@ CONTROL = (
     "a search of the learning rate for the network without clipping; the one of the clipped network is not searched"
 )
 NULL = shuffled("clip", "clip.threshold", "optimizer.lr")
-FIGURE = "success"
-VIEW = {"x": "optimizer.lr", "compare": "clip", "where": ("init=identity", "init.gain=1.1")}
+FIGURE = "training"
+VIEW = {"compare": "optimizer.lr", "where": ("clip=none", "init=identity", "init.gain=1.1")}
 
 LEARNED = 0.5
 """Share of chance's error below which a run counts as having learned."""

@@ -16,7 +16,7 @@ PREDICTION = (
 REFUTED_BY = "a default LSTM whose gradient reaches as far, or one with a bias of 3 whose gradient vanishes or explodes"
 CONTROL = "the same weights but for the forget bias"
 NULL = shuffled("cell.forget_bias")
-FIGURE = "horizon"
+FIGURE = "gradient_flow"
 VIEW = {"compare": "cell.forget_bias", "where": ("task=adding", "cell=lstm")}
 
 

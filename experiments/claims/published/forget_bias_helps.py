@@ -18,7 +18,7 @@ CONTROL = (
     "the same search of the learning rate for each bias, on the tuning seeds; an unsolved run counts as its budget"
 )
 NULL = shuffled("cell.forget_bias")
-FIGURE = "success"
+FIGURE = "training"
 VIEW = {"compare": "cell.forget_bias", "facet": "task", "where": ("cell=lstm",)}
 
 

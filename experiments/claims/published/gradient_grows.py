@@ -14,7 +14,7 @@ REFUTED_BY = "a gain of 1 or less, a gain that mean-field theory does not predic
 CONTROL = "mean-field theory: its gain follows from the weights' spread and the input's variance alone"
 NULL = noise("gradients", "grad_norm")
 FIGURE = "gradient_flow"
-VIEW = {"compare": "seed", "where": ("init=gaussian", "steps=1")}
+VIEW = {"compare": "init.gain", "where": ("init=gaussian", "steps=1")}
 
 
 def measure(tables: RunTables) -> list[Quantity]:

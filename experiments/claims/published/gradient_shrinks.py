@@ -20,7 +20,7 @@ REFUTED_BY = (
 CONTROL = "the closed form: 1/sqrt(3) follows from the spread of torch's initial weights alone"
 NULL = noise("gradients", "grad_norm")
 FIGURE = "gradient_flow"
-VIEW = {"compare": "seed", "where": ("init=default",)}
+VIEW = {"compare": "init", "where": ("init=default",)}
 
 
 def measure(tables: RunTables) -> list[Quantity]:

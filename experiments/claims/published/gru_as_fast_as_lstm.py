@@ -14,8 +14,8 @@ CONTROL = (
     "parameters equal to 3 %, and the same search of the learning rate for both; an unsolved run counts as its budget"
 )
 NULL = shuffled("cell", "cell.nonlinearity", "cell.forget_bias")
-FIGURE = "success"
-VIEW = {"x": "cell", "where": ("task=adding",)}
+FIGURE = "training"
+VIEW = {"compare": "cell", "where": ("task=adding",)}
 
 
 def shows(run: Run) -> bool:

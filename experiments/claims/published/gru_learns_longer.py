@@ -16,8 +16,8 @@ PREDICTION = (
 REFUTED_BY = "half of the relu networks or of the tanh networks or more solve it, too"
 CONTROL = "the same search for each cell on the tuning seeds, and parameters equal to 3 %"
 NULL = shuffled("cell", "cell.nonlinearity", "cell.forget_bias")
-FIGURE = "success"
-VIEW = {"x": "cell", "where": ("task=adding",)}
+FIGURE = "training"
+VIEW = {"compare": "cell", "where": ("task=adding",)}
 
 
 def shows(run: Run) -> bool:

@@ -19,8 +19,8 @@ CONTROL = (
     "initialisations), and parameters equal to 3 %"
 )
 NULL = shuffled("cell", "cell.nonlinearity", "cell.forget_bias")
-FIGURE = "success"
-VIEW = {"x": "cell", "where": ("task=adding",)}
+FIGURE = "training"
+VIEW = {"compare": "cell", "where": ("task=adding",)}
 
 
 def shows(run: Run) -> bool:
