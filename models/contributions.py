@@ -1,11 +1,10 @@
 """The part of each window of timesteps in the gradient of a parameter: the temporal components of Pascanu et al. 2013.
 
-dL/dW = sum_t dW_t (eq. 3 to 5). The norm of a part is ||dW_t||_F, and its share is <dW_t, dL/dW> / ||dL/dW||^2, so
-the shares of a parameter add up to 1.
+dL/dW = sum_t dW_t (eq. 3 to 5). The norm of a part is ||dW_t||_F, and its share is <dW_t, dL/dW> / ||dL/dW||^2. The
+shares of a parameter add up to 1 if the parts add up to dL/dW.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from functools import cached_property
 
 import torch
@@ -40,15 +39,23 @@ class Contribution(ABC):
         """The same contribution in the form in which norms and shares of these windows take the least time."""
         return self
 
-    def shares(self, windows: Bounds) -> list[float] | None:
-        """The share of each window in the gradient; None if the gradient is 0 or not finite."""
-        whole = self.total()
+    def shares(self, windows: Bounds, whole: Tensor | None = None) -> list[float] | None:
+        """The share of each window in the gradient of the parameter.
+
+        Args:
+            windows: Windows of timesteps.
+            whole: The gradient, from another computation; None takes the sum of the parts.
+
+        Returns:
+            The shares; None if the gradient is 0, or if the gradient or a part is not finite.
+        """
+        whole = self.total() if whole is None else whole
         size = l2_norm(whole)
         if not 0 < size < torch.inf:
             return None
         # Divide by the norm twice, because its square may underflow.
-        shares: list[float] = (self.products(windows, (whole.double() / size).to(whole.dtype)) / size).tolist()
-        return shares
+        shares: Tensor = self.products(windows, (whole.double() / size).to(whole.dtype)) / size
+        return shares.tolist() if shares.isfinite().all() else None
 
 
 class OuterProducts(Contribution):
@@ -83,11 +90,19 @@ class OuterProducts(Contribution):
         return torch.segment_reduce(by_timestep, "sum", lengths=sizes)
 
     def cut(self, windows: Bounds) -> Contribution:
-        if len(windows) > AT_ONCE or len(windows) == len(self._rows):
-            return self
-        return Parts([self._part(slice(first - 1, last)) for first, last in windows])
+        if len(windows) == len(self._rows):
+            if self._source is None:
+                return Parts(self._rows.sum(dim=1))
+            if self._source.shape[2] <= self._source.shape[1]:  # the parts have at most as many entries as the rows
+                return Parts((self._source.mT @ self._rows).mT)  # this order is faster for a source of few columns
+        elif len(windows) <= AT_ONCE:
+            return Parts(torch.stack([self._part(slice(first - 1, last)) for first, last in windows]))
+        return self
 
     def norms(self, windows: Bounds) -> Float[Tensor, " windows"]:
+        contribution = self.cut(windows)
+        if contribution is not self:
+            return contribution.norms(windows)
         if len(windows) == len(self._rows):
             return self._norms_by_timestep()
         norms: list[Tensor] = []
@@ -101,11 +116,7 @@ class OuterProducts(Contribution):
         return rows.sum(dim=0) if self._source is None else rows.mT @ self._source[timesteps].flatten(0, 1)
 
     def _norms_by_timestep(self) -> Float[Tensor, " time"]:
-        if self._source is None:
-            return l2_norm(self._rows.sum(dim=1), dim=1)
-        _, batch, rows = self._rows.shape
-        if rows * self._source.shape[-1] <= batch * batch:  # the parts have fewer entries than the products below
-            return l2_norm((self._rows.mT @ self._source).flatten(1), dim=1)
+        assert self._source is not None
         scaled, size = _scaled(self._rows)
         source, source_size = _scaled(self._source)
         squares: Tensor = torch.linalg.vecdot((scaled @ scaled.mT).flatten(1), (source @ source.mT).flatten(1))
@@ -119,14 +130,14 @@ def _scaled(vectors: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Parts(Contribution):
-    """The gradient of a parameter as the parts of its windows, which autograd computed one by one.
+    """The gradient of a parameter as the parts of its windows.
 
     Args:
-        parts: Part of each window, in the parameter's shape.
+        parts: Part of each window, (windows, *parameter's shape).
     """
 
-    def __init__(self, parts: Sequence[Tensor]) -> None:
-        self._parts = torch.stack(list(parts))
+    def __init__(self, parts: Tensor) -> None:
+        self._parts = parts
 
     def total(self) -> Tensor:
         return self._parts.sum(dim=0)

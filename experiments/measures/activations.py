@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from experiments.measures.measure import Measure, Row, share_of_true
+from experiments.measures.measure import Measure, Row, share_above
 from models.network import RecurrentNetwork
 from models.norms import l2_norm
 from models.trace import Trace
@@ -34,7 +34,7 @@ class Activations(Measure):
                 sizes = (mean, l2_norm(entries - mean[:, None], dim=1) / root, l2_norm(entries, dim=1) / root)
                 saturated: Sequence[float | None] = [None] * len(entries)
                 if state in cell.bounded:
-                    saturated = share_of_true(entries.abs() > SATURATED).tolist()
+                    saturated = share_above(entries.abs(), SATURATED).tolist()
                 statistics = torch.stack(sizes, dim=1).tolist()
                 for timestep, numbers, share in zip(trace.ends, statistics, saturated, strict=True):
                     yield step, index, state, timestep, *numbers, share

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from experiments.measures.measure import Measure, Row, share_of_true
+from experiments.measures.measure import Measure, Row, share_above, share_below
 from models.network import RecurrentNetwork
 from models.trace import Trace
 
@@ -36,7 +36,7 @@ class Gates(Measure):
             for gate, values in layer.gates.items():
                 at_ends = trace.at_ends(values)
                 flat = at_ends.flatten(1)
-                low, high = share_of_true(flat < (-0.9 if gate == "candidate" else 0.1)), share_of_true(flat > 0.9)
+                low, high = share_below(flat, -0.9 if gate == "candidate" else 0.1), share_above(flat, 0.9)
                 flat = flat.double()
                 mean = flat.mean(dim=1)
                 std = (torch.linalg.vector_norm(flat - mean[:, None], dim=1) ** 2 / flat.shape[1]).sqrt()
@@ -53,8 +53,8 @@ def _by_marks(
     """The share of marked sequences, and the means over marked and over unmarked sequences, for each window."""
     if marked is None:
         return [(None, None, None)] * len(values)
-    means = values.double().mean(dim=2)
-    columns: list[list[float | None]] = [share_of_true(marked).tolist()]
+    means = values.mean(dim=2, dtype=torch.float64)
+    columns: list[list[float | None]] = [marked.double().mean(dim=1).tolist()]
     for chosen in (marked, ~marked):
         counts = chosen.sum(dim=1)
         sums = torch.where(chosen, means, 0.0).sum(dim=1)

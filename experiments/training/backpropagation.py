@@ -69,7 +69,9 @@ def backpropagate(
     trace = None
     if start is not None and windows is not None:
         with start.again():  # a cell with dropout draws the same numbers in the trace
-            trace = follow(network.cells, batch.inputs, hidden, windows, overflowed=overflowed)
+            trace = follow(
+                network.cells, batch.inputs, hidden, windows, overflowed=overflowed, penalized=penalty is not None
+            )
         trace.marked = task.marked(batch)
     return Pass(loss.item(), None if penalty is None else penalty.item(), trace)
 
