@@ -100,6 +100,8 @@ def reproduce(
         found = evaluate_claims(sweep.study_folder, [folder.name for folder in sweep.folders], claims[name])
         for line in found[0].damage_report if found else ():
             typer.echo(line, err=True)
+        for fault in filter(None, (one.fault for one in found)):
+            print_wrapped(fault, err=True)
         has_problems |= warn_of_unfinished(sweep.folders) | warn_of_doubtful(results)
         _print_verdicts(found, quiet=quiet)
         judged += found

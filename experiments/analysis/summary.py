@@ -37,6 +37,9 @@ READ = {
 }
 """The tables, and the columns of each, that summary.csv is computed from."""
 
+SUMMARIZED = (*READ, "lags")
+"""The tables that summary.csv and states.csv are computed from."""
+
 BY_LAG = ("step", "layer", "state", "lag", "grad_norm")
 """The columns of `average_over_losses` that show how far back a gradient reaches."""
 

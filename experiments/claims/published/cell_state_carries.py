@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import noise
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "The cell state carries the gradient through time; the hidden state does not"
@@ -12,6 +13,8 @@ SOURCE = "Hochreiter, Schmidhuber 1997"
 PREDICTION = (
     "after training, c has a gain near 1, and before the last timestep the gradient of h is less than a quarter of c's"
 )
+REFUTED_BY = "after training, the gain of c is outside 0.95 to 1.05, or h carries more than a quarter of c's gradient"
+NULL = noise("gradients", "grad_norm")
 FIGURE = "gradient_flow"
 VIEW = {"compare": "cell", "facet": "task.length", "where": ("task=adding", "cell.forget_bias=1")}
 

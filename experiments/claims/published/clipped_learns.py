@@ -1,6 +1,7 @@
 """Exploding: over how wide a range of thresholds a clipped network learns the task."""
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import shuffled
 from experiments.claims.published.clipping_prevents import ranges
 from experiments.claims.quantity import Quantity, over_seeds, share
 
@@ -14,6 +15,8 @@ REMARK = (
     "Below the range, the updates are too small to learn the task in 1,500 steps; above it, the loss jumps. The width "
     "of the range depends on the learning rate and the number of steps."
 )
+REFUTED_BY = "most runs learn without clipping, or clipped runs learn over less than a factor of 20 in the threshold"
+NULL = shuffled("clip", "clip.threshold")
 FIGURE = "success"
 VIEW = {"x": "clip.threshold", "where": ("clip=norm",)}
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import shuffled
 from experiments.claims.published.training_jumps import JUMP, leap
 from experiments.claims.quantity import Quantity, everywhere, over_seeds, share
 
@@ -15,6 +16,8 @@ PREDICTION = (
     "no norm above the threshold; no jump at threshold 1; and no jump over a factor of at least 20 in the threshold, "
     "which is the range from half the mean norm to ten times the mean norm"
 )
+REFUTED_BY = "a run with a threshold in the range jumps, or the range is narrower than a factor of 20"
+NULL = shuffled("clip", "clip.threshold")
 FIGURE = "training"
 VIEW = {"compare": "clip.threshold", "where": ("clip=norm",)}
 

@@ -1,6 +1,7 @@
 """Memory: an LSTM as torch initialises it forgets as fast as an RNN; a forget bias opens the gate."""
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import shuffled
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = (
@@ -12,6 +13,8 @@ PREDICTION = (
     "before training: by default a gain below 0.8 and a horizon below three eighths of the sequence; with a bias of 3 "
     "a gain near 1 and a horizon of at least half of the sequence"
 )
+REFUTED_BY = "the default LSTM has a gain of 0.8 or more before training, or a bias of 3 does not change it"
+NULL = shuffled("cell", "cell.forget_bias")
 FIGURE = "horizon"
 VIEW = {"compare": "cell.forget_bias", "where": ("task=adding", "cell=lstm")}
 

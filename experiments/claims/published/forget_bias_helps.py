@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import shuffled
 from experiments.claims.quantity import Quantity, over_seeds, share
 
 STATEMENT = "With a forget bias, an LSTM learns what the default LSTM does not learn, or learns later"
@@ -13,6 +14,8 @@ PREDICTION = (
     "least a tenth more steps than a bias of 1"
 )
 REMARK = "On the adding problem, at a learning rate of 0.01, the default learns just as soon to open its forget gate."
+REFUTED_BY = "the default LSTM solves temporal order as often, or adding as early, as one with a forget bias"
+NULL = shuffled("cell", "cell.forget_bias")
 FIGURE = "success"
 VIEW = {"compare": "cell.forget_bias", "facet": "task", "where": ("cell=lstm",)}
 

@@ -1,6 +1,7 @@
 """Exploding: with a gain above 1, the gradient grows backwards in time, as mean-field theory predicts."""
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import noise
 from experiments.claims.published.gradient_shrinks import straightness_at_init
 from experiments.claims.quantity import Quantity, over_seeds
 
@@ -9,6 +10,8 @@ SOURCE = "Pascanu, Mikolov, Bengio 2013; Chen, Pennington, Schoenholz 2018"
 PREDICTION = (
     "a gain per timestep above 1 and near that of mean-field theory; the logarithm of the norm is a straight line"
 )
+REFUTED_BY = "the gradient does not grow, or not exponentially, or not as theory predicts"
+NULL = noise("gradients", "grad_norm")
 FIGURE = "gradient_flow"
 VIEW = {"compare": "seed", "where": ("init=gaussian", "steps=1")}
 

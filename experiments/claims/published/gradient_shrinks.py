@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from experiments.analysis.gain_and_horizon import gradient_profiles, straightness
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import noise
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "The gradient of a plain RNN shrinks exponentially towards the input"
@@ -13,6 +14,8 @@ PREDICTION = (
     "a gain per timestep below 1; with torch's initialisation it is near 1/sqrt(3) = 0.577, as its spread implies; the "
     "logarithm of the norm is a straight line"
 )
+REFUTED_BY = "the gradient does not shrink, or not exponentially"
+NULL = noise("gradients", "grad_norm")
 FIGURE = "gradient_flow"
 VIEW = {"compare": "init.gain", "where": ("task.length=120",)}
 

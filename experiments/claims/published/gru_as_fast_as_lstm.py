@@ -3,6 +3,7 @@
 import numpy as np
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import shuffled
 from experiments.claims.quantity import Quantity, everywhere, over_seeds
 
 STATEMENT = "With fewer parameters than the LSTM, the GRU learns in no more steps"
@@ -10,6 +11,8 @@ SOURCE = "Chung et al. 2014"
 PREDICTION = (
     "about three quarters of the parameters, and in the median no more steps until the adding problem is solved"
 )
+REFUTED_BY = "the GRU needs more steps than the LSTM"
+NULL = shuffled("cell")
 FIGURE = "training"
 VIEW = {"compare": "cell", "where": ("init=default", "task.length=80")}
 

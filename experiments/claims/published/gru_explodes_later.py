@@ -1,6 +1,7 @@
 """GRU: its gradient explodes only with larger recurrent weights."""
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import shuffled
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = (
@@ -8,6 +9,8 @@ STATEMENT = (
 )
 SOURCE = "the closed form dh_t/dh_{t-1} = z + ..., of which only (1 - z) is the RNN's"
 PREDICTION = "at each gain of initialisation, the GRU's gain per timestep is below the RNN's"
+REFUTED_BY = "at some gain of initialisation, the GRU's gradient grows as fast as the RNN's"
+NULL = shuffled("cell")
 FIGURE = "gradient_flow"
 VIEW = {"compare": "cell", "facet": "init.gain", "where": ("init=orthogonal",)}
 

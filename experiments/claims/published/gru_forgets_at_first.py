@@ -1,6 +1,7 @@
 """GRU: before training it keeps half of its state per timestep, and its gradient vanishes like an RNN's."""
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import shuffled
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = (
@@ -8,6 +9,8 @@ STATEMENT = (
 )
 SOURCE = "Cho et al. 2014; the notes"
 PREDICTION = "a gain between the RNN's and 0.8 before training, and within 5 % of 1 after training"
+REFUTED_BY = "the GRU's gradient does not vanish before training, or still vanishes after it"
+NULL = shuffled("cell")
 FIGURE = "gradient_flow"
 VIEW = {"compare": "cell", "where": ("init=default", "task.length=80")}
 

@@ -1,11 +1,14 @@
 """GRU: like the LSTM, it learns lengths that the RNN does not learn."""
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import shuffled
 from experiments.claims.quantity import Quantity, share
 
 STATEMENT = "Like the LSTM, the GRU learns over lengths at which the plain RNN does not"
 SOURCE = "Cho et al. 2014; Chung et al. 2014"
 PREDICTION = "at the longest length, most GRUs and LSTMs solve the adding problem, and less than half of the RNNs"
+REFUTED_BY = "the RNN solves the longest length, too, or the GRU does not"
+NULL = shuffled("cell")
 FIGURE = "success"
 VIEW = {"compare": "cell", "where": ("init=default",)}
 

@@ -4,6 +4,7 @@ import math
 
 from experiments.analysis.rank_correlation import rank_correlation
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import shuffled
 from experiments.claims.quantity import Quantity, over_seeds, share
 
 STATEMENT = "Inputs that the gradient does not reach do not train the network: the solved length follows the horizon"
@@ -12,6 +13,8 @@ PREDICTION = (
     "the longest solved length grows with the reach before training (the timesteps after which a thousandth of the "
     "gradient remains); tasks within the reach are solved, tasks three times as long are not"
 )
+REFUTED_BY = "lengths far beyond the reach of the gradient are solved"
+NULL = shuffled("init", "init.gain")
 FIGURE = "success"
 VIEW = {"compare": "init.gain"}
 

@@ -1,12 +1,15 @@
 """Memory: the LSTM learns tasks of a length that the RNN does not learn."""
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import shuffled
 from experiments.claims.quantity import Quantity, share
 from experiments.store.studies import Run
 
 STATEMENT = "The LSTM learns over lengths at which the plain RNN does not"
 SOURCE = "Hochreiter, Schmidhuber 1997"
 PREDICTION = "at the two longest lengths, most LSTMs solve the adding problem, and less than half of the RNNs"
+REFUTED_BY = "the RNN solves the longest lengths, too, or the LSTM does not"
+NULL = shuffled("cell", "cell.forget_bias")
 FIGURE = "success"
 VIEW = {"compare": "cell", "where": ("task=adding",)}
 

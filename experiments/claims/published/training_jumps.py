@@ -4,11 +4,14 @@ import numpy as np
 import pandas as pd
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import noise
 from experiments.claims.quantity import Quantity, share
 
 STATEMENT = "If the gradient explodes, the loss jumps or training diverges"
 SOURCE = "Pascanu, Mikolov, Bengio 2013, section 2.3"
 PREDICTION = "without clipping, the loss jumps to at least a hundred times its first value, or becomes infinite or nan"
+REFUTED_BY = "the gradient explodes, and the loss does not jump"
+NULL = noise("metrics", "loss")
 FIGURE = "training"
 VIEW = {"compare": "seed", "where": ("clip=none", "steps=1500")}
 

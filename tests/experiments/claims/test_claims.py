@@ -1,4 +1,4 @@
-"""Every claim can fail: it holds on data as published, and does not hold on doctored data."""
+"""Every claim can fail: it holds on data as published, but neither on doctored data nor on its own null."""
 
 from functools import cache
 
@@ -48,8 +48,8 @@ def study_of(claim):
     return next(study for study, claims in STUDIES.items() if claim in claims)
 
 
-def held_against(claim, study, ids):
-    (one,) = evaluate_claims(study, ids, [read_claim(claim)])
+def held_against(claim, study, ids, null_draws=0):
+    (one,) = evaluate_claims(study, ids, [read_claim(claim)], null_draws)
     return one
 
 
@@ -75,6 +75,19 @@ def test_a_claim_holds_where_the_data_are_as_published(claim, published):
 def test_a_claim_does_not_hold_where_they_are_doctored(claim, tmp_path):
     one = held_against(claim, *make_up(study_of(claim), tmp_path, DOCTORED[claim]))
     assert one.verdict == "does not hold here", one.quantities
+
+
+@pytest.mark.parametrize("claim", NAMES)
+def test_a_claim_names_the_observation_that_would_refute_it(claim):
+    assert read_claim(claim).refuted_by
+
+
+@pytest.mark.parametrize("claim", NAMES)
+def test_a_claim_holds_on_no_draw_of_its_null(claim, published):
+    """The null takes out of the published data what the claim is about, by the claim's own NULL."""
+    one = held_against(claim, *published(study_of(claim)), null_draws=5)
+    assert one.nulls, "a claim of ours needs a NULL"
+    assert [(null.holds, null.draws) for null in one.nulls] == [(0, 5)] * len(one.nulls), one.fault
 
 
 def test_what_flows_back_through_h_is_told_from_what_a_mean_gate_hides(tmp_path):
