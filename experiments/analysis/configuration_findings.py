@@ -109,6 +109,9 @@ def _describe(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows, averaged
         _errors(runs, summary),
         _norms_of_all(runs, summary),
     ]
+    for reason, count in Counter(run.info["stopped"] for run in runs if run.info.get("stopped")).items():
+        stopped = f"stopped early: {reason}"
+        sentences.append(f"{count} of {len(runs)} runs {stopped}" if len(runs) > 1 else stopped)
     for status in ("diverged", "failed", "interrupted", "running"):
         if count := int((summary["status"] == status).sum()):
             sentences.append(f"{count} of {len(runs)} runs {status}" if len(runs) > 1 else status)
@@ -128,7 +131,8 @@ def _gradient_flow(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows, ave
     if has_several_losses(runs[0]) and averaged.empty:
         return losses_add_up(runs[0])
     steps = {run.config.get("steps") for run in runs}
-    ended = len(steps) == 1 and (summary["status"] == "completed").all()
+    completed = (summary["status"] == "completed").all() and not any(run.info.get("stopped") for run in runs)
+    ended = len(steps) == 1 and completed
     last = f"at step {next(iter(steps))}" if ended else "at the last recorded step"
     before = _flow_at("before training", "_at_init", runs, flows, averaged)
     after = "" if steps == {1} else _flow_at(last, "", runs, flows, averaged)

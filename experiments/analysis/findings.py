@@ -40,10 +40,11 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
 
 
 def _ended(run: Run) -> str:
-    """Say how a run ended, or how far it is; empty if it completed."""
+    """Say how a run ended, or how far it is; empty if it completed all its steps."""
     status = run.info["status"]
     if status == "completed":
-        return ""
+        stopped = run.info.get("stopped")
+        return f"stopped at step {run.info['stopped_at_step']} of {run.config['steps']}: {stopped}" if stopped else ""
     metrics = run.table("metrics")
     if metrics.empty:
         return f"{status} before the first step"

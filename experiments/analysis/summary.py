@@ -191,6 +191,8 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
         "solved": int(solved.any()) if len(_known(_column(evaluation, "solved"))) else None,
         "solved_at_step": int(evaluation["step"][solved].min()) if solved.any() else None,
         "diverged_at_step": run.info.get("diverged_at_step"),
+        "stopped": run.info.get("stopped"),
+        "stopped_at_step": run.info.get("stopped_at_step"),
         **flow,
         **{name: _quantile(norms, share) for name, share in NORMS.items()},
         "overflow_at_timestep": (run.info.get("overflow") or {}).get("timestep"),

@@ -18,6 +18,7 @@ from experiments.config.targets import find_target
 from experiments.errors import UsageError, in_a_line, is_out_of_memory
 from experiments.measures.measure import Measure, find_measure
 from experiments.remedies import Remedy
+from experiments.stopping import Solved, SolvedOrHopeless, Stop
 from experiments.tasks.task import Task
 from models.network import RecurrentNetwork
 
@@ -33,6 +34,7 @@ class Parts:
         make_optimizer: Function that makes the optimiser from the network's parameters.
         make_schedule: Function that makes the learning-rate schedule from the optimiser.
         remedy: Remedy, with its penalty and its change after the update.
+        stop: Rule that may end the training early.
         measures: Measures that are switched on, by name.
     """
 
@@ -42,6 +44,7 @@ class Parts:
     make_optimizer: Callable[..., torch.optim.Optimizer]
     make_schedule: Callable[..., LRScheduler]
     remedy: Remedy
+    stop: Stop
     measures: dict[str, Measure]
 
 
@@ -93,6 +96,14 @@ def _construct(config: Config, device: str) -> Parts:
         raise UsageError(f"remedy={config.remedy['name']}: must be a subclass of experiments.remedies.Remedy")
     if not callable(parts["clip"]):
         raise UsageError(f"clip={config.clip['name']}: must be callable with the gradients and their norm")
+    stop = parts["stop"]
+    if not callable(stop):
+        raise UsageError(f"stop={config.stop['name']}: must be callable with the evaluations so far")
+    if isinstance(stop, Solved | SolvedOrHopeless) and task.solved_below is None:
+        raise UsageError(
+            f"stop={config.stop['name']}: task={config.task['name']} has no criterion for being solved; "
+            "use stop=hopeless or stop=none"
+        )
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(config.seed)
         network = RecurrentNetwork(
@@ -115,7 +126,7 @@ def _construct(config: Config, device: str) -> Parts:
             raise _refused(config, own, error) from error
     network = network if device == "meta" else network.to(config.device)
     measures = {name: _measure(name, config.record) for name in config.record.measures}
-    return Parts(network, task, parts["clip"], parts["optimizer"], parts["schedule"], parts["remedy"], measures)
+    return Parts(network, task, parts["clip"], parts["optimizer"], parts["schedule"], parts["remedy"], stop, measures)
 
 
 def _measure(name: str, record: RecordConfig) -> Measure:

@@ -85,7 +85,7 @@ def train(
     windows: Bounds,
     metrics: CsvWriter,
     measures: Mapping[Measure, CsvWriter],
-    after_step: Callable[[Step], None],
+    after_step: Callable[[Step], bool],
 ) -> Divergence | None:
     """Train the network on newly drawn batches.
 
@@ -101,7 +101,7 @@ def train(
         clip: Clipping rule.
         schedule: Learning-rate schedule of the optimiser.
         remedy: Penalty on the loss and change after the update.
-        steps: Number of the last step.
+        steps: Number of the last step, unless `after_step` ends the training earlier.
         first_step: Number of the first step; above 1 if the training resumes.
         batch_size: Number of sequences in each batch.
         generator: Random number generator of the training sequences, on the CPU.
@@ -109,19 +109,21 @@ def train(
         windows: Windows of timesteps of a recorded step.
         metrics: Table that takes one row per step.
         measures: Measures, each with the table that takes its rows.
-        after_step: Function to call after every step.
+        after_step: Function to call after every step; it returns whether the next step is the last.
 
     Returns:
-        Where the training diverged; None if it completed all steps.
+        Where the training diverged; None if it completed its last step.
 
     Raises:
         DetachedState: The loss does not depend on a parameter, or on a state that a measure asks for.
     """
     parameters = dict(network.named_parameters())
     first = next(iter(parameters.values()))
-    for number in range(first_step, steps + 1):
+    number, last = first_step - 1, steps
+    while number < last:
+        number += 1
         batch = task.draw(batch_size, generator).to(first.device, first.dtype)
-        recorded = bool(measures) and is_due(number, record_every, steps)
+        recorded = bool(measures) and is_due(number, record_every, last)
         loss, penalty, trace = backpropagate(network, task, batch, remedy=remedy, windows=windows if recorded else None)
         gradients = _gradients(parameters)
         norm = total_norm(gradients)
@@ -158,7 +160,8 @@ def train(
                     table.append(check_rows(measure, measure.after_update(number, network)))
         del trace  # it may be as large as the rest of the step
 
-        after_step(Step(number, loss, norm, finite))
+        if after_step(Step(number, loss, norm, finite)):
+            last = min(last, number + 1)
         if not finite:
             return Divergence(number, overflow)
     return None

@@ -53,6 +53,8 @@ def test_an_option_at_its_default_is_left_out():
         ("schedule=constant", False),
         ("schedule=warmup", True),
         ("remedy=none", False),
+        ("stop=none", False),
+        ("stop=solved", True),
         ("optimizer.weight_decay=0", False),
         ("optimizer.weight_decay=0.1", True),
         ("record.gates=false", False),
