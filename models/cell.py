@@ -1,9 +1,10 @@
 """The base class of recurrent layers: a cell defines one timestep, `step`, and unrolls it over a sequence."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -20,10 +21,14 @@ State = tuple[Tensor, ...]
 
 The sizes may differ, except that of h, which is hidden_size. A state may be complex, except h."""
 
+Positive = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0)]
+AtLeastOne = Annotated[int, Ge(1)]
+
 
 @dataclass(frozen=True)
 class RecurrentBlock:
-    """A square matrix that multiplies h in one timestep, stored as some rows of a parameter.
+    """A square matrix that multiplies h or another state of its size, stored as some rows of a parameter.
 
     Attributes:
         name: Name of the parameter within the cell, followed by the gate if the parameter holds the matrices of several
@@ -94,6 +99,14 @@ class Cell(nn.Module):
         By default a cell has no gates; a gated cell overrides this method.
         """
         return {}
+
+    def all_gates(self, x: Inputs, state: State) -> dict[str, Gate]:
+        """The values of the gates, by name, computed from x_t and the whole state before it.
+
+        By default these are the gates that h alone sets; a cell whose gates read further states overrides this method
+        instead of `compute_gates`.
+        """
+        return self.compute_gates(x, state[0])
 
     def unroll(self, x: InputSequence, state: State, windows: Bounds, hidden: HiddenSequence | None = None) -> Unrolled:
         """Unroll over a sequence outside autograd's graph, ready to backpropagate to every state and parameter.

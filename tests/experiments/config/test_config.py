@@ -3,6 +3,7 @@ from collections import Counter
 
 import pytest
 
+from experiments.catalogue.choices import choices
 from experiments.config.composing import compose
 from experiments.config.grid import expand
 from experiments.config.parts import build
@@ -10,7 +11,7 @@ from experiments.errors import UsageError
 from experiments.sweeps.plan import plan
 
 WRONG = {
-    "cell=foo": "cell=foo: there is no such cell; choose from gru, lstm, rnn",
+    "cell=foo": f"cell=foo: there is no such cell; choose from {', '.join(choices('cell'))}",
     "task.length=0": "task.length=0: must be greater than or equal to 2",
     "task.length=abc": "task.length=abc: must be a whole number",
     "task.length=2.5": "task.length=2.5: must be a whole number",
