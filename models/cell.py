@@ -7,6 +7,7 @@ import torch
 from annotated_types import Ge, Gt
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import cached
 
 from models.contributions import Bounds
 from models.recursion import Unrolled
@@ -81,9 +82,10 @@ class Cell(nn.Module):
     def forward(self, x: InputSequence, state: State) -> tuple[HiddenSequence, State]:
         """Unroll over a sequence. Return h of every timestep and the state after the last one."""
         hidden = []
-        for x_t in x:
-            state = self.step(x_t, state)
-            hidden.append(state[0])
+        with cached():  # computes a parametrised matrix once for all timesteps
+            for x_t in x:
+                state = self.step(x_t, state)
+                hidden.append(state[0])
         return torch.stack(hidden), state
 
     def recurrent_blocks(self) -> list[RecurrentBlock]:

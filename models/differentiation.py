@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
+from torch.nn.utils.parametrize import cached
 
 from models.cell import Cell, InputSequence, State
 from models.contributions import Bounds, Parts
@@ -177,10 +178,11 @@ class _Window(nn.Module):
 
     def forward(self, x: InputSequence, state: State) -> list[tuple[State, State]]:
         states = []
-        for x_t in x:
-            new = _told_apart(self.cell.step(x_t, state), state)
-            state = tuple(tensor.view_as(tensor) for tensor in new)
-            states.append((new, state))
+        with cached():
+            for x_t in x:
+                new = _told_apart(self.cell.step(x_t, state), state)
+                state = tuple(tensor.view_as(tensor) for tensor in new)
+                states.append((new, state))
         return states
 
 

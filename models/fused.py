@@ -4,7 +4,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import linear
 
 from models.cell import Gate, HiddenSequence, Inputs, InputSequence, State
@@ -26,8 +26,8 @@ class TorchCell(GatedCell):
     """
 
     biases = ("bias_ih", "bias_hh")
-    bias_ih: nn.Parameter
-    bias_hh: nn.Parameter
+    bias_ih: Tensor
+    bias_hh: Tensor
 
     own_is_faster: ClassVar[bool]
     """Whether the cell's own equations are faster than torch's kernel on the CPU."""
@@ -45,7 +45,7 @@ class TorchCell(GatedCell):
         constant = not any(tensor.requires_grad for tensor in state)
         if self._is_itself and constant and self.own_is_faster and x.device.type == "cpu":
             unrolled = self.solve(x, state, None)
-            hidden: Tensor = Recurrence.apply(unrolled, x, *self._weights)  # type: ignore[no-untyped-call]
+            hidden: Tensor = Recurrence.apply(unrolled, x, *self.parameters())  # type: ignore[no-untyped-call]
             return hidden, tuple(states[-1] for states in unrolled.states.values())
         if self.kernel is None or not self._has_its_step:
             return super().forward(x, state)
@@ -81,12 +81,13 @@ class TorchCell(GatedCell):
         """
         bias_hh = OuterProducts(rows)
         bias_ih = bias_hh if rows_of_input is None else OuterProducts(rows_of_input)
-        return {
+        products = {
             "weight_ih": OuterProducts(rows if rows_of_input is None else rows_of_input, x),
             "weight_hh": OuterProducts(rows, h_before),
             "bias_ih": bias_ih,
             "bias_hh": bias_hh,
         }
+        return {name: products[name] for name, _ in self.named_parameters()}
 
     @property
     def _weights(self) -> tuple[Tensor, ...]:
@@ -101,7 +102,7 @@ class TorchCell(GatedCell):
     @property
     def _is_itself(self) -> bool:
         """Whether the equations of `solve` are those of the cell, and its parameters are all that there are."""
-        return self._has_its_step and dict(self.named_parameters()).keys() == _PARAMETERS
+        return self._has_its_step and dict(self.named_parameters()).keys() <= _PARAMETERS
 
 
 _PARAMETERS = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}

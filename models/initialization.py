@@ -18,7 +18,7 @@ def orthogonal(cell: Cell, gain: float) -> None:
 def gaussian(cell: Cell, gain: float) -> None:
     """Draw independent N(0, gain^2 / hidden) entries. The spectral radius tends to `gain` with the width (Ginibre)."""
     for block in _blocks(cell):
-        nn.init.normal_(block.weight, std=abs(gain) * cell.hidden_size**-0.5)
+        nn.init.normal_(block.weight, std=abs(gain) * block.weight.shape[1] ** -0.5)
 
 
 def identity(cell: Cell, gain: float) -> None:

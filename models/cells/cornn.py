@@ -29,9 +29,9 @@ class CoRNN(GatedCell):
         self,
         input_size: int,
         hidden_size: int,
-        dt: Positive = 0.06,
-        gamma: Positive = 66.0,
-        epsilon: NotNegative = 15.0,
+        dt: Positive,
+        gamma: Positive,
+        epsilon: NotNegative,
     ) -> None:
         super().__init__(input_size, hidden_size)
         self.dt, self.gamma, self.epsilon = dt, gamma, epsilon

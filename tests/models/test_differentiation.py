@@ -27,11 +27,13 @@ from tests.models.reference import (
 )
 from tests.models.test_trace import Stepped
 
-PHI = ("tanh", "relu", "identity")
+PHI = ("tanh", "relu", "logistic", "identity")
 
 
 @pytest.mark.parametrize("windows", [1, 3, 8])
-@pytest.mark.parametrize("make", [*(partial(RNN, nonlinearity=phi) for phi in PHI), LSTM, GRU])
+@pytest.mark.parametrize(
+    "make", [*(partial(RNN, nonlinearity=phi) for phi in PHI), partial(RNN, bias=False), LSTM, GRU]
+)
 def test_it_is_the_same_as_the_written_equations(make, windows):
     cell = make(3, HIDDEN).double()
     x = inputs(8)

@@ -24,6 +24,11 @@ OPTIONS = {
     "antisymmetric": {"epsilon": 0.7, "gamma": 0.3},
     "cornn": {"dt": 0.4, "gamma": 1.7, "epsilon": 0.6},
     "lem": {"dt": 0.8},
+    "scrn": {"slow": 0.4, "alpha": 0.8},
+    "unicornn": {"dt": 0.4, "alpha": 1.7},
+    "lmu": {"order": 4, "theta": 5.0},
+    "lru": {"r_min": 0.3, "r_max": 0.9, "max_phase": 2.0},
+    "orthogonal": {"map": "cayley"},
 }
 """Options that make each term of a cell's equations count."""
 

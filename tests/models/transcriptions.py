@@ -8,8 +8,11 @@ Where the authors' own code can be read, a comment names the file and the commit
 """
 
 from collections import defaultdict
+from functools import cache
 
 import numpy as np
+import scipy.linalg
+import scipy.signal
 
 
 def sigmoid(a):
@@ -168,3 +171,70 @@ def minlstm(p, x, state, keep):
     f, i = keep("forget", f / (f + i)), keep("input", i / (f + i))
     a = x @ wh.T + bh
     return (keep("h", f * h + i * np.where(a >= 0, a + 0.5, sigmoid(a))),)
+
+
+def scrn(p, x, state, keep, slow, alpha):
+    # Mikolov et al. 2014, eq. 3 to 5. facebookarchive/SCRNNs, mfactory.lua, 75582d43, has fast units that read s_{t-1}
+    # instead, and no factor 1 - alpha: the paper counts.
+    h, s = state
+    f = h[:, : len(p["weight_hh"])]
+    s = keep("s", (1 - alpha) * x @ p["weight_is"].T + alpha * s)
+    f = sigmoid(s @ p["weight_sh"].T + x @ p["weight_ih"].T + f @ p["weight_hh"].T)
+    return keep("h", np.concatenate([f, s], axis=1)), s
+
+
+def unicornn(p, x, state, keep, dt, alpha):
+    # Rusch, Mishra 2021. tk-rusch/unicornn, noisy_CIFAR10/network.py, 35b243d9.
+    y, z = state
+    step = dt * sigmoid(p["c"])
+    z = keep("z", z - step * (np.tanh(p["weight_hh"] * y + x @ p["input.weight"].T + p["input.bias"]) + alpha * y))
+    return keep("h", y + step * z), z
+
+
+def slstm(p, x, state, keep):
+    # Beck et al. 2024, eq. 8 to 15. NX-AI/xlstm, xlstm/blocks/slstm/src/vanilla/slstm.py, 032a6fb8, scales c and n.
+    h, c, n = state
+    (wi, ri, bi), (wf, rf, bf), (wz, rz, bz), (wo, ro, bo) = split(p, 4)
+    i = keep("input", np.exp(x @ wi.T + h @ ri.T + bi))
+    f = keep("forget", sigmoid(x @ wf.T + h @ rf.T + bf))
+    z = keep("candidate", np.tanh(x @ wz.T + h @ rz.T + bz))
+    o = keep("output", sigmoid(x @ wo.T + h @ ro.T + bo))
+    c = keep("c", f * c + i * z)
+    n = keep("n", f * n + i)
+    return keep("h", o * c / n), c, n
+
+
+@cache
+def legendre_delay(order, theta):
+    a = np.array([[(2 * i + 1) * (-1 if i < j else (-1) ** (i - j + 1)) for j in range(order)] for i in range(order)])
+    b = np.array([[(2 * i + 1) * (-1) ** i] for i in range(order)])
+    system = a / theta, b / theta, np.eye(order), np.zeros((order, 1))
+    return scipy.signal.cont2discrete(system, dt=1.0, method="zoh")[:2]
+
+
+def lmu(p, x, state, keep, order, theta):
+    # Voelker et al. 2019, eq. 1 to 6. bjkomer/pytorch-legendre-memory-unit, lmu.py, 4c6c25ae (after the authors' code).
+    h, m = state
+    a, b = legendre_delay(order, theta)
+    u = x @ p["e_x"].T + h @ p["e_h"].T + m @ p["e_m"].T
+    m = keep("m", m @ a.T + u @ b.T)
+    return keep("h", np.tanh(x @ p["weight_ih"].T + h @ p["weight_hh"].T + m @ p["weight_mh"].T)), m
+
+
+def lru(p, x, state, keep, r_min, r_max, max_phase):
+    # Orvieto et al. 2023, eq. 1 and section 3. NicolasZucchet/minimal-LRU, lru/model.py, bbd71b11.
+    _, z = state
+    eigenvalues = np.exp(-np.exp(p["nu_log"]) + 1j * np.exp(p["theta_log"]))
+    b, c = p["B_re"] + 1j * p["B_im"], p["C_re"] + 1j * p["C_im"]
+    z = keep("z", z * eigenvalues + x @ (np.exp(p["gamma_log"])[:, None] * b).T)
+    return keep("h", (z @ c.T).real + x @ p["D"].T), z
+
+
+def orthogonal(p, x, state, keep, map):
+    # Lezcano-Casado, Martinez-Rubio 2019. Lezcano/expRNN, orthogonal.py, 830ec836. Cayley: Helfrich et al. 2018.
+    (h,) = state
+    lower = np.tril(p["recurrent.parametrizations.weight.original"])
+    s, one = lower - lower.T, np.eye(len(lower))
+    w = scipy.linalg.expm(s) if map == "matrix_exp" else np.linalg.inv(one - s / 2) @ (one + s / 2)
+    a = x @ p["input.weight"].T + h @ w.T
+    return (keep("h", np.sign(a) * np.maximum(0, np.abs(a) + p["bias"])),)

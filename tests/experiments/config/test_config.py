@@ -31,7 +31,7 @@ WRONG = {
     "optimizer.lr=nan": "optimizer.lr=nan: must be a finite number",
     "optimizer.lr=0": "optimizer.lr=0: must be greater than 0",
     "optimizer=sgd optimizer.momentum=1": "optimizer.momentum=1: must be less than 1",
-    "cell.nonlinearity=sigmoid": "cell.nonlinearity=sigmoid: must be 'tanh', 'relu' or 'identity'",
+    "cell.nonlinearity=sigmoid": "cell.nonlinearity=sigmoid: must be 'tanh', 'relu', 'logistic' or 'identity'",
     "cell=lstm cell.forget_bias=abc": "cell.forget_bias=abc: must be a number",
     "init.gain=2": "init.gain=2: there is no such key; the default init takes no options",
     "record.windows=some": "record.windows=some: must be a whole number or 'all'",
