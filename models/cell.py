@@ -56,7 +56,7 @@ class Cell(nn.Module):
     written-out backward equations also overrides `unroll`.
     """
 
-    state_names: ClassVar[tuple[str, ...]] = ("h",)
+    state_names: tuple[str, ...] = ("h",)
     """Names of the tensors of the state. The first is the hidden state h, which is the output of the layer."""
 
     kept_by: ClassVar[dict[str, str]] = {}
