@@ -114,6 +114,12 @@ def _construct(config: Config, device: str) -> Parts:
         except Exception as error:
             raise _refused(config, own, error) from error
     network = network if device == "meta" else network.to(config.device)
+    for group in ("clip", "remedy"):
+        if attach := getattr(parts[group], "attach", None):
+            try:
+                attach(network)
+            except ValueError as error:
+                raise UsageError(f"{group}={getattr(config, group)['name']}: {error}") from error
     measures = {name: _measure(name, config.record) for name in config.record.measures}
     return Parts(network, task, parts["clip"], parts["optimizer"], parts["schedule"], parts["remedy"], measures)
 

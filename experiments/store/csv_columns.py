@@ -20,6 +20,7 @@ COLUMNS = {
         "clip_threshold",
         "clip_cosine",
         "penalty",
+        "clip_share",
     ),
     "evaluation": ("step", "loss", "error", "solved", "chance_loss", "chance_error", "samples"),
     "jacobian": (
@@ -34,7 +35,7 @@ COLUMNS = {
 TEXT_COLUMNS = tuple(dict.fromkeys(word for path in measures().values() for word in columns_of(path).words))
 """The columns of `COLUMNS` that hold words; all others hold numbers."""
 
-ADDED_LATER = ("samples", "underflow", "clip_threshold", "clip_cosine", "penalty", "grad_norm_direct")
+ADDED_LATER = ("samples", "underflow", "clip_threshold", "clip_cosine", "penalty", "clip_share", "grad_norm_direct")
 """Columns added later; older files lack them."""
 
 

@@ -148,10 +148,11 @@ def train(
             with torch.no_grad():
                 remedy.after_update(network)
             scale = clipped.norm / norm if norm else 1.0
-            metrics.append([(number, loss, norm, clipped.norm, scale, lr, clipped.threshold, clipped.cosine, penalty)])
+            effect = (clipped.norm, scale, lr, clipped.threshold, clipped.cosine, penalty, clipped.share)
+            metrics.append([(number, loss, norm, *effect)])
             advance(schedule, loss)
         else:
-            metrics.append([(number, loss, norm, None, None, lr, None, None, penalty)])
+            metrics.append([(number, loss, norm, None, None, lr, None, None, penalty, None)])
         if trace is not None:
             with Start(network, first.device).again():
                 for measure, table in measures.items():
