@@ -18,11 +18,12 @@ from experiments.config import identity
 from experiments.config.optional_packages import how_to_install
 from experiments.config.typed_values import Section
 
-CHOICES = ("cell", "init", "task", "clip", "optimizer", "schedule", "remedy")
+CHOICES = ("cell", "init", "task", "clip", "optimizer", "schedule", "remedy", "nonfinite")
 """Groups whose choice is a Python object. The name of the choice becomes the `name` of the group."""
 
 CONSTANT = {"name": "constant", "_target_": "experiments.schedules.constant", "_partial_": True}
 NO_REMEDY = {"name": "none", "_target_": "experiments.remedies.Remedy"}
+STOP = {"name": "stop", "_target_": "experiments.nonfinite.Stop"}
 
 
 class ModelConfig(Section):
@@ -110,6 +111,7 @@ class Config(Section):
     optimizer: dict[str, Any]
     schedule: dict[str, Any] = CONSTANT
     remedy: dict[str, Any] = NO_REMEDY
+    nonfinite: dict[str, Any] = STOP
     model: ModelConfig
     record: RecordConfig
     probe: ProbeConfig

@@ -71,6 +71,7 @@ def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | N
         "clip": parts.clip,
         "schedule": schedule,
         "remedy": parts.remedy,
+        "nonfinite": parts.nonfinite,
         "random": RandomNumbers(generator, torch.device(config.device)),
         **{f"measure.{name}": measure for name, measure in parts.measures.items()},
     }
@@ -96,6 +97,7 @@ def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | N
         parts.clip,
         schedule,
         parts.remedy,
+        parts.nonfinite,
         steps=config.steps,
         first_step=1 if saved is None else saved.step + 1,
         batch_size=config.batch_size,
