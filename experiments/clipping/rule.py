@@ -62,10 +62,11 @@ def apply_clipping(clip: Clip, gradients: Sequence[Tensor], norm: float) -> Clip
         return Clipped(norm, threshold, 1.0 if norm else None, 0.0)
     clipped = total_norm(gradients)
     inner = sum(float((old.double() * new.double()).sum()) for old, new in pairs)
-    entries = sum(int(old.count_nonzero()) for old, _ in pairs)
-    changed = sum(int(((old != new) & (old != 0)).sum()) for old, new in pairs)
     cosine = min(1.0, inner / norm / clipped) if norm and clipped else None
-    return Clipped(clipped, threshold, cosine, changed / entries if entries else 0.0)
+    old, new = (torch.cat([gradient.flatten() for gradient in one]) for one in (before, gradients))
+    entries = old != 0
+    changed = int(torch.count_nonzero(entries & (old != new)))
+    return Clipped(clipped, threshold, cosine, changed / max(1, int(torch.count_nonzero(entries))))
 
 
 class NoClipping:
