@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench cuda reference reproduce format docs
+.PHONY: demo test lint bench cuda reference register reproduce format docs
 
 demo: .venv/installed
 	$(BIN)/bptt sweep study=quickstart
@@ -43,9 +43,16 @@ reference: .venv/installed
 	$(BIN)/bptt plot forget --figure phase --output results/reference/forget
 	for study in quickstart prediction lengths forget; do cp results/$$study/summary.csv results/reference/$$study/; done
 
-# Tests all claims again and writes their table; about 20 minutes on two cores.
+# Registers the claims: which commit fixed their bounds, before the verdict seeds are run.
+register: .venv/installed
+	$(BIN)/python -m experiments.claims.registration
+
+# Tests all claims again, on the verdict seeds and on five others, and writes their table.
 reproduce: .venv/installed
-	$(BIN)/bptt reproduce --all --output results/reference/claims --markdown results/reference/claims/README.md
+	$(BIN)/bptt reproduce --all 'seed=range(200,205)' results_dir=results/other_seeds
+	cp results/other_seeds/claims/claims.csv results/reference/claims/other_seeds.csv
+	$(BIN)/bptt reproduce --all --output results/reference/claims --markdown results/reference/claims/README.md \
+	  --against results/reference/claims/other_seeds.csv
 	for study in bptt_terms any_length vanishing exploding lstm_memory gates gru; do \
 	  mkdir -p results/reference/$$study && cp results/$$study/summary.csv results/$$study/states.csv results/reference/$$study/; done
 	$(BIN)/bptt plot any_length --figure cost --figure size --output results/reference/any_length

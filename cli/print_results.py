@@ -76,6 +76,7 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     if quiet or not runs:
         return
     rows = summary[summary["run_id"].isin(chosen)].reset_index(drop=True)
+    rows["status"] = rows["status"].where(rows["stopped"].isna(), "stopped: " + rows["stopped"].astype(str))
     probes = all(run.is_probe for run in runs)
     numbers = PROBE_NUMBERS if probes else NUMBERS
     keys = list(dict.fromkeys(["cell", *compared_keys(runs)]))

@@ -132,11 +132,16 @@ def sparkline(norms: "Sequence[float]", width: int) -> str:
 
 
 def count_by_status(progress: "Sequence[Progress]") -> str:
-    """How many runs have each status: '3/18 done, 2 running, 1 diverged, 13 waiting'. A diverged run is done, too."""
+    """How many runs have each status: '3/18 done, 2 running, 1 diverged, 13 waiting'. A diverged run is done, too.
+
+    So is one that a rule stopped early: '3/18 done, 1 stopped early, 15 waiting'.
+    """
     by_status = Counter(one.status for one in progress)
     done = sum(by_status[status] for status in FINISHED)
     further = ("running", "diverged", "failed", "interrupted", "damaged", "waiting")
     others = [f"{by_status[status]} {status}" for status in further if by_status[status]]
+    if stopped := sum(bool(one.stopped) for one in progress):
+        others.insert(0, f"{stopped} stopped early")
     return ", ".join([f"{done}/{len(progress)} done", *others])
 
 

@@ -9,8 +9,8 @@ from models.network import RecurrentNetwork
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-class Stop:
-    """End the training. It counts as diverged."""
+class Diverge:
+    """End the training, which counts as diverged."""
 
     def attach(self, network: RecurrentNetwork) -> None:
         """Check that the rule is defined for the network.
@@ -29,7 +29,7 @@ class Stop:
         return False
 
 
-class Skip(Stop):
+class Skip(Diverge):
     """Make no update at this step, unless it is one too many in a row.
 
     The schedule of the learning rate goes on. The training also ends if a parameter is no longer finite, from which no

@@ -59,6 +59,9 @@ class Cell(nn.Module):
     A cell that keeps a state by 1 - gate writes "1 - NAME", such as {"h": "1 - forget"}.
     """
 
+    bounded: tuple[str, ...] = ()
+    """Names of the states whose entries stay within [-1, 1], because a tanh bounds them."""
+
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
         self.input_size = input_size

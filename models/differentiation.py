@@ -90,7 +90,7 @@ class Differentiated(Unrolled):
             if by_later is None:
                 self._check_that_nothing_depends_on(name, t)
         contributions = {
-            name: Parts([_zero_if_none(window[name], weight) for window in by_window])
+            name: Parts(torch.stack([_zero_if_none(window[name], weight) for window in by_window]))
             for name, weight in self._cell.named_parameters()
             if any(window[name] is not None for window in by_window)
         }

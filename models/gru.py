@@ -26,6 +26,7 @@ class GRU(TorchCell):
 
     gates = ("reset", "update", "candidate")
     kept_by: ClassVar = {"h": "update"}
+    bounded = ("h",)
     own_is_faster = True
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float | None = None) -> None:
@@ -124,7 +125,8 @@ class UnrolledGRU(Unrolled):
         by_p, by_n = self._slopes()
         slopes = by_p.unbind()
         dh = direct.contiguous().clone()
-        dp = direct.new_empty(*direct.shape[:-1], 3, cell.hidden_size)
+        # With one loss, each slope is read once, before the gradient takes its place.
+        dp = by_p if direct.dim() == 3 else direct.new_empty(*direct.shape[:-1], 3, cell.hidden_size)
         dh_t, dh_gates, dp_t = dh.unbind(), dh.unsqueeze(-2).unbind(), dp.unbind()
         dh_rows, dp_rows = dh.flatten(1, -2).unbind(), dp.flatten(-2).flatten(1, -2).unbind()
         for t in range(len(dh) - 1, -1, -1):

@@ -28,6 +28,7 @@ class LSTM(TorchCell):
 
     state_names = ("h", "c")
     kept_by: ClassVar = {"c": "forget"}
+    bounded = ("h",)
     gates = ("input", "forget", "candidate", "output")
     own_is_faster = False
 
@@ -82,8 +83,8 @@ class UnrolledLSTM(Unrolled):
 
     a and da have the shape (time, batch, 4, hidden), everything else (time, batch, hidden).
 
-    torch's kernel returns h of every timestep, but of c only the last. The gates follow from h in one product, and c
-    from the gates.
+    torch's kernel returns h of every timestep, but of c only the last. The gates follow from h in one product each,
+    and c from the gates.
     """
 
     @torch.no_grad()
@@ -95,16 +96,21 @@ class UnrolledLSTM(Unrolled):
         h, c = (x.new_empty(time + 1, batch, size) for _ in range(2))
         h[0], c[0] = state
         h[1:] = hidden
-        a = linear(x, cell.weight_ih, cell.bias_ih + cell.bias_hh)
-        a = a.view(time * batch, -1).addmm_(h[:-1].view(time * batch, size), cell.weight_hh.t())
-        i, f, g, o = a.view(time, batch, 4, size).unbind(2)
-        i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+        i, f, g, o = (self._before_gate(rows, h[:-1]) for rows in map(cell.rows, cell.gates))
+        i, f, g, o = i.sigmoid_(), f.sigmoid_(), g.tanh_(), o.sigmoid_()
         c_t, added, kept = c.unbind(), (i * g).unbind(), f.unbind()
         for t in range(time):
             torch.addcmul(added[t], kept[t], c_t[t], out=c_t[t + 1])
         self.states = {"h": h, "c": c}
         self.gates = {"input": i, "forget": f, "candidate": g, "output": o}
         self._h_by_c = torch.addcmul(o, h[1:], c[1:].tanh(), value=-1)  # dh_t/dc_t = o_t (1 - tanh(c_t)^2)
+
+    def _before_gate(self, rows: slice, h_before: Tensor) -> Float[Tensor, "time batch hidden"]:
+        """a_t of one gate at every timestep. The functions of gates are faster on a tensor for each than on slices."""
+        cell = self._cell
+        a = linear(self._x, cell.weight_ih[rows], (cell.bias_ih + cell.bias_hh)[rows])
+        a.view(-1, cell.hidden_size).addmm_(h_before.view(-1, cell.hidden_size), cell.weight_hh[rows].t())
+        return a
 
     def _slopes(self, timesteps: slice = slice(None)) -> Tensor:
         """da_t/dc_t for i, f and g, and da_t/dh_t for o, entry by entry: (time, batch, 4, hidden)."""
@@ -122,7 +128,8 @@ class UnrolledLSTM(Unrolled):
         slopes, h_by_c = self._slopes(), self._h_by_c.unbind()
         ifg, o = slopes[:, :, :3].unbind(), slopes[:, :, 3].unbind()
         dh, dc = direct.contiguous().clone(), direct.new_empty(direct.shape)
-        da = direct.new_empty(*direct.shape[:-1], 4, cell.hidden_size)
+        # With one loss, each slope is read once, before the gradient takes its place.
+        da = slopes if direct.dim() == 3 else direct.new_empty(*direct.shape[:-1], 4, cell.hidden_size)
         dh_t, dc_t, dc_gates = dh.unbind(), dc.unbind(), dc.unsqueeze(-2).unbind()
         da_ifg, da_o = da[..., :3, :].unbind(), da[..., 3, :].unbind()
         dh_rows, da_rows = dh.flatten(1, -2).unbind(), da.flatten(-2).flatten(1, -2).unbind()

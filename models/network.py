@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models import truncation
 from models.cell import Cell, HiddenSequence
 
 
@@ -23,6 +24,8 @@ class RecurrentNetwork(nn.Module):
         readout_steps: Number of timesteps, counted from the end, that are read out; None reads out all of them.
         dtype: Data type of all parameters. The initialisation draws in this type, so an orthogonal matrix is
             orthogonal to its precision.
+        truncation: Number of timesteps, counted back from the end, after which the gradient of the states is cut, and
+            again after as many (see `models.truncation`); None backpropagates through the whole sequence.
     """
 
     def __init__(
@@ -36,12 +39,14 @@ class RecurrentNetwork(nn.Module):
         output_size: int,
         readout_steps: int | None,
         dtype: torch.dtype = torch.float32,
+        truncation: int | None = None,
     ) -> None:
         super().__init__()
         sizes = [input_size] + [hidden_size] * (num_layers - 1)
         self.layers = nn.ModuleList(make_cell(input_size=size, hidden_size=hidden_size) for size in sizes)
         self.readout = nn.Linear(hidden_size, output_size)
         self.readout_steps = readout_steps
+        self.truncation = truncation
         self.to(dtype)
         with torch.no_grad():
             for cell in self.cells:
@@ -60,7 +65,7 @@ class RecurrentNetwork(nn.Module):
         """Return h of every timestep of each layer, from the one that reads the input upwards."""
         hidden = []
         for cell in self.cells:
-            x, _ = cell(x, cell.initial_state(x.shape[1]))
+            x = truncation.run(cell, x, self.truncation)
             hidden.append(x)
         return hidden
 

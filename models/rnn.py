@@ -39,6 +39,7 @@ class RNN(TorchCell):
     ) -> None:
         super().__init__(input_size, hidden_size)
         self.nonlinearity = nonlinearity
+        self.bounded = ("h",) if nonlinearity == "tanh" else ()
 
     @property
     def kernel(self) -> Kernel | None:

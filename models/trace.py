@@ -1,16 +1,18 @@
 """The trace of a network on one batch: states, gates and gradients of every layer at every timestep."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from models.cell import Cell, HiddenSequence, InputSequence
 from models.contributions import Bounds, Contribution
 from models.differentiation import DetachedState
 from models.recursion import Gradient, Trajectory, Unrolled, unrolled_by
+from models.truncation import unroll
 
 
 def cut(length: int, windows: int) -> Bounds:
@@ -32,6 +34,9 @@ class Layer:
             later timesteps.
         along_gates: The part of dL/ds_t that flows back along s alone, for each state that is kept by a gate.
         contributions: The parts of all timesteps in the gradient of each parameter, by its name in the network.
+        trained: The gradient that training uses of each parameter, before clipping, by its name in the network. It is
+            the parameter's own `grad`, and not computed from `contributions`. Empty if it is not that of the loss
+            alone, because a remedy adds a penalty.
     """
 
     states: Mapping[str, Trajectory]
@@ -39,6 +44,7 @@ class Layer:
     gradients: Mapping[str, Trajectory]
     along_gates: Mapping[str, Trajectory]
     contributions: Mapping[str, Contribution]
+    trained: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Trace:
@@ -49,15 +55,26 @@ class Trace:
         direct: The direct part of dL/dh_t of each layer, (time, batch, hidden).
         windows: Windows of timesteps. A measure writes a row for the end of each, or for each.
         overflowed: Whether a nan in a gradient means a value beyond the range of the dtype, which becomes inf.
+        trained: See `Layer`.
+
+    Attributes:
+        marked: Timesteps of each sequence that the task marks, (time, batch); None if the task marks none.
 
     Raises:
         DetachedState: The next timestep reads a state outside autograd's graph.
     """
 
+    marked: Bool[Tensor, "time batch"] | None = None
+
     def __init__(
-        self, unrolled: Sequence[Unrolled], direct: Sequence[Trajectory], windows: Bounds, overflowed: bool = False
+        self,
+        unrolled: Sequence[Unrolled],
+        direct: Sequence[Trajectory],
+        windows: Bounds,
+        overflowed: bool = False,
+        trained: Mapping[str, Tensor] | None = None,
     ) -> None:
-        self.windows, self._overflowed = windows, overflowed
+        self.windows, self._overflowed, self._trained = windows, overflowed, trained or {}
         self._unrolled, self._direct = unrolled, direct
         self.layers = [self._layer(*layer) for layer in zip(range(len(unrolled)), unrolled, direct, strict=True)]
 
@@ -70,23 +87,32 @@ class Trace:
         """The values at the end of each window, of values at timesteps 1 to T."""
         return values if len(values) == len(self.windows) else values[[last - 1 for last in self.ends]]
 
-    def norms_and_shares(self, contribution: Contribution) -> tuple[list[float], Sequence[float | None]]:
+    def norms_and_shares(
+        self, contribution: Contribution, whole: Tensor | None = None
+    ) -> tuple[list[float], Sequence[float | None]]:
         """The L2 norm of each window's part in the gradient of a parameter, and its share of the whole.
 
-        The shares are None if the whole gradient is 0 or not finite.
+        Args:
+            contribution: Parts of all timesteps.
+            whole: The gradient of the parameter, from another computation; None takes the sum of the parts.
+
+        Returns:
+            The norms and the shares. The shares are None if the whole gradient is 0 or not finite.
         """
         contribution = contribution.cut(self.windows)
         norms: list[float] = self._known(contribution.norms(self.windows)).tolist()
-        return norms, contribution.shares(self.windows) or [None] * len(norms)
+        return norms, contribution.shares(self.windows, whole) or [None] * len(norms)
 
     def _layer(self, index: int, unrolled: Unrolled, direct: Trajectory) -> Layer:
         gradient = unrolled.gradient or _backward(index, unrolled, direct)
+        contributions = {f"layers.{index}.{name}": one for name, one in gradient.contributions.items()}
         return Layer(
             unrolled.states,
             unrolled.gates,
             {name: self._known(one) for name, one in gradient.states.items()},
             {name: self._known(one) for name, one in unrolled.along_gates(direct).items()},
-            {f"layers.{index}.{name}": one for name, one in gradient.contributions.items()},
+            contributions,
+            {name: self._trained[name] for name in contributions if name in self._trained},
         )
 
     def _known(self, values: Tensor) -> Tensor:
@@ -123,6 +149,8 @@ def follow(
     windows: Bounds,
     *,
     overflowed: bool = False,
+    penalized: bool = False,
+    truncation: int | None = None,
 ) -> Trace:
     """Trace the layers of a network after backpropagation. The gradients of the parameters stay as they are.
 
@@ -134,6 +162,9 @@ def follow(
         hidden: h of every timestep of each layer, with its gradient.
         windows: Windows of timesteps.
         overflowed: See `Trace`.
+        penalized: Whether the gradients of the parameters include that of a penalty, so that they are not those of
+            the loss alone; see `Layer.trained`.
+        truncation: As in `RecurrentNetwork`.
 
     Raises:
         DetachedState: The loss does not depend on a layer, or the next timestep reads a state outside the graph.
@@ -143,10 +174,15 @@ def follow(
     for index, (cell, below, h) in enumerate(zip(cells, inputs, hidden, strict=True)):
         if h.grad is None:
             raise DetachedState(f"layer {index}: the loss does not depend on it")
-        state = cell.initial_state(x.shape[1])
-        unrolled.append(unrolled_by(h) or cell.unroll(below.detach(), state, windows, h.detach()))
+        unrolled.append(unrolled_by(h) or unroll(cell, below.detach(), windows, h.detach(), truncation))
         direct.append(h.grad)
-    return Trace(unrolled, direct, windows, overflowed)
+    trained = {
+        f"layers.{index}.{name}": parameter.grad
+        for index, cell in enumerate(cells)
+        for name, parameter in cell.named_parameters()
+        if parameter.grad is not None and not penalized
+    }
+    return Trace(unrolled, direct, windows, overflowed, trained)
 
 
 def _backward(index: int, unrolled: Unrolled, direct: Trajectory) -> Gradient:

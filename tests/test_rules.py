@@ -76,7 +76,11 @@ def test_the_public_columns_are_there(tmp_path):
         "parameters": (
             *("step", "parameter", "grad_norm", "weight_norm", "update_norm", "spectral_radius", "sigma_max"),
         ),
-        "gates": ("step", "layer", "gate", "timestep", "mean", "std", "saturated_low", "saturated_high"),
+        "gates": (
+            *("step", "layer", "gate", "timestep", "mean", "std", "saturated_low", "saturated_high"),
+            *("marked", "mean_marked", "mean_unmarked"),
+        ),
+        "activations": ("step", "layer", "state", "timestep", "mean", "std", "rms", "saturated"),
         "jacobian": (
             *("layer", "timestep", "lag", "log10_sv_max", "log10_sv_mean", "log10_sv_min", "mean_squared_sv"),
         ),

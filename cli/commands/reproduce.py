@@ -1,5 +1,6 @@
 """bptt reproduce"""
 
+import shlex
 from os.path import relpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,13 +51,22 @@ def reproduce(
             show_default=False,
         ),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            help="claims.csv of the same claims on other seeds: the table then says which verdicts differ there.",
+            show_default=False,
+        ),
+    ] = None,
     yes: Yes = False,
     quiet: Quiet = False,
 ) -> None:
     """Test claims about gradients through time by experiment.
 
-    Trains the runs of each study and skips those that have finished. For each claim it prints the prediction, the
-    measured value with its interval over seeds, and the verdict: holds, does not hold here, or undecided.
+    Trains the runs of each study and skips those that have finished. It prints the verdict on each claim (holds, does
+    not hold here, or undecided), and then its measured values with their intervals over seeds, what was predicted, and
+    on how many draws of its null version (shuffled labels, or noise) the claim still holds.
 
     The last line on stdout is the path of an HTML page with the verdicts and figures.
 
@@ -64,9 +74,12 @@ def reproduce(
     """
     from cli.run_plan import requested_launcher, run_plan, warn_of_doubtful, warn_of_unfinished
     from experiments.analysis.summary import write_summary
-    from experiments.catalogue.choices import claims_of_studies
+    from experiments.catalogue.choices import choices, claims_of_studies
     from experiments.claims.claim import read_claim
-    from experiments.claims.evaluation import evaluate_claims, insert_table, markdown_table, read_page
+    from experiments.claims.evaluation import evaluate_claims
+    from experiments.claims.registration import registration
+    from experiments.claims.seeds import read_other_seeds
+    from experiments.claims.tables import count_verdicts, insert_table, markdown_table, read_page
     from experiments.config.user_folder import extend_python_path
     from experiments.errors import UsageError
     from experiments.reports.claims_report import write_claims_report
@@ -88,7 +101,11 @@ def reproduce(
     claims = {name: [read_claim(claim) for claim in known[name]] for name in names}
     if into is not None:
         read_page(into)
+    files = choices("study", config_dir)
     planned = {name: plan([f"study={name}", *overrides], config_dir) for name in names}
+    seeds = {config.seed for sweep in planned.values() for config in sweep.configs}
+    others = read_other_seeds(against, seeds) if against is not None else {}
+    options = ["--config-dir", str(config_dir)] if config_dir is not None else []
 
     judged: list[EvaluatedClaim] = []
     has_problems = False
@@ -97,9 +114,18 @@ def reproduce(
             typer.echo(f"{name}: {counted(len(sweep.folders), 'run')}", err=True)
         results = run_plan(sweep, launcher=launcher, jobs=jobs, fresh=fresh, retry=retry, yes=yes, quiet=quiet)
         write_summary(sweep.study_folder)
-        found = evaluate_claims(sweep.study_folder, [folder.name for folder in sweep.folders], claims[name])
+        found = [
+            one._replace(
+                registered=registration(one.claim.name, files[name], overrides),
+                command=shlex.join(["bptt", "reproduce", name, *overrides, *options]),
+                others=others.get(one.claim.name),
+            )
+            for one in evaluate_claims(sweep.study_folder, [folder.name for folder in sweep.folders], claims[name])
+        ]
         for line in found[0].damage_report if found else ():
             typer.echo(line, err=True)
+        for fault in filter(None, (one.fault for one in found)):
+            print_wrapped(fault, err=True)
         has_problems |= warn_of_unfinished(sweep.folders) | warn_of_doubtful(results)
         _print_verdicts(found, quiet=quiet)
         judged += found
@@ -109,16 +135,28 @@ def reproduce(
     page = write_claims_report(output, judged)
     if into is not None:
         insert_table(into, markdown_table(judged, relpath(output / "figures", into.parent)))
+    if len(names) > 1 and not quiet:
+        typer.echo(count_verdicts(judged))
     typer.echo(page)
     if has_problems:
         raise typer.Exit(FAILED)
 
 
 def _print_verdicts(judged: "list[EvaluatedClaim]", *, quiet: bool) -> None:
-    """Print the verdict on each claim of a study, with its predicted and measured values."""
+    """Print the verdict on each claim of a study, and then what was measured and predicted of each."""
     if quiet:
         return
     for one in judged:
-        print_wrapped(f"{one.verdict}: {one.claim.statement}")
+        others = f" ({one.on_other_seeds})" if one.others else ""
+        print_wrapped(f"{one.verdict}: {one.claim.statement}{others}", indent="    ")
+    for one in judged:
+        typer.echo(f"\n{one.claim.name}: {one.verdict}")
         for quantity in one.quantities:
-            print_wrapped(f"    {quantity.what}: {quantity.measured}; predicted {quantity.predicted}", indent=" " * 6)
+            unlike = "" if quantity.verdict == "holds" else f": {quantity.verdict}"
+            line = f"    {quantity.what}: {quantity.measured}; predicted {quantity.predicted}{unlike}"
+            print_wrapped(line, indent=" " * 6)
+        for null in one.nulls:
+            print_wrapped(f"    null: {null.what}: holds in {null} draws", indent=" " * 6)
+        if one.registered:
+            print_wrapped(f"    registered: {one.registered}", indent=" " * 6)
+    typer.echo()

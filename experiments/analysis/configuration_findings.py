@@ -21,9 +21,10 @@ from experiments.analysis.findings import (
     quantiles,
     recorded_every,
     say_too_small,
+    say_truncated,
 )
 from experiments.analysis.single_losses import average_over_losses, has_several_losses
-from experiments.analysis.summary import FLOW, NORMS, summarize_runs
+from experiments.analysis.summary import FLOW, NORMS, reachable, summarize_runs
 from experiments.store.combined_tables import read_combined_table
 from experiments.store.config_keys import compared_keys, format_value, rank
 from experiments.store.studies import Run
@@ -104,11 +105,15 @@ def _describe(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows, averaged
         averaged: Their rows of `average_over_losses`, for a task with a loss at several timesteps.
     """
     sentences = [
+        say_truncated(runs[0]),
         _gradient_flow(runs, summary, flows, averaged),
         _underflow(runs, summary),
         _errors(runs, summary),
         _norms_of_all(runs, summary),
     ]
+    for reason, count in Counter(run.info["stopped"] for run in runs if run.info.get("stopped")).items():
+        stopped = f"stopped early: {reason}"
+        sentences.append(f"{count} of {len(runs)} runs {stopped}" if len(runs) > 1 else stopped)
     for status in ("diverged", "failed", "interrupted", "running"):
         if count := int((summary["status"] == status).sum()):
             sentences.append(f"{count} of {len(runs)} runs {status}" if len(runs) > 1 else status)
@@ -128,7 +133,8 @@ def _gradient_flow(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows, ave
     if has_several_losses(runs[0]) and averaged.empty:
         return losses_add_up(runs[0])
     steps = {run.config.get("steps") for run in runs}
-    ended = len(steps) == 1 and (summary["status"] == "completed").all()
+    completed = (summary["status"] == "completed").all() and not any(run.info.get("stopped") for run in runs)
+    ended = len(steps) == 1 and completed
     last = f"at step {next(iter(steps))}" if ended else "at the last recorded step"
     before = _flow_at("before training", "_at_init", runs, flows, averaged)
     after = "" if steps == {1} else _flow_at(last, "", runs, flows, averaged)
@@ -165,13 +171,18 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows, averaged: pd
     if not len(left):
         return ""
     length = max(run.info["timesteps"] for run in runs)
-    fates = [fate_of(reach, there, length) for reach, there in zip(horizons, left, strict=True)]
+    within = length if runs[0].is_probe else max(map(reachable, runs))
+    # The norm beyond a cut is 0, which says nothing about how the gradient came to it.
+    fates = [
+        "is cut" if within < length and not reach < within - 1 else fate_of(reach, there, length)
+        for reach, there in zip(horizons, left, strict=True)
+    ]
     what = "ds_T/ds_t" if runs[0].is_probe else gradient_of(runs[0], state)
     known = "" if len(left) == len(runs) else f" in {len(left)} of them"
     details = []
-    if "vanishes" in fates:
+    if {"vanishes", "is cut"} & set(fates) and not np.isnan(horizons).any():
         details.append(f"horizon {_spread(horizons, '{:.0f}')} of {length - 1}{recorded_every(apart.max())}")
-    if set(fates) != {"vanishes"}:
+    if set(fates) - {"vanishes", "is cut"}:
         where = "earliest recorded timestep" if averaged.empty else "largest recorded lag"
         details.append(f"{_spread(left, '{:.3g}')} times as large at the {where}")
     if not np.isnan(gains).any():
@@ -179,7 +190,7 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows, averaged: pd
         details.append(f"gain {_spread(gains, digits)} per timestep")
     if len(averaged):
         details.append(losses_averaged(averaged, state, "min" if at else "max"))
-    return f"{when}, {what}{known} {_counted(fates)}: {', '.join(details)}"
+    return f"{when}, {what}{known} {_counted(fates)}{': ' if details else ''}{', '.join(details)}"
 
 
 def _state_that_carries(horizons: Mapping[str, np.ndarray]) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 from experiments.analysis.gain_and_horizon import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
 from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.single_losses import average_over_losses, gradients_by_lag, has_several_losses
-from experiments.analysis.summary import NORMS, smallest_normal
+from experiments.analysis.summary import NORMS, reachable, reached_by_any_loss, smallest_normal
 from experiments.store.studies import Run
 from experiments.wording import counted
 
@@ -40,10 +40,11 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
 
 
 def _ended(run: Run) -> str:
-    """Say how a run ended, or how far it is; empty if it completed."""
+    """Say how a run ended, or how far it is; empty if it completed all its steps."""
     status = run.info["status"]
     if status == "completed":
-        return ""
+        stopped = run.info.get("stopped")
+        return f"stopped at step {run.info['stopped_at_step']} of {run.config['steps']}: {stopped}" if stopped else ""
     metrics = run.table("metrics")
     if metrics.empty:
         return f"{status} before the first step"
@@ -67,24 +68,38 @@ def _flow(run: Run) -> str:
         return losses_add_up(run)
     # h is first, so it is named unless the horizon of another state is larger.
     states = list(dict.fromkeys(["h", *by_lag["state"].unique()]))
-    profiles = {state: gradient_profiles(by_lag, state=state)[1] for state in states}
+    within = reachable(run)
+    profiles = {state: gradient_profiles(by_lag, state=state)[1].within(within) for state in states}
     smallest = smallest_normal(run)
-    reaches = {state: horizon(profile, length, smallest) for state, profile in profiles.items()}
+    reaches = {state: horizon(profile, within, smallest) for state, profile in profiles.items()}
     state = max(states, key=lambda state: reaches[state].lag or 0)
     dtype = run.config.get("dtype", "float32")
     if several:
         losses = LossesByLag.at_last_step(by_lag, state)
-        how = _how_single_losses_flow(profiles[state], reaches[state], length, losses, dtype)
+        how = _how_single_losses_flow(profiles[state], reaches[state], within, losses, dtype)
     else:
-        how = _how_it_flows(profiles[state], reaches[state], length, dtype)
+        how = _how_it_flows(profiles[state], reaches[state], length, dtype, within)
     when = kind_of_network(run) if run.is_probe else f"at step {by_lag['step'].max()}"
-    return how and f"{when}, {gradient_of(run, state)} {how}"
+    flow = how and f"{when}, {gradient_of(run, state)} {how}"
+    return "; ".join(filter(None, [say_truncated(run), flow]))
+
+
+def say_truncated(run: Run) -> str:
+    """Say after how many timesteps the gradient was cut; empty if it was not. The Jacobians of a probe never are."""
+    within, length = reachable(run), run.info["timesteps"]
+    if within == length:
+        return ""
+    but = ", but ds_T/ds_t was not" if run.is_probe else ""
+    return f"the gradient was cut after {within} of {length} timesteps (truncation){but}"
 
 
 def _underflow(run: Run) -> str:
     """Say what share of the gradient's entries was too small for the dtype, over all recorded steps."""
     gradients = run.table("gradients")
-    if gradients.empty or not (shares := gradients["underflow"].dropna()).any():
+    if gradients.empty:
+        return ""
+    shares = gradients["underflow"][gradients["lag"] < reached_by_any_loss(run)].dropna()
+    if not shares.any():
         return ""
     steps = gradients["step"].nunique()
     at = f"{steps} recorded steps" if steps > 1 else f"step {gradients['step'].iloc[0]}"
@@ -119,22 +134,31 @@ def gradient_of(run: Run, state: str) -> str:
     return f"the gradient{of_state}{in_layer}"
 
 
-def _how_it_flows(profile: Profile, reach: Horizon, length: int, dtype: Any) -> str:
-    """Describe one profile as the rest of a sentence; empty if it shows nothing."""
+def _how_it_flows(profile: Profile, reach: Horizon, length: int, dtype: Any, within: int) -> str:
+    """Describe one profile as the rest of a sentence; empty if it shows nothing.
+
+    Args:
+        profile: Norm by lag.
+        reach: Horizon of the profile.
+        length: Number of timesteps of the sequence.
+        dtype: Data type of the gradient.
+        within: Number of timesteps that the gradient can reach.
+    """
     left = arriving(profile)
     if left is None or reach.lag is None or reach.resolution is None:
         return ""
     if (beyond := overflow_lag(profile)) is not None:
         before = int(profile.lag[profile.lag < beyond].max())
         return f"leaves the range of {dtype} between timesteps {length - before} and {length - beyond} of {length}"
-    fate = fate_of(reach.lag, left, length)
+    fate = fate_of(reach.lag, left, within)
     if fate == "vanishes":
         return (
             f"vanishes: timesteps before {length - reach.lag} of {length} get less than a thousandth of what the last "
             f"one gets (horizon {reach.lag}{recorded_every(reach.resolution)})"
         )
     earliest = length - int(profile.lag[-1])
-    recorded = f" of {length}, the earliest recorded," if earliest > 1 else ""
+    before_cut = " before the cut" if within < length else ""
+    recorded = f" of {length}, the earliest recorded{before_cut}," if earliest > 1 else ""
     return f"{fate}: at timestep {earliest}{recorded} its norm is {number(left)} times that at timestep {length}"
 
 
@@ -348,9 +372,10 @@ def probe_readings(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
             if by_lag.empty
             else f"{OF_SINGLE_LOSSES}, {losses_averaged(by_lag.assign(run_id=run.id), 'h')}"
         )
+    cut = say_truncated(run)
     readings = [
         Reading("gain per timestep", number(outcome["gain_per_timestep"]), _jacobian(outcome, length)),
-        Reading("gain of the gradient", number(outcome["gain_at_init"]), of_loss),
+        Reading("gain of the gradient", number(outcome["gain_at_init"]), f"{of_loss}; {cut}" if cut else of_loss),
     ]
     if outcome["horizon"] is not None:
         apart = recorded_every(outcome["horizon_resolution"])

@@ -38,6 +38,11 @@ class Profile(NamedTuple):
         order = np.argsort(lag, kind="stable")
         return cls(lag[order], log_norm[order])
 
+    def within(self, timesteps: int) -> "Profile":
+        """Return the part of the profile with lags below a number of timesteps."""
+        kept = self.lag < timesteps
+        return Profile(self.lag[kept], self.log_norm[kept])
+
 
 NOTHING = Profile(np.array([], int), np.array([]))
 

@@ -15,8 +15,9 @@ from experiments.store.studies import Run
 
 
 def _theory(run: Run) -> dict[str, Any]:
-    """The prediction in run.json; empty if the run has a loss at more than one timestep."""
-    return (run.info.get("theory") or {}) if run.info.get("readout_steps") == 1 else {}
+    """The prediction in run.json; empty if the run has a loss at several timesteps, or its gradient was cut."""
+    whole = run.info.get("readout_steps") == 1 and run.config.get("truncation") is None
+    return (run.info.get("theory") or {}) if whole else {}
 
 
 def _is_one_layer(run: Run) -> bool:

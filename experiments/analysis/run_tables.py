@@ -12,7 +12,7 @@ from experiments.analysis.summary import summarize_runs
 from experiments.store.combined_tables import read_combined_table
 from experiments.store.studies import Run
 
-RECORDED = ("gradients", "contributions", "gates", "lags")
+RECORDED = ("gradients", "contributions", "gates", "lags", "activations")
 """Tables that have many rows per recorded step."""
 
 
@@ -39,7 +39,7 @@ class RunTables:
             ends: Whether rows of other steps than each run's first and last recorded one may be left out.
         """
         if name == "summary":
-            return self.summary
+            return self._summary
         if name == "states":
             return self._summary_and_states[1]
         ends = ends and name in RECORDED
@@ -71,9 +71,13 @@ class RunTables:
         """The rows of summary.csv."""
         return self._summary_and_states[0]
 
-    @cached_property
+    @property
     def summary(self) -> pd.DataFrame:
         """The rows of summary.csv with all configuration keys; columns of numbers have a number type."""
+        return self.read("summary")
+
+    @cached_property
+    def _summary(self) -> pd.DataFrame:
         summary = self.summary_csv.infer_objects()
         keys = dict.fromkeys(key for run in self.runs for key in run.config)
         further: dict[str, Any] = {

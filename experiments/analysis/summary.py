@@ -1,5 +1,6 @@
 """Building summary.csv and states.csv of a study from the CSV files of its runs."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
@@ -36,6 +37,9 @@ READ = {
     "jacobian": ("layer", "lag", "log10_mean_squared_sv"),
 }
 """The tables, and the columns of each, that summary.csv is computed from."""
+
+SUMMARIZED = (*READ, "lags")
+"""The tables that summary.csv and states.csv are computed from."""
 
 BY_LAG = ("step", "layer", "state", "lag", "grad_norm")
 """The columns of `average_over_losses` that show how far back a gradient reaches."""
@@ -92,7 +96,8 @@ def summarize_runs(
     for run, (metrics, evaluation, gradients, jacobian), of_losses in zip(runs, tables, lags, strict=True):
         config = {key: run.config.get(key) for key in keys}
         flows = _flows(run, gradients, of_losses)
-        outcome = _outcome(run, metrics, evaluation, flows.get((0, "h"), UNKNOWN), jacobian) | _underflow(gradients)
+        outcome = _outcome(run, metrics, evaluation, flows.get((0, "h"), UNKNOWN), jacobian)
+        outcome |= _underflow(run, gradients)
         rows.append({"run_id": run.id, "status": run.info["status"], **config, **outcome})
         state_rows += [{"run_id": run.id, "layer": of[0], "state": of[1], **flow} for of, flow in flows.items()]
     return pd.DataFrame(rows, dtype=object), pd.DataFrame(state_rows, columns=STATES, dtype=object)
@@ -149,10 +154,30 @@ def smallest_normal(run: Run) -> float:
     return float(np.finfo(np.float64 if dtype == "float64" else np.float32).tiny)
 
 
-def _flow(run: Run, first: Profile, last: Profile) -> Flow:
-    """Compute the columns `FLOW` from the profiles of the first and the last recorded step."""
-    smallest = smallest_normal(run)
-    before, after = (horizon(profile, run.info["timesteps"], smallest) for profile in (first, last))
+def reachable(run: Run) -> int:
+    """The number of timesteps that the gradient of a loss can reach: all of them, or those of truncation=K."""
+    length: int = run.info["timesteps"]
+    truncation = run.config.get("truncation")
+    return length if truncation is None else min(length, int(truncation))
+
+
+def reached_by_any_loss(run: Run) -> int:
+    """The number of timesteps, counted back from the end, that the gradient of some loss reaches."""
+    length, losses = int(run.info["timesteps"]), int(run.info["readout_steps"])
+    return min(length, math.ceil(losses / reachable(run)) * reachable(run))
+
+
+def _flow(run: Run, first: Profile, last: Profile, within: int | None = None) -> Flow:
+    """Compute the columns `FLOW` from the profiles of the first and the last recorded step.
+
+    Args:
+        run: The run.
+        first: Profile of the first recorded step.
+        last: Profile of the last recorded step.
+        within: Number of timesteps that the profiles can reach; None for those that a gradient can reach.
+    """
+    smallest, within = smallest_normal(run), within or reachable(run)
+    before, after = (horizon(profile.within(within), within, smallest) for profile in (first, last))
     return {
         "gain_per_timestep": gain_per_timestep(last),
         "gain_at_init": gain_per_timestep(first),
@@ -175,7 +200,7 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
         jacobian: Its jacobian.csv.
     """
     if run.is_probe:
-        products = _flow(run, NOTHING, jacobian_profile(jacobian))
+        products = _flow(run, NOTHING, jacobian_profile(jacobian), run.info["timesteps"])
         flow = flow | {key: value for key, value in products.items() if not key.endswith("_at_init")}
     loss, norms, scales = (_column(metrics, name) for name in ("loss", "grad_norm", "clip_scale"))
     errors, solved = _known(_column(evaluation, "error")), _column(evaluation, "solved") == 1
@@ -188,6 +213,8 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
         "solved": int(solved.any()) if len(_known(_column(evaluation, "solved"))) else None,
         "solved_at_step": int(evaluation["step"][solved].min()) if solved.any() else None,
         "diverged_at_step": run.info.get("diverged_at_step"),
+        "stopped": run.info.get("stopped"),
+        "stopped_at_step": run.info.get("stopped_at_step"),
         **flow,
         **{name: _quantile(norms, share) for name, share in NORMS.items()},
         "overflow_at_timestep": (run.info.get("overflow") or {}).get("timestep"),
@@ -198,9 +225,13 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
     }
 
 
-def _underflow(gradients: Arrays) -> dict[str, Value]:
-    """Compute the share of gradient entries that were denormal or 0, at the first and the last recorded step."""
-    step, shares = (_column(gradients, name) for name in ("step", "underflow"))
+def _underflow(run: Run, gradients: Arrays) -> dict[str, Value]:
+    """Compute the share of gradient entries that were denormal or 0, at the first and the last recorded step.
+
+    Timesteps at which truncation made the whole gradient 0 are left out.
+    """
+    step, shares, lag = (_column(gradients, name) for name in ("step", "underflow", "lag"))
+    step, shares = step[lag < reached_by_any_loss(run)], shares[lag < reached_by_any_loss(run)]
     if not len(_known(shares)):
         return {"underflow_at_init": None, "underflow": None}
     first, last = (float(shares[step == end].mean()) for end in (step.min(), step.max()))

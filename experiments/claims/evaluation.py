@@ -1,26 +1,42 @@
-"""Evaluating claims on the runs of a study, and the tables of verdicts in CSV and Markdown."""
+"""Evaluating claims on the runs of a study, and on null versions of their data."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import pandas as pd
+import numpy as np
 
 from experiments.analysis.run_tables import RunTables
 from experiments.claims.claim import Claim
+from experiments.claims.null import Null
 from experiments.claims.quantity import Quantity
+from experiments.claims.seeds import OtherSeeds, seeds_in_words
 from experiments.claims.verdict import Verdict, combine_verdicts
-from experiments.errors import UsageError
-from experiments.store.files import write_whole
 from experiments.store.status import FINISHED
 from experiments.store.studies import Run, damage_report, read_runs
+from experiments.wording import counted
 
-BEGIN, END = "<!-- claims: made by `bptt reproduce --markdown` -->", "<!-- /claims -->"
-"""The lines of a Markdown file between which the table of claims is inserted."""
+NULL_DRAWS = 10
+"""Number of draws of a null version."""
 
-PLACE = re.compile(f"(?<={re.escape(BEGIN)}\n).*?(?={re.escape(END)})", re.DOTALL)
+
+class NullOutcome(NamedTuple):
+    """What became of a claim on a null version of its tables.
+
+    Attributes:
+        what: What was done to the tables, such as 'cell shuffled'.
+        holds: Number of draws on which the claim holds.
+        draws: Number of draws on which it could be measured: noise may leave a claim without a value to compute with.
+    """
+
+    what: str
+    holds: int
+    draws: int
+
+    def __str__(self) -> str:
+        return f"{self.holds} of {self.draws}"
 
 
 class EvaluatedClaim(NamedTuple):
@@ -32,6 +48,10 @@ class EvaluatedClaim(NamedTuple):
         quantities: Measured quantities.
         runs: Runs that they were measured on.
         damage_report: Lines that name the damaged runs; empty if none is.
+        nulls: What became of it on each of its null versions.
+        registered: Commit that fixed what decides the verdict; see `registration`.
+        command: Command that prints the numbers.
+        others: Verdict on other seeds; None if there is nothing to compare with.
     """
 
     study: Path
@@ -39,97 +59,110 @@ class EvaluatedClaim(NamedTuple):
     quantities: Sequence[Quantity]
     runs: Sequence[Run]
     damage_report: Sequence[str] = ()
+    nulls: Sequence[NullOutcome] = ()
+    registered: str = ""
+    command: str = ""
+    others: OtherSeeds | None = None
 
     @property
     def verdict(self) -> Verdict:
         return combine_verdicts([quantity.verdict for quantity in self.quantities])
 
+    @property
+    def seeds(self) -> str:
+        """The seeds of the runs, such as '100 to 119'."""
+        return seeds_in_words(int(str(run.config["seed"])) for run in self.runs)
 
-def evaluate_claims(study: Path, run_ids: Collection[str], claims: Sequence[Claim]) -> list[EvaluatedClaim]:
+    @property
+    def on_other_seeds(self) -> str:
+        """Whether the verdict is the same on other seeds: 'same on 5 other seeds', or 'fragile: undecided on ...'."""
+        if self.others is None:
+            return ""
+        seeds = counted(len(self.others.seeds), "other seed")
+        return (
+            f"same on {seeds}" if self.others.verdict == self.verdict else f"fragile: {self.others.verdict} on {seeds}"
+        )
+
+    def in_words(self) -> dict[str, str]:
+        """What a reader needs besides the numbers, by heading; what there is not is left out."""
+        claim = self.claim
+        words = {
+            "Predicted": claim.prediction,
+            "Would refute it": claim.refuted_by,
+            "Control": claim.control,
+            "Null": "; ".join(f"{null.what}: holds in {null} draws" for null in self.nulls),
+            "Kind": "a check of the program, which follows from definitions" if claim.kind == "check" else "",
+            "Seeds": "; ".join(filter(None, [self.seeds, self.on_other_seeds])),
+            "Registered": self.registered,
+            "Command": f"`{self.command}`" if self.command else "",
+        }
+        return {heading: text for heading, text in words.items() if text}
+
+    @property
+    def fault(self) -> str:
+        """The sentence that says that the claim holds on a null version, too, or was measured on none; else empty."""
+        name = self.claim.name
+        if found := [f"{null.what}: {null} draws" for null in self.nulls if null.holds]:
+            return f"{name} holds on its null, too, so it cannot fail ({'; '.join(found)})"
+        if found := [null.what for null in self.nulls if not null.draws]:
+            return f"{name} could not be measured on any draw of its null ({'; '.join(found)}); give it another NULL"
+        return ""
+
+
+def evaluate_claims(
+    study: Path, run_ids: Collection[str], claims: Sequence[Claim], null_draws: int = NULL_DRAWS
+) -> list[EvaluatedClaim]:
     """Evaluate claims on the finished runs listed in `run_ids`.
 
     Args:
         study: Folder of the study.
         run_ids: Ids of the planned runs; other runs in the folder are ignored.
         claims: Claims to evaluate.
+        null_draws: Number of draws of each null version.
     """
     wanted = set(run_ids)
     of_study = read_runs(study)
     runs = [run for run in of_study if run.id in wanted and run.info["status"] in FINISHED]
     damaged = damage_report([one for one in of_study.damaged if one.folder.name in wanted], len(wanted))
     tables = RunTables(runs)
+    measured = [list(claim.measure(tables)) if runs else [] for claim in claims]
+    nulls = evaluate_nulls(tables, claims, null_draws) if runs else [()] * len(claims)
     return [
-        EvaluatedClaim(study, claim, list(claim.measure(tables)) if runs else [], runs, damaged) for claim in claims
+        EvaluatedClaim(study, claim, quantities, runs, damaged, outcomes)
+        for claim, quantities, outcomes in zip(claims, measured, nulls, strict=True)
     ]
 
 
-def claims_table(evaluated: Sequence[EvaluatedClaim]) -> pd.DataFrame:
-    """Build claims.csv: a row for each quantity of each claim."""
-    return pd.DataFrame(
-        [
-            {
-                "study": one.study.name,
-                "claim": one.claim.name,
-                "verdict": one.verdict,
-                "quantity": quantity.what,
-                "low": quantity.low,
-                "measured": quantity.middle,
-                "high": quantity.high,
-                "over": quantity.over,
-                "at_least": quantity.at_least,
-                "at_most": quantity.at_most,
-                "as_predicted": quantity.verdict,
-            }
-            for one in evaluated
-            for quantity in one.quantities
-        ],
-        dtype=object,
-    )
-
-
-def count_verdicts(evaluated: Sequence[EvaluatedClaim]) -> dict[Verdict, int]:
-    """Count the claims by verdict, the most frequent one first."""
-    return dict(Counter(one.verdict for one in evaluated).most_common())
-
-
-def markdown_table(evaluated: Sequence[EvaluatedClaim], figures: str) -> str:
-    """Format the table of claims in Markdown.
+def evaluate_nulls(tables: RunTables, claims: Sequence[Claim], draws: int) -> list[tuple[NullOutcome, ...]]:
+    """Evaluate claims on draws of their null versions; claims with the same null share its draws.
 
     Args:
-        evaluated: Evaluated claims, in the order of the rows.
-        figures: Path of the folder with the claims' figures, for links.
-    """
-    lines = ["| claim | predicted | measured | verdict |", "| --- | --- | --- | --- |"]
-    for one in evaluated:
-        claim = one.claim
-        statement = f"**{one.study.name}**: {claim.statement} ({claim.source})"
-        measured = [f"{quantity.what}: {quantity.measured}" for quantity in one.quantities] or ["no runs"]
-        verdict = f"[{one.verdict}]({figures}/{claim.name}.png)" if claim.figure and one.runs else one.verdict
-        rest = "<br>".join([*measured, claim.remark] if claim.remark else measured)
-        lines.append(f"| {statement} | {claim.prediction} | {rest} | {verdict} |")
-    return "\n".join(lines) + "\n"
+        tables: Tables of a study's runs.
+        claims: Claims to evaluate.
+        draws: Number of draws of each null version; they are the same at each call.
 
-
-def insert_table(page: Path, table: str) -> None:
-    """Replace the table between the lines `BEGIN` and `END` of a Markdown file.
+    Returns:
+        The outcomes of each claim, in the order of its null versions.
 
     Raises:
-        UsageError: The file cannot be read, or has no such lines.
+        UsageError: The tables lack what a null version names.
     """
-    text = read_page(page)
-    write_whole(page, PLACE.sub(lambda _: f"\n{table}\n", text))
-
-
-def read_page(page: Path) -> str:
-    """Read a Markdown file, and check that it has the lines `BEGIN` and `END`.
-
-    Raises:
-        UsageError: The file cannot be read, or has no such lines.
-    """
-    try:
-        text = page.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"--markdown {page}: {error.strerror}") from None
-    if not PLACE.search(text):
-        raise UsageError(f"--markdown {page}: has no lines '{BEGIN}' and '{END}'; add them where the table should be")
-    return text
+    outcomes: dict[tuple[str, Null], Counter[Verdict]] = {
+        (claim.name, null): Counter() for claim in claims for null in claim.nulls
+    }
+    for null in dict.fromkeys(null for _, null in outcomes):
+        for number in range(draws):
+            drawn = null.draw(tables, np.random.default_rng(number))
+            for claim in claims:
+                if null in claim.nulls:
+                    with np.errstate(all="ignore"), suppress(ArithmeticError, LookupError, ValueError):
+                        verdict = combine_verdicts([quantity.verdict for quantity in claim.measure(drawn)])
+                        outcomes[claim.name, null][verdict] += 1
+    return [
+        tuple(
+            NullOutcome(null.what, verdicts["holds"], verdicts.total())
+            for null in claim.nulls
+            for verdicts in [outcomes[claim.name, null]]
+        )
+        for claim in claims
+    ]

@@ -50,7 +50,9 @@ class Quantity(NamedTuple):
 
     @property
     def predicted(self) -> str:
-        """The prediction in words, such as 'at least 0.5'."""
+        """The prediction in words, such as 'at least 0.5'; 'nothing' for a quantity that is only there to be read."""
+        if np.isinf(self.at_most) and np.isinf(self.at_least):
+            return "nothing"
         if np.isinf(self.at_most):
             return f"at least {self.at_least:.3g}"
         if np.isinf(self.at_least):

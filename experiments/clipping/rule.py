@@ -78,7 +78,10 @@ class NoClipping:
 
 def total_norm(gradients: Sequence[Tensor]) -> float:
     """The L2 norm of all gradients together, computed in float64, so it overflows only if a gradient itself does."""
-    return float(l2_norm(torch.stack([l2_norm(gradient) for gradient in gradients])))
+    norms = torch.stack([l2_norm(gradient) for gradient in gradients])
+    # Unless the gradients are float64, the squares of their norms fit, and the plain norm takes a third of the time.
+    fit = all(gradient.dtype != torch.float64 for gradient in gradients)
+    return float(torch.linalg.vector_norm(norms) if fit else l2_norm(norms))
 
 
 def scale_to(gradients: Sequence[Tensor], norm: float, threshold: float) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from experiments.config.hydra_composer import DEFAULT_SCALE, open_composer
 from experiments.config.hydra_keys import refuse_in_run
@@ -49,6 +49,8 @@ def check_values(cfg: DictConfig, choices: Mapping[str, str]) -> Config:
         values: Any = OmegaConf.to_container(cfg, throw_on_missing=True)
         if "${" in str(values):
             values = _mark_interpolated(values, OmegaConf.to_container(cfg, resolve=True))
+    except MissingMandatoryValue as error:
+        raise UsageError(f"{error.full_key}: must be given; add {error.full_key}=VALUE") from None
     except OmegaConfBaseException as error:
         raise UsageError(f"{error.full_key}: {str(error).splitlines()[0]}") from None
     for group in CHOICES:

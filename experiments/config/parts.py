@@ -17,8 +17,9 @@ from experiments.config.schema import CHOICES, Config, RecordConfig
 from experiments.config.targets import find_target
 from experiments.errors import UsageError, in_a_line, is_out_of_memory
 from experiments.measures.measure import Measure, find_measure
-from experiments.nonfinite import Stop
+from experiments.nonfinite import Diverge
 from experiments.remedies import Remedy
+from experiments.stopping import Solved, SolvedOrHopeless, Stop
 from experiments.tasks.task import Task
 from models.network import RecurrentNetwork
 
@@ -35,6 +36,7 @@ class Parts:
         make_schedule: Function that makes the learning-rate schedule from the optimiser.
         remedy: Remedy, attached to the network.
         nonfinite: What to do at a step whose loss or gradient is not finite.
+        stop: Rule that may end the training early.
         measures: Measures that are switched on, by name.
     """
 
@@ -44,7 +46,8 @@ class Parts:
     make_optimizer: Callable[..., torch.optim.Optimizer]
     make_schedule: Callable[..., LRScheduler]
     remedy: Remedy
-    nonfinite: Stop
+    nonfinite: Diverge
+    stop: Stop
     measures: dict[str, Measure]
 
 
@@ -94,10 +97,18 @@ def _construct(config: Config, device: str) -> Parts:
     task: Task = parts["task"]
     if not isinstance(parts["remedy"], Remedy):
         raise UsageError(f"remedy={config.remedy['name']}: must be a subclass of experiments.remedies.Remedy")
-    if not isinstance(parts["nonfinite"], Stop):
-        raise UsageError(f"nonfinite={config.nonfinite['name']}: must be a subclass of experiments.nonfinite.Stop")
+    if not isinstance(parts["nonfinite"], Diverge):
+        raise UsageError(f"nonfinite={config.nonfinite['name']}: must be a subclass of experiments.nonfinite.Diverge")
     if not callable(parts["clip"]):
         raise UsageError(f"clip={config.clip['name']}: must be callable with the gradients and their norm")
+    stop = parts["stop"]
+    if not callable(stop):
+        raise UsageError(f"stop={config.stop['name']}: must be callable with the evaluations so far")
+    if isinstance(stop, Solved | SolvedOrHopeless) and task.solved_below is None:
+        raise UsageError(
+            f"stop={config.stop['name']}: task={config.task['name']} has no criterion for being solved; "
+            "use stop=hopeless or stop=none"
+        )
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(config.seed)
         network = RecurrentNetwork(
@@ -109,6 +120,7 @@ def _construct(config: Config, device: str) -> Parts:
             output_size=task.output_size,
             readout_steps=task.readout_steps,
             dtype=getattr(torch, config.dtype),
+            truncation=config.truncation,
         )
     own = [group for group in ("optimizer", "schedule") if not getattr(config, group)["_target_"].startswith(OWN)]
     if own:  # the annotations of our own classes have been checked already
@@ -128,7 +140,7 @@ def _construct(config: Config, device: str) -> Parts:
     measures = {name: _measure(name, config.record) for name in config.record.measures}
     make_optimizer, make_schedule = parts["optimizer"], parts["schedule"]
     return Parts(
-        network, task, parts["clip"], make_optimizer, make_schedule, parts["remedy"], parts["nonfinite"], measures
+        network, task, parts["clip"], make_optimizer, make_schedule, parts["remedy"], parts["nonfinite"], stop, measures
     )
 
 

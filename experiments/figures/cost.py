@@ -13,7 +13,8 @@ def select_rows(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Select the completed runs, and add the milliseconds per step."""
     summary = data["summary"]
     ended = summary[summary["seconds"].notna() & (summary["status"] == "completed")]
-    return {"summary": ended.assign(milliseconds=1000 * ended["seconds"].astype(float) / ended["steps"].astype(float))}
+    steps = ended["stopped_at_step"].fillna(ended["steps"]).astype(float)
+    return {"summary": ended.assign(milliseconds=1000 * ended["seconds"].astype(float) / steps)}
 
 
 def draw(data: dict[str, pd.DataFrame], panel: Panel, *, x: str = "task.length") -> None:

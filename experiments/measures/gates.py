@@ -1,10 +1,12 @@
 """gates.csv: statistics of the gates' values at the end of each window."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
-from experiments.measures.measure import Measure, Row, share_of_true
+from experiments.measures.measure import Measure, Row, share_above, share_below
 from models.network import RecurrentNetwork
 from models.trace import Trace
 
@@ -14,22 +16,47 @@ class Gates(Measure):
 
     saturated_low is the share of values below 0.1 and saturated_high the share above 0.9. For the candidate, which is a
     tanh, the limits are -0.9 and 0.9.
+
+    A task may mark timesteps of each sequence, such as the two marked numbers of the adding problem. Then marked is the
+    share of sequences that mark this timestep, mean_marked the mean over these sequences and the units, and
+    mean_unmarked that over the other sequences; each mean is empty if there is no such sequence.
     """
 
-    columns = ("step", "layer", "gate", "timestep", "mean", "std", "saturated_low", "saturated_high")
+    columns = (
+        "step", "layer", "gate", "timestep", "mean", "std", "saturated_low", "saturated_high",
+        "marked", "mean_marked", "mean_unmarked",
+    )  # fmt: skip
     words = ("gate",)
 
     @torch.no_grad()
     def before_update(self, step: int, network: RecurrentNetwork, trace: Trace) -> Iterable[Row]:
         rows: list[Row] = []
+        marked = None if trace.marked is None else trace.at_ends(trace.marked)
         for index, layer in enumerate(trace.layers):
             for gate, values in layer.gates.items():
-                flat = trace.at_ends(values).flatten(1)
-                low, high = share_of_true(flat < (-0.9 if gate == "candidate" else 0.1)), share_of_true(flat > 0.9)
+                at_ends = trace.at_ends(values)
+                flat = at_ends.flatten(1)
+                low, high = share_below(flat, -0.9 if gate == "candidate" else 0.1), share_above(flat, 0.9)
                 flat = flat.double()
                 mean = flat.mean(dim=1)
                 std = (torch.linalg.vector_norm(flat - mean[:, None], dim=1) ** 2 / flat.shape[1]).sqrt()
                 statistics = torch.stack([mean, std, low, high], dim=1).tolist()
-                for timestep, numbers in zip(trace.ends, statistics, strict=True):
-                    rows.append((step, index, gate, timestep, *numbers))
+                by_marks = _by_marks(at_ends, marked)
+                for timestep, numbers, means in zip(trace.ends, statistics, by_marks, strict=True):
+                    rows.append((step, index, gate, timestep, *numbers, *means))
         return rows
+
+
+def _by_marks(
+    values: Float[Tensor, "windows batch hidden"], marked: Bool[Tensor, "windows batch"] | None
+) -> list[Sequence[float | None]]:
+    """The share of marked sequences, and the means over marked and over unmarked sequences, for each window."""
+    if marked is None:
+        return [(None, None, None)] * len(values)
+    means = values.double().mean(dim=2)
+    columns: list[list[float | None]] = [share_above(marked.float(), 0.5).tolist()]
+    for chosen in (marked, ~marked):
+        counts = chosen.sum(dim=1)
+        sums = torch.where(chosen, means, 0.0).sum(dim=1)
+        columns.append([mean if count else None for mean, count in zip((sums / counts).tolist(), counts, strict=True)])
+    return list(zip(*columns, strict=True))

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from experiments.measures.measure import Measure, Row, share_of_true
+from experiments.measures.measure import Measure, Row, share_below
 from models.network import RecurrentNetwork
 from models.norms import l2_norm
 from models.trace import Trace
@@ -47,7 +47,7 @@ def _underflow(gradients: Tensor) -> list[float]:
     """The share of entries below the smallest normal number at each timestep."""
     size = _real(gradients).flatten(1).abs()
     smallest = torch.finfo(size.dtype).tiny
-    below: list[float] = share_of_true(size < smallest).tolist()
+    below: list[float] = share_below(size, smallest).tolist()
     return below
 
 

@@ -7,7 +7,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from experiments.catalogue.choices import catalogue
-from experiments.claims.evaluation import EvaluatedClaim, claims_table, count_verdicts, markdown_table
+from experiments.claims.evaluation import EvaluatedClaim
+from experiments.claims.tables import claims_table, count_verdicts, markdown_table
 from experiments.errors import UsageError
 from experiments.plotting.axis_keys import LeftOut
 from experiments.plotting.figure_drawer import FigureDrawer
@@ -47,7 +48,12 @@ def write_claims_report(folder: Path, evaluated: Sequence[EvaluatedClaim]) -> Pa
     write_whole(
         page,
         render_page(
-            "claims.html.j2", evaluated=evaluated, drawn=drawn, titles=titles, counts=count_verdicts(evaluated)
+            "claims.html.j2",
+            evaluated=evaluated,
+            drawn=drawn,
+            titles=titles,
+            counts=count_verdicts(evaluated),
+            compared=any(one.others for one in evaluated),
         ),
     )
     return page

@@ -31,8 +31,8 @@ MAX_BYTES = 200_000
 """Largest size of a figure's numbers that are stored in the page itself."""
 
 COLUMNS = (
-    *("final_loss", "best_error", "solved_at_step", "diverged_at_step", "gain_at_init", "gain_per_timestep"),
-    *("horizon", "max_grad_norm", "clipped_fraction", "parameters"),
+    *("final_loss", "best_error", "solved_at_step", "diverged_at_step", "stopped_at_step", "gain_at_init"),
+    *("gain_per_timestep", "horizon", "max_grad_norm", "clipped_fraction", "parameters"),
 )
 """The columns of summary.csv in the table of runs; columns without any value are left out."""
 

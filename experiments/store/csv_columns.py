@@ -35,7 +35,10 @@ COLUMNS = {
 TEXT_COLUMNS = tuple(dict.fromkeys(word for path in measures().values() for word in columns_of(path).words))
 """The columns of `COLUMNS` that hold words; all others hold numbers."""
 
-ADDED_LATER = ("samples", "underflow", "clip_threshold", "clip_cosine", "penalty", "clip_share", "grad_norm_direct")
+ADDED_LATER = (
+    *("samples", "underflow", "clip_threshold", "clip_cosine", "penalty", "clip_share", "grad_norm_direct"),
+    *("marked", "mean_marked", "mean_unmarked"),
+)
 """Columns added later; older files lack them."""
 
 

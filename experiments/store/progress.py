@@ -3,7 +3,7 @@
 import io
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ from experiments.store.files import complete_lines
 from experiments.store.integrity import changed_inputs, damage_of
 from experiments.store.locks import read_info
 from experiments.store.plans import read_plans
-from experiments.store.status import ENDED, SKIPPED
+from experiments.store.status import ENDED, FINISHED, SKIPPED
 from experiments.store.studies import Run, read_runs
 
 
@@ -65,6 +65,7 @@ class Progress:
         error: Error of a failed run; of a damaged run, what is wrong with it.
         kept: Whether the run had ended before it was followed.
         changed: Files that the run was made from and that have changed since, such as "leaky.py".
+        stopped: Why a rule ended the run early, such as "solved"; empty if none did.
     """
 
     run: FollowedRun
@@ -78,6 +79,7 @@ class Progress:
     error: str = ""
     kept: bool = False
     changed: str = ""
+    stopped: str = ""
 
     @property
     def left(self) -> float:
@@ -98,7 +100,7 @@ def progress_of_study(study: Path) -> list[Progress]:
         if planned := waiting.pop(run.folder.name, None):
             followed = replace(followed, label=planned.label)
         status = run.info["status"]
-        last_step = {"completed": followed.steps, "diverged": run.info.get("diverged_at_step") or 0}.get(status, 0)
+        last_step = _last_step(run.info, followed.steps) if status in FINISHED else 0
         ended = Progress(
             followed,
             status,
@@ -106,6 +108,7 @@ def progress_of_study(study: Path) -> list[Progress]:
             seconds=run.info.get("seconds", 0.0),
             error=run.info.get("error", ""),
             changed=changed_inputs(run.info) if status in SKIPPED else "",
+            stopped=run.info.get("stopped") or "",
         )
         progress.append(progress_of(followed) if status == "running" else ended)
     for folder, what in runs.damaged:
@@ -138,7 +141,12 @@ class Follower:
                 continue
             if info.get("status") in SKIPPED:
                 self._ended[run.folder] = Progress(
-                    run, info["status"], run.steps, error=info.get("error", ""), kept=True
+                    run,
+                    info["status"],
+                    _last_step(info, run.steps),
+                    error=info.get("error", ""),
+                    kept=True,
+                    stopped=info.get("stopped") or "",
                 )
             elif info.get("status") == "interrupted":
                 self._stale[run.folder] = modified_at(run.folder)
@@ -198,7 +206,13 @@ def progress_of(run: FollowedRun) -> Progress:
         max(0, step - before) / seconds if seconds else 0.0,
         flow,
         info.get("error", ""),
+        stopped=info.get("stopped") or "",
     )
+
+
+def _last_step(info: Mapping[str, Any], steps: int) -> int:
+    """The last step of a run that has ended: that at which it diverged or was stopped, or the last of all its steps."""
+    return int(info.get("diverged_at_step") or info.get("stopped_at_step") or steps)
 
 
 def _seconds_since(moment: str) -> float:

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import torch
+from jaxtyping import Bool
 from pydantic import Field
 from torch import Generator, Tensor
 
@@ -43,6 +44,10 @@ class Adding(Task):
         markers = torch.zeros_like(values).scatter_(0, marked, 1.0)
         total = values.gather(0, marked).sum(dim=0)
         return Batch(torch.stack([values, markers], dim=-1), (self.scale * total)[None, :, None])
+
+    def marked(self, batch: Batch) -> Bool[Tensor, "time batch"]:
+        """The two marked numbers."""
+        return batch.inputs[..., 1] > 0
 
     def losses(self, outputs: Outputs, targets: Tensor) -> PerSequence:
         return ((outputs - targets) ** 2).mean(dim=(0, 2))

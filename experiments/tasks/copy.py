@@ -4,6 +4,7 @@ from math import log
 from typing import Annotated
 
 import torch
+from jaxtyping import Bool
 from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn.functional import one_hot
@@ -44,6 +45,10 @@ class Copy(ClassificationTask):
         written = torch.full((self.timesteps, batch_size), BLANK)
         written[-COPIED:] = symbols
         return Batch(one_hot(read, self.input_size).float(), written)
+
+    def marked(self, batch: Batch) -> Bool[Tensor, "time batch"]:
+        """The ten symbols."""
+        return batch.inputs[..., :SYMBOLS].sum(dim=-1) > 0
 
     def errors(self, outputs: Outputs, targets: Tensor) -> PerSequence:
         return super().errors(outputs[-COPIED:], targets[-COPIED:])

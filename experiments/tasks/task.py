@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
@@ -63,6 +63,13 @@ class Task(ABC):
     @abstractmethod
     def errors(self, outputs: Outputs, targets: Tensor) -> PerSequence:
         """The error of each sequence as the task defines it, from 0 (right) to 1 (wrong)."""
+
+    def marked(self, batch: Batch) -> Bool[Tensor, "time batch"] | None:
+        """The timesteps of each sequence that read what the answer depends on; gates.csv tells them from the others.
+
+        By default a task marks none, which is None.
+        """
+        return None
 
     def held_out(self, samples: int, generator: Generator) -> Iterator[Batch]:
         """Yield sequences for evaluation in batches of at most 250.

@@ -4,6 +4,7 @@ from math import log
 from typing import Annotated
 
 import torch
+from jaxtyping import Bool
 from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn.functional import one_hot
@@ -38,6 +39,10 @@ class TemporalOrder(ClassificationTask):
         positions = torch.cat([self._position(tenth, batch_size, generator) for tenth in (1, 5)])
         symbols.scatter_(0, positions, pair)
         return Batch(one_hot(symbols, self.input_size).float(), (2 * pair[0] + pair[1])[None])
+
+    def marked(self, batch: Batch) -> Bool[Tensor, "time batch"]:
+        """The two symbols."""
+        return batch.inputs[..., :2].sum(dim=-1) > 0
 
     def _position(self, tenth: int, batch_size: int, generator: Generator) -> Tensor:
         """Draw a position (from 0) in [tenth T / 10, (tenth + 1) T / 10) for each sequence."""

@@ -70,8 +70,16 @@ def backpropagate(
     trace = None
     if start is not None:
         with start.again():  # a cell with dropout draws the same numbers in the trace
-            all_timesteps = [(1, len(batch.inputs))]
-            trace = follow(network.cells, batch.inputs, hidden, windows or all_timesteps, overflowed=overflowed)
+            trace = follow(
+                network.cells,
+                batch.inputs,
+                hidden,
+                windows or [(1, len(batch.inputs))],
+                overflowed=overflowed,
+                penalized=penalty is not None or traced,
+                truncation=network.truncation,
+            )
+        trace.marked = task.marked(batch)
     if remedy is not None and traced and trace is not None:
         of_trace = _checked(remedy, remedy.trace_penalty(network, trace))
         if of_trace is not None:

@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from experiments.clipping import Clip, apply_clipping, total_norm
 from experiments.measures.measure import Measure, check_rows
-from experiments.nonfinite import Stop
+from experiments.nonfinite import Diverge
 from experiments.remedies import Remedy
 from experiments.schedules import advance
 from experiments.store.csv_writer import CsvWriter
@@ -77,7 +77,7 @@ def train(
     clip: Clip,
     schedule: LRScheduler,
     remedy: Remedy,
-    nonfinite: Stop,
+    nonfinite: Diverge,
     *,
     steps: int,
     first_step: int = 1,
@@ -87,7 +87,7 @@ def train(
     windows: Bounds,
     metrics: CsvWriter,
     measures: Mapping[Measure, CsvWriter],
-    after_step: Callable[[Step], None],
+    after_step: Callable[[Step], bool],
 ) -> Divergence | None:
     """Train the network on newly drawn batches.
 
@@ -104,7 +104,7 @@ def train(
         schedule: Learning-rate schedule of the optimiser.
         remedy: Penalty on the loss, and changes of gradients and parameters.
         nonfinite: What to do at a step that is not finite.
-        steps: Number of the last step.
+        steps: Number of the last step, unless `after_step` ends the training earlier.
         first_step: Number of the first step; above 1 if the training resumes.
         batch_size: Number of sequences in each batch.
         generator: Random number generator of the training sequences, on the CPU.
@@ -112,20 +112,22 @@ def train(
         windows: Windows of timesteps of a recorded step.
         metrics: Table that takes one row per step.
         measures: Measures, each with the table that takes its rows.
-        after_step: Function to call after every step.
+        after_step: Function to call after every step; it returns whether the next step is the last.
 
     Returns:
-        Where the training diverged; None if it completed all steps.
+        Where the training diverged; None if it completed its last step.
 
     Raises:
         DetachedState: The loss does not depend on a parameter, or on a state that a measure asks for.
     """
     parameters = dict(network.named_parameters())
     first = next(iter(parameters.values()))
-    for number in range(first_step, steps + 1):
+    number, last = first_step - 1, steps
+    while number < last:
+        number += 1
         batch = task.draw(batch_size, generator).to(first.device, first.dtype)
         remedy.before_step(number, network, batch.inputs)
-        recorded = bool(measures) and is_due(number, record_every, steps)
+        recorded = bool(measures) and is_due(number, record_every, last)
         loss, penalty, trace = backpropagate(network, task, batch, remedy=remedy, windows=windows if recorded else None)
         gradients = _gradients(parameters)
         norm = total_norm(gradients)
@@ -167,7 +169,8 @@ def train(
                     table.append(check_rows(measure, measure.after_update(number, network)))
         del trace  # it may be as large as the rest of the step
 
-        after_step(Step(number, loss, norm, finite))
+        if after_step(Step(number, loss, norm, finite)):
+            last = min(last, number + 1)
         if not goes_on:
             return Divergence(number, overflow)
     return None

@@ -11,11 +11,13 @@ import yaml
 from experiments.config.parts import Parts
 from experiments.config.schema import Config, RecordConfig
 from experiments.measures.measure import Measure
+from experiments.stopping import Evaluated, NoStop
 from experiments.store.csv_writer import CsvWriter, RunWriter
 from experiments.store.files import write_whole
 from experiments.store.integrity import CONFIG
 from experiments.tasks.task import Task
 from experiments.training.checkpoint import CHECKPOINT, Checkpoint, RandomNumbers, Saver, load_checkpoint
+from experiments.training.early_end import EarlyEnd
 from experiments.training.execution import Result, execute_run
 from experiments.training.loop import Divergence, Step, evaluate, is_due, train
 from experiments.training.provenance import code_version
@@ -35,11 +37,14 @@ def run(config: Config) -> Result:
     asked, config = config.record, with_record_as_begun(config)
 
     def compute(parts: Parts, files: RunWriter, saved: Checkpoint | None) -> dict[str, Any]:
-        diverged = _train(config, parts, files, saved)
+        end = EarlyEnd(parts.stop, config.steps)
+        diverged = _train(config, parts, files, saved, end)
         save_network(parts.network, files.path / NETWORK)
-        if diverged is None:
-            return {"diverged_at_step": None}
-        return {"diverged_at_step": diverged.step, "overflow": diverged.overflow and diverged.overflow._asdict()}
+        if diverged is not None:
+            overflow = diverged.overflow and diverged.overflow._asdict()
+            return {"diverged_at_step": diverged.step, "overflow": overflow, "stopped": None, "stopped_at_step": None}
+        stopped_at_step = None if end.reason is None else end.last_step
+        return {"diverged_at_step": None, "stopped": end.reason, "stopped_at_step": stopped_at_step}
 
     result = execute_run(config, config.run_folder, compute, flush_denormals=config.flushes_denormals)
     return result if result.skipped else result._replace(unrecorded=asked.beyond(config.record.model_dump()))
@@ -60,7 +65,9 @@ def with_record_as_begun(config: Config) -> Config:
     return begun
 
 
-def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | None) -> Divergence | None:
+def _train(
+    config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | None, end: EarlyEnd
+) -> Divergence | None:
     network, task = parts.network, parts.task
     optimizer = parts.make_optimizer(network.parameters())
     schedule = parts.make_schedule(optimizer)
@@ -72,6 +79,7 @@ def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | N
         "schedule": schedule,
         "remedy": parts.remedy,
         "nonfinite": parts.nonfinite,
+        **({} if isinstance(parts.stop, NoStop) else {"stop": end}),
         "random": RandomNumbers(generator, torch.device(config.device)),
         **{f"measure.{name}": measure for name, measure in parts.measures.items()},
     }
@@ -81,14 +89,17 @@ def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | N
     metrics = files.table("metrics")
     evaluation = files.table("evaluation")
 
-    def after_step(step: Step) -> None:
-        if step.finite and is_due(step.number, config.record.evaluate_every, config.steps):
+    def after_step(step: Step) -> bool:
+        if step.finite and is_due(step.number, config.record.evaluate_every, end.last_step):
             held_out = generator_of(config.seed, "evaluation")
             loss, error, samples = evaluate(network, task, config.record.evaluate_samples, held_out)
             solved = None if task.solved_below is None else int(error < task.solved_below)
-            evaluation.append([(step.number, loss, error, solved, task.chance_loss, task.chance_error, samples)])
-        if step.finite and step.number < config.steps:
+            row = Evaluated(step.number, loss, error, solved, task.chance_loss, task.chance_error, samples)
+            evaluation.append([row])
+            end.add(row)
+        if step.finite and step.number < end.last_step:
             saver.save_if_due(step.number)
+        return end.last_step == step.number + 1
 
     return train(
         network,
@@ -98,7 +109,7 @@ def _train(config: Config, parts: Parts, files: RunWriter, saved: Checkpoint | N
         schedule,
         parts.remedy,
         parts.nonfinite,
-        steps=config.steps,
+        steps=end.last_step,
         first_step=1 if saved is None else saved.step + 1,
         batch_size=config.batch_size,
         generator=generator,

@@ -207,7 +207,7 @@ def test_replay_says_what_was_changed_and_how_to_make_it_again(bptt, study, vict
 def test_claims_are_held_against_whole_runs_only(study, victim):
     empty_table(victim)
     measured = []
-    claim = SimpleNamespace(measure=lambda tables: measured.extend(run.id for run in tables.runs) or [])
+    claim = SimpleNamespace(measure=lambda tables: measured.extend(run.id for run in tables.runs) or [], nulls=())
     ids = [folder.name for folder in (study / "runs").iterdir()]
     (judged,) = evaluate_claims(study, ids, [claim])
     assert judged.damage_report == ["1 of 4 runs is left out:", f"  {victim}: metrics.csv is empty"]

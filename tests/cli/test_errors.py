@@ -72,19 +72,27 @@ def test_bad_input_is_one_line_and_nothing_written(bptt, tmp_path, command, wron
         (["vanishing", "--markdown", "nowhere.md"], "nowhere.md: No such file"),
         (["lost", "--config-dir", "mine"], "claims: not_there: there is no such claim"),
         (["empty", "--config-dir", "mine"], "claims: empty_claim: missing"),
+        (["odd", "--config-dir", "mine"], "claims: odd_claim: KIND='theorem': must be one of finding, check"),
+        (["wordy", "--config-dir", "mine"], "claims: wordy_claim: NULL='cell': must be noise(...) or shuffled(...)"),
     ],
 )
 def test_what_cannot_be_reproduced_is_one_line(bptt, tmp_path, arguments, said):
     (tmp_path / "mine/study").mkdir(parents=True)
-    for name, claim in (("lost", "not_there"), ("empty", "empty_claim")):
+    claims = {"lost": "not_there", "empty": "empty_claim", "odd": "odd_claim", "wordy": "wordy_claim"}
+    for name, claim in claims.items():
         (tmp_path / f"mine/study/{name}.yaml").write_text(
             f"# @package _global_\nstudy: {{name: {name}}}\nclaims: [{claim}]\n"
         )
-    (tmp_path / "empty_claim.py").write_text("STATEMENT = 'nothing'\n")
+    whole = "STATEMENT = SOURCE = PREDICTION = 'nothing'\nmeasure = list\n"
+    modules = {"empty_claim": "STATEMENT = 'nothing'\n"}
+    modules |= {"odd_claim": f"{whole}KIND = 'theorem'\n", "wordy_claim": f"{whole}NULL = 'cell'\n"}
+    for name, text in modules.items():
+        (tmp_path / f"{name}.py").write_text(text)
     (tmp_path / "page.md").write_text("# Mine\n")
     assert said in one_line_of(bptt("reproduce", *arguments, "-j1"))
     assert not (tmp_path / "results").exists()
-    sys.modules.pop("empty_claim", None)
+    for name in modules:
+        sys.modules.pop(name, None)
 
 
 def test_a_misspelt_command_is_answered_with_the_nearest():

@@ -36,6 +36,7 @@ def test_a_level_of_the_sparkline_is_a_decade():
 def test_runs_are_counted_by_how_they_are():
     progress = [run("completed"), run("diverged"), run("running"), run("failed"), run("waiting")]
     assert count_by_status(progress) == "2/5 done, 1 running, 1 diverged, 1 failed, 1 waiting"
+    assert count_by_status([run("completed"), run("completed", 7, stopped="solved")]) == "2/2 done, 1 stopped early"
 
 
 @pytest.mark.parametrize(("width", "fit"), [(40, 6), (60, 7), (80, 8), (100, 8), (140, 8)])

@@ -32,6 +32,7 @@ CELLS = {
     "gru": ["cell=gru"],
     "layers": ["cell=gru", "model.num_layers=2"],
     "losses": ["cell=lstm", "task=copy", "task.length=6"],
+    "truncated": ["cell=lstm", "truncation=7", "model.num_layers=2"],
 }
 
 

@@ -26,15 +26,21 @@ def test_the_readmes_own_study_is_reproduced(mine, bptt):
     command = ("reproduce", "leak", "--config-dir", "mine", "task.length=20", "--markdown", "page.md")
     done = bptt(*command)
     assert done.returncode == 0, done.stderr
-    assert "holds: The leak sets the gain" in done.stdout
-    assert "leak 0.5: 1 (" in done.stdout
-    assert done.stdout.splitlines()[-1] == "results/leak/claims.html"
+    lines = done.stdout.splitlines()
+    assert lines[:3] == ["holds: The leak sets the gain", "", "leak_claims: holds"]
+    assert lines[3].startswith("    leak 0.5: 1 (")
+    assert lines[5] == "    null: noise in gradients.grad_norm: holds in 0 of 10 draws"
+    assert lines[-1] == "results/leak/claims.html"
     claims = pd.read_csv(mine / "results/leak/claims.csv")
     assert list(claims["verdict"]) == ["holds", "holds"]
     assert list(claims["over"]) == ["5 seeds"] * 2
+    assert list(claims["null_holds"]) == ["0 of 10"] * 2
+    assert list(claims["seeds"]) == ["0 to 4"] * 2
+    assert claims["registered"].isna().all()  # it is not one of ours
     assert len(pd.read_csv(mine / "results/leak/summary.csv")) == 10
     page = (mine / "page.md").read_text()
-    assert "| **leak**: The leak sets the gain (my notes) | the gain before training" in page
+    assert "| [holds](#leak_claims) | The leak sets the gain | 0 of 10 |\n" in page
+    assert "* Command: `bptt reproduce leak task.length=20 --config-dir mine`\n" in page
     assert page.startswith("# Mine\n")
     assert page.endswith("<!-- /claims -->\n\nmore\n")
     assert "stale" not in page
@@ -44,6 +50,19 @@ def test_the_readmes_own_study_is_reproduced(mine, bptt):
     assert "10 of 10 already finished" in again.stderr
     assert (mine / "results/leak/claims.csv").read_bytes() == before
     assert (mine / "page.md").read_text() == page
+
+    (mine / "results/leak/claims.csv").rename(mine / "first.csv")
+    other = bptt(*command, "seed=range(10,12)", "--against", "first.csv")
+    assert "undecided: The leak sets the gain (fragile: holds on 5 other seeds)" in other.stdout
+    claims = pd.read_csv(mine / "results/leak/claims.csv")
+    assert list(claims["other_seeds"]) == ["fragile: holds on 5 other seeds"] * 2
+    assert (
+        "| [undecided](#leak_claims) | The leak sets the gain | 0 of 10 | fragile: " in (mine / "page.md").read_text()
+    )
+    assert "fragile: holds on 5 other seeds" in (mine / "results/leak/claims.html").read_text()
+    same = bptt(*command, "--against", "first.csv")
+    assert (same.returncode, len(same.stderr.splitlines())) == (2, 1)
+    assert "--against first.csv: seeds 0 to 4 are among these runs, too; give a claims.csv of others" in same.stderr
 
 
 def test_a_scale_that_the_study_has_not_is_told_in_one_line(mine, bptt):
@@ -66,12 +85,15 @@ def test_a_run_that_fails_is_told_and_leaves_its_claim_undecided(mine, bptt):
 def test_the_committed_table_is_that_of_the_csv_file():
     folder = ROOT / "results/reference/claims"
     table = re.search(r"<!-- claims:.*?-->\n(.*?)<!-- /claims -->", (folder / "README.md").read_text(), re.DOTALL)[1]
-    rows = table.strip().splitlines()[2:]
     claims = pd.read_csv(folder / "claims.csv").groupby("claim", sort=False)
-    assert len(rows) == len(claims)
-    for row, (name, quantities) in zip(rows, claims, strict=True):
-        assert row.startswith(f"| **{quantities['study'].iloc[0]}**: ")
-        assert row.endswith(f"| [{quantities['verdict'].iloc[0]}](figures/{name}.png) |")
+    rows = re.findall(r"^\| \[([^\]]+)\]\(#(\w+)\) \|", table, re.MULTILINE)
+    assert rows == [(quantities["verdict"].iloc[0], name) for name, quantities in claims]
+    for name, quantities in claims:
+        section = re.search(rf"^#### {name}\n(.*?)^</details>", table, re.DOTALL | re.MULTILINE)[1]
+        assert section.startswith(f"\n**{quantities['verdict'].iloc[0]}**: ")
+        for _, row in quantities.iterrows():
+            quantity = quantity_of(row)
+            cells = (quantity.what, quantity.predicted, quantity.measured, row["as_predicted"])
+            assert f"| {' | '.join(cells)} |\n" in section
+        assert f"](figures/{name}.png)" in section
         assert (folder / f"figures/{name}.png").exists()
-        for _, quantity in quantities.iterrows():
-            assert f"{quantity['quantity']}: {quantity_of(quantity).measured}" in row

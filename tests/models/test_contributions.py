@@ -38,7 +38,7 @@ def test_sums_norms_and_products_are_those_of_whole_matrices(batch, columns, win
     shares = torch.tensor(contribution.shares(windows), dtype=torch.float64)
     torch.testing.assert_close(shares, expected, rtol=0, atol=1e-12)
     assert shares.sum().item() == pytest.approx(1, abs=1e-12)
-    given = Parts(list(parts))
+    given = Parts(parts)
     torch.testing.assert_close(given.total(), whole, rtol=0, atol=1e-12)
     torch.testing.assert_close(given.norms(windows), norms, rtol=1e-12, atol=0)
     torch.testing.assert_close(given.products(windows, direction), products, rtol=0, atol=1e-11)
@@ -73,7 +73,7 @@ def test_norms_in_float32_are_those_in_float64(batch):
 @pytest.mark.parametrize("value", [0.0, torch.inf, torch.nan])
 def test_there_are_no_shares_of_a_gradient_that_is_zero_or_not_finite(value):
     rows = torch.full((5, 2, 3), value)
-    for contribution in (OuterProducts(rows), OuterProducts(rows, torch.ones(5, 2, 4)), Parts([*rows.sum(dim=1)])):
+    for contribution in (OuterProducts(rows), OuterProducts(rows, torch.ones(5, 2, 4)), Parts(rows.sum(dim=1))):
         assert contribution.shares(cut(5, 5)) is None
         assert contribution.shares(cut(5, 1)) is None
         norms = contribution.norms(cut(5, 5))

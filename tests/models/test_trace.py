@@ -179,6 +179,32 @@ def test_the_trace_leaves_the_gradients_of_the_parameters_alone(make, own, monke
             torch.testing.assert_close(contribution.norms(trace.windows), norms[name], rtol=0, atol=0)
 
 
+def sums_of_shares(trace):
+    return {
+        name: sum(trace.norms_and_shares(contribution, layer.trained.get(name))[1])
+        for layer in trace.layers
+        for name, contribution in layer.contributions.items()
+    }
+
+
+@pytest.mark.parametrize("windows", [None, 3])
+@pytest.mark.parametrize("own", [True, False])
+@pytest.mark.parametrize("make", [RNN, LSTM, GRU, Stepped])
+def test_shares_are_those_of_the_gradient_that_training_uses(make, own, windows, monkeypatch):
+    """They add up to 1, and no longer do if training uses another gradient than the sum of the parts."""
+    if make is not Stepped:
+        monkeypatch.setattr(make, "own_is_faster", own)
+    net = network_of(make, 2, readout_steps=None)
+    for total in sums_of_shares(traced(net, inputs(11), windows)).values():
+        assert total == pytest.approx(1, abs=1e-12)
+    for parameter in net.parameters():
+        parameter.register_hook(lambda gradient: 2 * gradient)
+    sums = sums_of_shares(traced(net, inputs(11), windows))
+    assert sums.keys() == {name for name, _ in net.named_parameters() if name.startswith("layers.")}
+    for total in sums.values():
+        assert total == pytest.approx(0.5, abs=1e-12)
+
+
 @pytest.mark.parametrize("make", [RNN, LSTM, GRU])
 def test_two_biases_with_one_gradient_have_a_tensor_each(make):
     """Clipping scales gradients in place; a shared one would be scaled twice."""

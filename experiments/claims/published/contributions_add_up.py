@@ -1,11 +1,14 @@
 """Over time: the contributions of all windows to the weights' gradient add up to that gradient."""
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import noise
 from experiments.claims.quantity import Quantity, everywhere
 
 STATEMENT = "The gradient of a training step is the sum of what each timestep contributes to it"
 SOURCE = "Werbos 1990; Pascanu, Mikolov, Bengio 2013, eq. 3 to 5"
 PREDICTION = "the shares of all timesteps add up to 1 within rounding (float64)"
+REFUTED_BY = "the sum of the shares differs from 1 by more than rounding"
+NULL = noise("contributions", "share")
 FIGURE = "contributions"
 
 

@@ -1,11 +1,14 @@
 """Over time: the gradient depends on the earlier timesteps, not only on the last one."""
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import noise
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "With shared weights, the gradient depends on the earlier timesteps, not only on the one with the loss"
 SOURCE = "the notes on BPTT; Werbos 1990"
 PREDICTION = "at least a twentieth of the recurrent matrix's gradient comes from before the last timestep"
+REFUTED_BY = "less than a twentieth of the gradient comes from before the last timestep"
+NULL = noise("contributions", "share")
 FIGURE = "contribution_map"
 
 
@@ -21,6 +24,7 @@ def measure(tables: RunTables) -> list[Quantity]:
             f"{cell}: share of the earlier timesteps",
             means[cells == cell],
             at_least=0.05,
+            at_most=0.9,
         )
         for cell in ("rnn", "lstm", "gru")
     ]

@@ -4,6 +4,7 @@ import pandas as pd
 
 from experiments.analysis.gain_and_horizon import gain_per_timestep, gradient_profiles
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import noise
 from experiments.claims.published.forget_gate_is_gain import gain_over_gate, mean_forget_gate
 from experiments.claims.quantity import Quantity, over_seeds
 
@@ -22,6 +23,8 @@ REMARK = (
     "the difference: the gradient flows back along c alone, but the mean hides how units differ. A few forget gates "
     "above 0.9, where none was before, carry nearly all of it."
 )
+REFUTED_BY = "the gain of c differs by more than 5 % from the mean forget gate"
+NULL = noise("gates", "mean")
 FIGURE = "gates"
 VIEW = {"compare": "init", "where": ("init=default",)}
 

@@ -3,11 +3,15 @@
 import pandas as pd
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import noise
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "The forget gate sets how much of the past is kept: the gain of the cell state is the mean forget gate"
 SOURCE = "Hochreiter, Schmidhuber 1997; Gers, Schmidhuber, Cummins 2000"
 PREDICTION = "with recurrent weights near zero, the two are equal within 5 %, for each forget bias"
+REFUTED_BY = "the gain of c differs by more than 5 % from the mean forget gate"
+KIND = "check"
+NULL = noise("gates", "mean")
 FIGURE = "gates"
 VIEW = {"compare": "cell.forget_bias", "where": ("init=gaussian",)}
 

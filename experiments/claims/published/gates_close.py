@@ -1,6 +1,7 @@
 """Gates: the input gate and the output gate learn to close against what the task does not need."""
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import noise
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = (
@@ -11,6 +12,8 @@ SOURCE = "Hochreiter, Schmidhuber 1997, section 4"
 PREDICTION = (
     "on the adding problem, where all inputs but two are to be ignored, the means of both gates fall by 0.1 or more"
 )
+REFUTED_BY = "a gate's mean does not fall with training"
+NULL = noise("gates", "mean")
 FIGURE = "gate_means"
 VIEW = {"where": ("init=default",)}
 

@@ -1,16 +1,20 @@
 """Exploding: with a gain above 1, the gradient grows backwards in time, as mean-field theory predicts."""
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import noise
 from experiments.claims.published.gradient_shrinks import straightness_at_init
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "With a gain above 1, the gradient grows exponentially towards the input"
-SOURCE = "Pascanu, Mikolov, Bengio 2013; Chen, Pennington, Schoenholz 2018"
+SOURCE = "Pascanu, Mikolov, Bengio 2013, section 2.1; Chen, Pennington, Schoenholz 2018, section 3"
 PREDICTION = (
     "a gain per timestep above 1 and near that of mean-field theory; the logarithm of the norm is a straight line"
 )
+REFUTED_BY = "a gain of 1 or less, a gain that mean-field theory does not predict, or a curve that is not straight"
+CONTROL = "mean-field theory: its gain follows from the weights' spread and the input's variance alone"
+NULL = noise("gradients", "grad_norm")
 FIGURE = "gradient_flow"
-VIEW = {"compare": "seed", "where": ("init=gaussian", "steps=1")}
+VIEW = {"compare": "init.gain", "where": ("init=gaussian", "steps=1")}
 
 
 def measure(tables: RunTables) -> list[Quantity]:

@@ -5,16 +5,22 @@ from collections.abc import Iterable
 
 from experiments.analysis.gain_and_horizon import gradient_profiles, straightness
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import noise
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "The gradient of a plain RNN shrinks exponentially towards the input"
-SOURCE = "Bengio, Simard, Frasconi 1994; Pascanu, Mikolov, Bengio 2013"
+SOURCE = "Bengio, Simard, Frasconi 1994; Pascanu, Mikolov, Bengio 2013, section 2.1"
 PREDICTION = (
-    "a gain per timestep below 1; with torch's initialisation it is near 1/sqrt(3) = 0.577, as its spread implies; the "
-    "logarithm of the norm is a straight line"
+    "a gain per timestep below 1; with torch's initialisation it is near 1/sqrt(3) = 0.577, as its spread implies; "
+    "the logarithm of the norm is a straight line"
 )
+REFUTED_BY = (
+    "a gain of 1 or more, a gain that the spread of the weights does not imply, or a curve that is not straight"
+)
+CONTROL = "the closed form: 1/sqrt(3) follows from the spread of torch's initial weights alone"
+NULL = noise("gradients", "grad_norm")
 FIGURE = "gradient_flow"
-VIEW = {"compare": "init.gain", "where": ("task.length=120",)}
+VIEW = {"compare": "init", "where": ("init=default",)}
 
 
 def measure(tables: RunTables) -> list[Quantity]:

@@ -1,6 +1,7 @@
 """Any length: a network of one size processes every length."""
 
 from experiments.analysis.run_tables import RunTables
+from experiments.claims.null import shuffled
 from experiments.claims.quantity import Quantity, everywhere
 
 STATEMENT = "An input of any length can be processed, and the model does not grow with it"
@@ -8,6 +9,9 @@ SOURCE = "the notes on the trade-offs of RNNs"
 PREDICTION = (
     "runs of every length end with a finite loss, and each cell has the same number of parameters at every length"
 )
+REFUTED_BY = "a run of some length fails, or has another number of parameters"
+KIND = "check"
+NULL = shuffled("cell")
 FIGURE = "size"
 
 

@@ -30,7 +30,7 @@ from experiments.config.composing import compose
         ("record.wi", ["record=full"], ["record.windows="]),
         ("record.tensorboard=", [], ["record.tensorboard=true", "record.tensorboard=false"]),
         ("model.", [], ["model.hidden_size=", "model.num_layers="]),
-        ("st", ["steps=3"], ["study=", "study.name="]),
+        ("st", ["steps=3"], ["stop=", "study=", "study.name="]),
         ("study=q", [], ["study=quickstart"]),
         ("nothing", [], []),
         ("steps=", [], []),
@@ -57,7 +57,10 @@ def test_every_key_that_is_offered_can_be_set():
         for key in offered:
             name = key.removesuffix("=")
             choice = [override.partition("=")[2] for override in complete(key, [f"cell={cell}", "clip=norm"])]
-            compose([f"cell={cell}", "clip=norm", "init=gaussian", key + (choice or [values.get(name, "1")])[0]])
+            given = ["stop.by=1"] if name == "stop" else []  # an option of its first choice that has no default
+            compose(
+                [f"cell={cell}", "clip=norm", "init=gaussian", key + (choice or [values.get(name, "1")])[0], *given]
+            )
 
 
 def test_ones_own_choices_are_offered(tmp_path):

@@ -12,32 +12,57 @@ from experiments.sweeps.plan import plan
 
 SIZES = {"rnn": 4000, "lstm": 16000, "gru": 12000}
 
+WEIGHTS = 8.0
+"""Norm of all weights before training."""
+
 
 def facts_of(config):
     """What a run of this configuration shows if everything is as published."""
-    cell, length, gain = config.cell["name"], config.task["length"], config.init.get("gain")
+    cell, gain = config.cell["name"], config.init.get("gain")
     bias = config.cell.get("forget_bias")
     facts = {
         "gain": 1 / math.sqrt(3) if gain is None else gain * {"orthogonal": 0.97}.get(config.init["name"], 1),
         "trained_gain": 0.9, "theory": gain, "h_over_c": 0.05, "forget": None, "trained_forget": None,
-        "closing": 0.3, "solved_at": None, "leap": 0.5, "cut": 1.0, "last_share": 0.4, "sum": 1.0, "finite": True,
-        "through_h": 1.0, "parameters": SIZES[cell], "ms_per_timestep": 0.05, "power": 1.0,
+        "closing": 0.3, "solved_at": None, "leap": 0.5, "update": 0.01, "saturated": 0.1, "last_share": 0.4, "sum": 1.0,
+        "finite": True, "through_h": 1.0, "trained_through_h": 1.0, "parameters": SIZES[cell], "ms_per_timestep": 0.05,
+        "power": 1.0,
     }  # fmt: skip
     if cell == "lstm":
         forget = 1 / (1 + math.exp(-(bias or 0.0)))
         facts |= {"gain": forget if bias != 3 else 0.99, "forget": forget if bias != 3 else 0.99}
         facts |= {"trained_gain": 0.99, "trained_forget": 0.99}
+    if cell == "gru":
+        of_rnn = 1.3 if gain and gain < 1 else 0.8
+        facts |= {"gain": 0.65 if gain is None else of_rnn * gain, "trained_gain": 0.98, "solved_at": 500}
+    of_study = {"vanishing": _vanishing, "exploding": _exploding, "lstm_memory": _lstm_memory}.get(config.study.name)
+    return facts | (of_study(config, facts["gain"]) if of_study else {})
+
+
+def _vanishing(config, gain):
+    within = config.task["length"] <= math.log(1000) / -math.log(gain)
+    return {"solved_at": 400 if within and config.truncation is None else None}
+
+
+def _exploding(config, gain):
+    threshold = config.clip.get("threshold", math.inf)
+    is_explosion, is_relu = gain > 1, config.cell["nonlinearity"] == "relu"
+    return {
+        "leap": 1e6 if is_relu and is_explosion and threshold > 30 else 1.5,
+        "update": 3.0 if is_explosion and math.isinf(threshold) else 0.01,
+        "saturated": 0.9 if is_explosion else 0.1,
+        "solved_at": 400 if 0.3 <= threshold <= 30 else None,
+    }
+
+
+def _lstm_memory(config, gain):
+    cell, bias = config.cell["name"], config.cell.get("forget_bias")
+    facts = {"parameters": 4600}
+    if cell == "lstm":
         facts["solved_at"] = 900 if bias is None else 600
         if config.task["name"] == "temporal_order" and bias is None:
             facts["solved_at"] = None
-    if cell == "gru":
-        facts |= {"gain": 0.65 if gain is None else 0.8 * gain, "trained_gain": 0.98, "solved_at": 500}
-    if config.study.name == "vanishing":
-        reach = math.log(1000) / -math.log(facts["gain"])
-        facts["solved_at"] = 400 if length <= 1.5 * reach else None
-    if config.study.name == "exploding":
-        threshold = config.clip.get("threshold", math.inf)
-        facts |= {"leap": 1.5 if threshold <= 30 else 1e6, "solved_at": 400 if 0.3 <= threshold <= 30 else None}
+        if bias is None:
+            facts["through_h"] = 1.1
     return facts
 
 
@@ -89,40 +114,60 @@ def write_run(folder, config, facts, tables):
 
 def tables_of(config, facts):
     """The CSV files of a run, as texts by their names."""
-    length, steps = config.task["length"], sorted({1, config.steps})
+    length, steps = config.task["length"], sorted({1, min(2, config.steps), config.steps})
     rows = {
         "metrics": _metrics(config, facts),
         "evaluation": _evaluation(config, facts),
         "gradients": _gradients(config, facts, steps),
         "contributions": _contributions(length, facts, steps),
         "gates": _gates(length, facts, steps),
+        "parameters": _parameters(steps),
+        "activations": _activations(length, facts, steps),
     }
     written = [name for name in rows if name in ("metrics", "evaluation") or getattr(config.record, name)]
     return {name: to_csv(pd.DataFrame(rows[name])) for name in written if rows[name]}
 
 
 def _metrics(config, facts):
-    threshold = config.clip.get("threshold")
-    clipped = (
-        5.0
-        if threshold is None
-        else min(5.0, threshold * facts["cut"])
-        if facts["cut"] <= 1
-        else facts["cut"] * threshold
-    )
+    threshold = config.clip.get("threshold", math.inf)
     losses = {1: 1.0, 2: facts["leap"] if facts["finite"] else math.inf, config.steps: 0.1}
+    norms = {2: facts["update"] * WEIGHTS / config.optimizer["lr"]} if math.isinf(threshold) else {}
     return [
         {
-            "step": step,
-            "loss": loss,
-            "grad_norm": 5.0,
-            "clipped_grad_norm": clipped,
-            "clip_scale": clipped / 5,
-            "lr": 0.01,
+            "step": step, "loss": loss, "grad_norm": norms.get(step, 5.0),
+            "clipped_grad_norm": min(norms.get(step, 5.0), threshold),
+            "clip_scale": min(norms.get(step, 5.0), threshold) / norms.get(step, 5.0), "lr": config.optimizer["lr"],
         }
         for step, loss in losses.items()
         if step <= config.steps
+    ]  # fmt: skip
+
+
+def _parameters(steps):
+    return [
+        {
+            "step": step,
+            "parameter": name,
+            "grad_norm": 1.0,
+            "weight_norm": weight,
+            "update_norm": 0.01,
+            "spectral_radius": 1.0,
+            "sigma_max": 1.0,
+        }
+        for step in steps
+        for name, weight in (("layers.0.weight_hh", WEIGHTS), ("layers.0.weight_hh[candidate]", WEIGHTS))
     ]
+
+
+def _activations(length, facts, steps):
+    return [
+        {
+            "step": step, "layer": 0, "state": "h", "timestep": timestep, "mean": 0.0, "std": 0.5, "rms": 0.5,
+            "saturated": facts["saturated"],
+        }
+        for step in steps
+        for timestep in (length // 2, length)
+    ]  # fmt: skip
 
 
 def _evaluation(config, facts):
@@ -147,6 +192,7 @@ def _gradients(config, facts, steps):
     length, rows = config.task["length"], []
     for step in steps:
         gain = facts["gain"] if step == 1 else facts["trained_gain"]
+        through_h = facts["through_h"] if step == 1 else facts["trained_through_h"]
         for state, scale in states.items():
             for lag in range(0, length, max(1, length // 10)):
                 norm = (scale if lag else 1.0) * gain**lag
@@ -158,7 +204,7 @@ def _gradients(config, facts, steps):
                     "lag": lag,
                     "grad_norm": norm,
                 }
-                rows.append(row | {"grad_norm_direct": norm / facts["through_h"] ** lag if state == "c" else None})
+                rows.append(row | {"grad_norm_direct": norm / through_h**lag if state == "c" else None})
     return rows
 
 

@@ -65,12 +65,12 @@ def test_leaving_a_folder_writes_what_was_kept_back_even_after_an_error(tmp_path
     def begin_and_fail():
         with RunWriter(tmp_path) as files:
             files.table("lyapunov").append([(0, 1, -0.5)])
-            files.table("gates").append([(1, 0, "update", 9, 0.5, 0.25, 0.0, 1.0)])
+            files.table("gates").append([(1, 0, "update", 9, 0.5, 0.25, 0.0, 1.0, 0.5, 0.75, 0.25)])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         begin_and_fail()
-    for name, row in (("lyapunov", "0,1,-0.5"), ("gates", "1,0,update,9,0.5,0.25,0.0,1.0")):
+    for name, row in (("lyapunov", "0,1,-0.5"), ("gates", "1,0,update,9,0.5,0.25,0.0,1.0,0.5,0.75,0.25")):
         assert (tmp_path / f"{name}.csv").read_text() == f"{','.join(COLUMNS[name])}\n{row}\n"
 
 

@@ -172,3 +172,13 @@ def test_a_space_or_storage_that_cannot_be_used_is_refused(tmp_path, overrides, 
         search(tmp_path, *SPACE, *overrides)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.iterdir())
+
+
+def test_trials_that_end_early_have_their_value(tmp_path):
+    """A trial is told the value of its own last step, whichever that is."""
+    early = ["stop=none,hopeless", "stop.by=2", "stop.below=0.01", "steps=9", "record.evaluate_every=2"]
+    found = search(tmp_path, *early, "hydra.sweeper.n_trials=6", jobs=6)
+    rows = summarize_runs(read_runs(found.study))[0].set_index("run_id")
+    assert sorted(rows["stopped_at_step"].dropna()) == [4]
+    assert len(rows) == 2
+    assert found.value == rows["final_loss"].astype(float).min() == rows.loc[found.best.name, "final_loss"]

@@ -84,6 +84,30 @@ def test_temporal_order_asks_for_the_order_of_the_two_symbols(length):
     assert targets.unique().tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("task", "marks"), [(Adding(2), 2), (Adding(31), 2), (TemporalOrder(2), 2), (TemporalOrder(57), 2), (Copy(3), 10)]
+)
+def test_a_task_marks_the_timesteps_that_its_answer_depends_on(task, marks):
+    """The answer can be read off the marked timesteps alone."""
+    batch = draw(task)
+    marked = task.marked(batch)
+    assert marked.shape == batch.inputs.shape[:2]
+    assert (marked.sum(dim=0) == marks).all()
+    assert torch.equal(task.marked(batch.to(torch.device("cpu"), torch.float64)), marked)
+    read = batch.inputs[..., 0] if isinstance(task, Adding) else batch.inputs.argmax(dim=-1)
+    kept = read.T[marked.T].view(64, marks).T
+    if isinstance(task, Adding):
+        torch.testing.assert_close(kept.sum(dim=0), batch.targets[0, :, 0])
+    elif isinstance(task, TemporalOrder):
+        assert torch.equal(2 * kept[0] + kept[1], batch.targets[0])
+    else:
+        assert torch.equal(kept, batch.targets[-10:])
+
+
+def test_a_task_without_marks_marks_nothing():
+    assert Digits().marked(draw(Digits())) is None
+
+
 def test_the_split_of_the_digits_never_changes():
     (test,) = Digits().held_out(10, Generator())
     (again,) = Digits().held_out(10_000, Generator().manual_seed(9))

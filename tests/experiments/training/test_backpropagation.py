@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.nn.functional import dropout
 
+from experiments.measures.contributions import Contributions
+from experiments.remedies import Remedy
 from experiments.tasks.adding import Adding
 from experiments.tasks.copy import Copy
 from experiments.training.backpropagation import backpropagate
@@ -122,6 +124,29 @@ def test_the_trace_of_a_cell_with_buffers_is_that_of_the_training_pass():
         for name, contribution in ((n, c) for layer in trace.layers for n, c in layer.contributions.items()):
             torch.testing.assert_close(contribution.total(), net.get_parameter(name).grad, rtol=0, atol=1e-13)
     assert counts == [LENGTH, 2 * LENGTH]
+
+
+class Decay(Remedy):
+    """Adds half the squared weights to the loss; their gradient is no part of any timestep's."""
+
+    def penalty(self, network, outputs, hidden):
+        return sum((parameter**2).sum() for parameter in network.parameters()) / 2
+
+
+@pytest.mark.parametrize("make", [RNN, LSTM, GRU, Dropped])
+def test_shares_leave_out_the_gradient_of_a_penalty(make):
+    task = Adding(LENGTH)
+    net = network(make, task)
+    batch = task.draw(4, torch.Generator().manual_seed(0)).to(torch.device("cpu"), torch.float64)
+    found = []
+    for remedy in (Remedy(), Decay()):
+        torch.manual_seed(1)
+        trace = backpropagate(net, task, batch, remedy=remedy, windows=cut(LENGTH, LENGTH)).trace
+        rows = Contributions().before_update(1, net, trace)
+        found.append(torch.tensor([row[4:] for row in rows], dtype=torch.float64))
+    torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-12)
+    shares = found[1][:, 1].view(-1, LENGTH).sum(dim=1)
+    torch.testing.assert_close(shares, torch.ones_like(shares), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("make", [RNN, LSTM, GRU, Dropped])

@@ -109,5 +109,5 @@ def test_a_cell_without_recurrent_matrices_cannot_be_rescued():
 
 def test_a_rule_of_another_kind_is_refused():
     config = compose([]).model_copy(update={"nonfinite": {"name": "toy", "_target_": "builtins.dict"}})
-    with pytest.raises(UsageError, match=r"^nonfinite=toy: must be a subclass of experiments\.nonfinite\.Stop$"):
+    with pytest.raises(UsageError, match=r"^nonfinite=toy: must be a subclass of experiments\.nonfinite\.Diverge$"):
         build(config)

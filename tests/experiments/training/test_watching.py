@@ -26,6 +26,7 @@ RECORDS = {
     "gradients": ["record=none", "record.gradients=true", "record.every=1000", "record.windows=3"],
     "contributions": ["record=none", "record.contributions=true", "record.every=3", "record.windows=3"],
     "parameters": ["record=none", "record.parameters=true", "record.gates=true", "record.every=1"],
+    "activations": ["record=none", "record.activations=true", "record.every=2"],
     "lags": ["record=none", "record.lags=true", "record.every=3", "record.windows=all"],
     "tensorboard": ["record.every=3", f"record.tensorboard={str(HAVE_TENSORBOARD).lower()}"],
 }
