@@ -70,6 +70,10 @@ class RNN(TorchCell):
         a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
         return (_FUNCTIONS[self.nonlinearity](a),)
 
+    def slopes(self, h: HiddenSequence) -> HiddenSequence:
+        """phi'(a_t) as a function of h_t = phi(a_t)."""
+        return _SLOPES[self.nonlinearity](h)
+
     def solve(self, x: InputSequence, state: State, hidden: HiddenSequence | None) -> Unrolled:
         return UnrolledRNN(self, x, state, hidden)
 
@@ -128,4 +132,4 @@ class UnrolledRNN(Unrolled):
 
     def _slopes(self) -> Float[Tensor, "time batch hidden"]:
         """phi'(a_t) of every timestep."""
-        return _SLOPES[self._cell.nonlinearity](self.states["h"][1:])
+        return self._cell.slopes(self.states["h"][1:])

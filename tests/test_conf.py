@@ -10,13 +10,19 @@ from experiments.training.run import run
 
 CHOICES = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml"))]
 README = (CONF / "README.md").read_text()
-NEEDS = {"init=chrono": ["cell=lstm"]} | {f"cell={name}": ["task.length=10"] for name in choices("cell")}
+NEEDS = {f"cell={name}": ["task.length=10"] for name in choices("cell")} | {
+    "init=chrono": ["cell=lstm"],
+    "remedy=h_detach": ["cell=lstm"],
+    "remedy=flossing": ["remedy.exponents=4", "remedy.before=2"],
+}
+"""What a choice needs beside the defaults and the small network of this test."""
+
 FAST = ["steps=2", "model.hidden_size=8", "batch_size=3", "record.evaluate_samples=10"]
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_runs_two_steps(choice, tmp_path):
-    result = run(compose([choice, *NEEDS.get(choice, []), *FAST, f"results_dir={tmp_path}"]))
+    result = run(compose([choice, *FAST, *NEEDS.get(choice, []), f"results_dir={tmp_path}"]))
     assert (result.status, result.error) == ("completed", None)
 
 

@@ -18,6 +18,7 @@ from experiments.config.schema import CHOICES, Config, RecordConfig
 from experiments.config.targets import find_target
 from experiments.errors import UsageError, in_a_line, is_out_of_memory
 from experiments.measures.measure import Measure, find_measure
+from experiments.nonfinite import Diverge
 from experiments.remedies import Remedy
 from experiments.stopping import Solved, SolvedOrHopeless, Stop
 from experiments.tasks.task import Task
@@ -34,7 +35,8 @@ class Parts:
         clip: Clipping rule.
         make_optimizer: Function that makes the optimiser from the network's parameters.
         make_schedule: Function that makes the learning-rate schedule from the optimiser.
-        remedy: Remedy, with its penalty and its change after the update.
+        remedy: Remedy, attached to the network.
+        nonfinite: What to do at a step whose loss or gradient is not finite.
         stop: Rule that may end the training early.
         measures: Measures that are switched on, by name.
     """
@@ -45,6 +47,7 @@ class Parts:
     make_optimizer: Callable[..., torch.optim.Optimizer]
     make_schedule: Callable[..., LRScheduler]
     remedy: Remedy
+    nonfinite: Diverge
     stop: Stop
     measures: dict[str, Measure]
 
@@ -96,6 +99,8 @@ def _construct(config: Config, device: str) -> Parts:
     task: Task = parts["task"]
     if not isinstance(parts["remedy"], Remedy):
         raise UsageError(f"remedy={config.remedy['name']}: must be a subclass of experiments.remedies.Remedy")
+    if not isinstance(parts["nonfinite"], Diverge):
+        raise UsageError(f"nonfinite={config.nonfinite['name']}: must be a subclass of experiments.nonfinite.Diverge")
     if not callable(parts["clip"]):
         raise UsageError(f"clip={config.clip['name']}: must be callable with the gradients and their norm")
     stop = parts["stop"]
@@ -131,8 +136,17 @@ def _construct(config: Config, device: str) -> Parts:
         except Exception as error:
             raise _refused(config, own, error) from error
     network = network if device == "meta" else network.to(config.device)
+    for group in ("clip", "remedy", "nonfinite"):
+        if attach := getattr(parts[group], "attach", None):
+            try:
+                attach(network)
+            except ValueError as error:
+                raise UsageError(f"{group}={getattr(config, group)['name']}: {error}") from error
     measures = {name: _measure(name, config.record) for name in config.record.measures}
-    return Parts(network, task, parts["clip"], parts["optimizer"], parts["schedule"], parts["remedy"], stop, measures)
+    make_optimizer, make_schedule = parts["optimizer"], parts["schedule"]
+    return Parts(
+        network, task, parts["clip"], make_optimizer, make_schedule, parts["remedy"], parts["nonfinite"], stop, measures
+    )
 
 
 def _measure(name: str, record: RecordConfig) -> Measure:

@@ -18,11 +18,12 @@ from experiments.config import identity
 from experiments.config.optional_packages import how_to_install
 from experiments.config.typed_values import Section
 
-CHOICES = ("cell", "init", "task", "clip", "optimizer", "schedule", "remedy", "stop")
+CHOICES = ("cell", "init", "task", "clip", "optimizer", "schedule", "remedy", "nonfinite", "stop")
 """Groups whose choice is a Python object. The name of the choice becomes the `name` of the group."""
 
 CONSTANT = {"name": "constant", "_target_": "experiments.schedules.constant", "_partial_": True}
 NO_REMEDY = {"name": "none", "_target_": "experiments.remedies.Remedy"}
+DIVERGE = {"name": "stop", "_target_": "experiments.nonfinite.Diverge"}
 NO_STOP = {"name": "none", "_target_": "experiments.stopping.NoStop"}
 
 
@@ -111,6 +112,7 @@ class Config(Section):
     optimizer: dict[str, Any]
     schedule: dict[str, Any] = CONSTANT
     remedy: dict[str, Any] = NO_REMEDY
+    nonfinite: dict[str, Any] = DIVERGE
     stop: dict[str, Any] = NO_STOP
     model: ModelConfig
     record: RecordConfig

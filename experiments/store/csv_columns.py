@@ -20,6 +20,7 @@ COLUMNS = {
         "clip_threshold",
         "clip_cosine",
         "penalty",
+        "clip_share",
     ),
     "evaluation": ("step", "loss", "error", "solved", "chance_loss", "chance_error", "samples"),
     "jacobian": (
@@ -35,7 +36,7 @@ TEXT_COLUMNS = tuple(dict.fromkeys(word for path in measures().values() for word
 """The columns of `COLUMNS` that hold words; all others hold numbers."""
 
 ADDED_LATER = (
-    *("samples", "underflow", "clip_threshold", "clip_cosine", "penalty", "grad_norm_direct"),
+    *("samples", "underflow", "clip_threshold", "clip_cosine", "penalty", "clip_share", "grad_norm_direct"),
     *("marked", "mean_marked", "mean_unmarked"),
 )
 """Columns added later; older files lack them."""

@@ -47,7 +47,7 @@ def backpropagate(
         network: Network; its gradients are set to zero first.
         task: Task that computes the loss.
         batch: Batch on which the loss is computed.
-        remedy: Remedy whose penalty is added to the loss.
+        remedy: Remedy whose penalties are added to the loss.
         windows: Windows of the trace; None computes no trace.
         scale: Factor by which the loss is multiplied before it is backpropagated.
         overflowed: Whether a nan in the trace means a value beyond the range of the dtype; see `Trace`.
@@ -56,30 +56,36 @@ def backpropagate(
         DetachedState: The trace finds a state outside autograd's graph.
     """
     network.zero_grad()
-    start = None if windows is None else Start(network, batch.inputs.device)
+    traced = remedy is not None and remedy.reads_trace
+    start = Start(network, batch.inputs.device) if traced or windows is not None else None
     hidden = network.hidden(batch.inputs)
-    if windows is not None:
+    if start is not None:
         for h in hidden:
             h.retain_grad()  # the direct part of dL/dh_t: through the read-out or the layer above at timestep t
     outputs = network.read_out(hidden[-1])
     loss = task.losses(outputs, batch.targets).mean()
-    penalty = None if remedy is None else _penalty(remedy, network, outputs, hidden)
+    penalty = None if remedy is None else _checked(remedy, remedy.penalty(network, outputs, hidden))
     whole = loss if penalty is None else loss + penalty
     torch.autograd.backward(whole if scale == 1 else whole * scale)
     trace = None
-    if start is not None and windows is not None:
+    if start is not None:
         with start.again():  # a cell with dropout draws the same numbers in the trace
             trace = follow(
                 network.cells,
                 batch.inputs,
                 hidden,
-                windows,
+                windows or [(1, len(batch.inputs))],
                 overflowed=overflowed,
-                penalized=penalty is not None,
+                penalized=penalty is not None or traced,
                 truncation=network.truncation,
             )
         trace.marked = task.marked(batch)
-    return Pass(loss.item(), None if penalty is None else penalty.item(), trace)
+    if remedy is not None and traced and trace is not None:
+        of_trace = _checked(remedy, remedy.trace_penalty(network, trace))
+        if of_trace is not None:
+            torch.autograd.backward(of_trace if scale == 1 else of_trace * scale)
+            penalty = of_trace if penalty is None else penalty + of_trace
+    return Pass(loss.item(), None if penalty is None else penalty.item(), None if windows is None else trace)
 
 
 class Start:
@@ -117,13 +123,14 @@ class Start:
             setattr(self._network.get_submodule(owner), own, buffer)
 
 
-def _penalty(remedy: Remedy, network: RecurrentNetwork, outputs: Tensor, hidden: list[Tensor]) -> Tensor | None:
+def _checked(remedy: Remedy, penalty: object) -> Tensor | None:
     """The penalty of a remedy, which must be one number that depends on the network."""
-    penalty = remedy.penalty(network, outputs, hidden)
-    if penalty is not None and not (isinstance(penalty, Tensor) and penalty.numel() == 1 and penalty.requires_grad):
-        what = f"a tensor of shape {tuple(penalty.shape)}" if isinstance(penalty, Tensor) else repr(penalty)
-        raise TypeError(
-            f"{type(remedy).__name__}.penalty returned {what}; it returns None, or one number as a tensor that depends "
-            "on the network"
-        )
-    return penalty if penalty is None else penalty.reshape(())
+    if penalty is None:
+        return None
+    if isinstance(penalty, Tensor) and penalty.numel() == 1 and penalty.requires_grad:
+        return penalty.reshape(())
+    what = f"a tensor of shape {tuple(penalty.shape)}" if isinstance(penalty, Tensor) else repr(penalty)
+    raise TypeError(
+        f"{type(remedy).__name__}.penalty returned {what}; it returns None, or one number as a tensor that depends on "
+        "the network"
+    )

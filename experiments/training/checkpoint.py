@@ -24,7 +24,7 @@ class Checkpoint(NamedTuple):
         sizes: Size of each CSV file after that step, in bytes, by the name of the table.
         code: Version of the code that made it, see `code_version`; another version might continue differently.
         states: State dicts of everything that keeps state from step to step, by name: network, optimizer, clip,
-            schedule, remedy, stop, each measure, and the random number generators.
+            schedule, remedy, nonfinite, stop, each measure, and the random number generators.
     """
 
     step: int

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from experiments.clipping import Clip, apply_clipping, total_norm
 from experiments.measures.measure import Measure, check_rows
+from experiments.nonfinite import Diverge
 from experiments.remedies import Remedy
 from experiments.schedules import advance
 from experiments.store.csv_writer import CsvWriter
@@ -76,6 +77,7 @@ def train(
     clip: Clip,
     schedule: LRScheduler,
     remedy: Remedy,
+    nonfinite: Diverge,
     *,
     steps: int,
     first_step: int = 1,
@@ -90,9 +92,9 @@ def train(
     """Train the network on newly drawn batches.
 
     A recorded step is traced, which changes nothing in the training. The measures see the trace before the update.
-    A step with a loss, penalty or gradient that is not finite is always recorded, makes no update, and ends the
-    training. A gradient beyond the range of the dtype is recorded as inf, even if backpropagation turned it into nan.
-    A nan with another cause is recorded as nan.
+    A step with a loss, penalty or gradient that is not finite is always recorded, and ends the training unless
+    `nonfinite` lets it go on. A gradient beyond the range of the dtype is recorded as inf, even if backpropagation
+    turned it into nan. A nan with another cause is recorded as nan.
 
     Args:
         network: Network to train, in place.
@@ -100,7 +102,8 @@ def train(
         optimizer: Optimiser of the network's parameters.
         clip: Clipping rule.
         schedule: Learning-rate schedule of the optimiser.
-        remedy: Penalty on the loss and change after the update.
+        remedy: Penalty on the loss, and changes of gradients and parameters.
+        nonfinite: What to do at a step that is not finite.
         steps: Number of the last step, unless `after_step` ends the training earlier.
         first_step: Number of the first step; above 1 if the training resumes.
         batch_size: Number of sequences in each batch.
@@ -123,6 +126,7 @@ def train(
     while number < last:
         number += 1
         batch = task.draw(batch_size, generator).to(first.device, first.dtype)
+        remedy.before_step(number, network, batch.inputs)
         recorded = bool(measures) and is_due(number, record_every, last)
         loss, penalty, trace = backpropagate(network, task, batch, remedy=remedy, windows=windows if recorded else None)
         gradients = _gradients(parameters)
@@ -146,14 +150,19 @@ def train(
         lr = optimizer.param_groups[0]["lr"]
         if finite:
             clipped = apply_clipping(clip, gradients, norm)
+            scale = clipped.norm / norm if norm else 1.0
+            effect = (clipped.norm, scale, lr, clipped.threshold, clipped.cosine, penalty, clipped.share)
+            metrics.append([(number, loss, norm, *effect)])
+        else:
+            metrics.append([(number, loss, norm, None, None, lr, None, None, penalty, None)])
+        goes_on = finite or nonfinite.goes_on(number, network)
+        if goes_on:
+            with torch.no_grad():
+                remedy.before_update(network)
             optimizer.step()
             with torch.no_grad():
                 remedy.after_update(network)
-            scale = clipped.norm / norm if norm else 1.0
-            metrics.append([(number, loss, norm, clipped.norm, scale, lr, clipped.threshold, clipped.cosine, penalty)])
             advance(schedule, loss)
-        else:
-            metrics.append([(number, loss, norm, None, None, lr, None, None, penalty)])
         if trace is not None:
             with Start(network, first.device).again():
                 for measure, table in measures.items():
@@ -162,7 +171,7 @@ def train(
 
         if after_step(Step(number, loss, norm, finite)):
             last = min(last, number + 1)
-        if not finite:
+        if not goes_on:
             return Divergence(number, overflow)
     return None
 

@@ -22,7 +22,10 @@ COMPUTES = (
     "models",
     *(
         f"experiments/{name}"
-        for name in ("clipping", "config", "measures", "optimizers", "remedies", "schedules", "tasks", "training")
+        for name in (
+            *("clipping", "config", "measures", "nonfinite", "optimizers", "remedies", "schedules", "tasks"),
+            "training",
+        )
     ),
 )
 """Our packages and modules that a training computes with, without those that only read results."""

@@ -128,6 +128,7 @@ def bptt_steps(overrides: list[str], folder: Path):
                 parts.clip,
                 schedule,
                 parts.remedy,
+                parts.nonfinite,
                 steps=10**9,
                 batch_size=config.batch_size,
                 generator=generator,

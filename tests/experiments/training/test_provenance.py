@@ -21,7 +21,7 @@ def checkout(tmp_path):
     ("file", "computes"),
     [
         ("models/lstm.py", True),
-        ("experiments/clipping.py", True),
+        ("experiments/clipping/rule.py", True),
         ("experiments/measures/gradients.py", True),
         ("experiments/schedules.py", True),
         ("experiments/tasks/adding.py", True),

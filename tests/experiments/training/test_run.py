@@ -141,7 +141,7 @@ def test_divergence_is_recorded_with_the_infinite_norm(tmp_path, record):
     result = run(compose([*linear, "clip=norm", f"record={record}", f"results_dir={tmp_path}"]))
     assert (result.status, result.error) == ("diverged", None)
     (row,) = (result.folder / "metrics.csv").read_text().splitlines()[1:]
-    assert row == "1,inf,inf,,,0.01,,,"
+    assert row == "1,inf,inf,,,0.01,,,,"
     summary = write_summary(tmp_path / "default")[0].iloc[0]
     assert (summary["status"], summary["diverged_at_step"], summary["max_grad_norm"]) == ("diverged", 1, np.inf)
     assert summary["best_error"] is None

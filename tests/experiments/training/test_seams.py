@@ -114,6 +114,16 @@ RESUMED = {
     "percentile clipping": ([], {"clip": ("Percentile", {"share": 0.3})}),
     "weight noise": ([], {"remedy": ("Noise", {})}),
     "penalty": (["cell=gru"], {"remedy": ("NormStabilizer", {"weight": 2.0})}),
+    "autoclip and flossing": (
+        [
+            *("clip=autoclip", "remedy=flossing", "remedy.exponents=3", "remedy.before=2", "remedy.every=8"),
+            "remedy.during=1",
+        ],
+        {},
+    ),
+    "zclip and gradient noise": (["clip=zclip", "clip.warmup=5", "remedy=gradient_noise"], {}),
+    "adagc and h-detach": (["clip=adagc", "clip.warmup=5", "cell=lstm", "remedy=h_detach"], {}),
+    "agc and omega": (["clip=agc", "remedy=omega", "nonfinite=skip"], {}),
     "warm-up": (["schedule=warmup", "schedule.updates=15"], {}),
     "cosine": (["schedule=cosine", "optimizer=sgd"], {}),
     "step": (["schedule=step", "schedule.every=5"], {}),

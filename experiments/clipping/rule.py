@@ -1,22 +1,23 @@
-"""Gradient clipping: rules that change the gradient between backpropagation and the update."""
+"""What a clipping rule is, and the measurement of its effect."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from models.norms import l2_norm
-
-Threshold = Annotated[float, Field(gt=0)]
 
 Clip = Callable[[Sequence[Tensor], float], float | None]
 """A clipping rule: it takes finite gradients and their total norm, changes the gradients in place, and returns its
 threshold.
 
-The threshold is None if the rule applies none. A rule that keeps state from step to step defines `state_dict` and
-`load_state_dict`, as torch's optimisers do. A resumed run then continues with that state.
+The threshold is None if the rule applies none. If the parts of the gradient have different thresholds, the rule returns
+the root of the sum of their squares: the largest norm that these parts together can have afterwards.
+
+A rule that needs the network defines `attach(network)`, which is called once before the training. A rule that keeps
+state from step to step defines `state_dict` and `load_state_dict`, as torch's optimisers do. A resumed run then
+continues with that state.
 """
 
 
@@ -28,11 +29,13 @@ class Clipped(NamedTuple):
         threshold: Threshold that the rule applied; None without one.
         cosine: Cosine of the angle between the gradients before and after clipping: 1 if the direction is unchanged,
             None if either gradient is 0.
+        share: Share of the gradient's entries that the rule changed, from 0 to 1. Entries that were 0 do not count.
     """
 
     norm: float
     threshold: float | None
     cosine: float | None
+    share: float
 
 
 def apply_clipping(clip: Clip, gradients: Sequence[Tensor], norm: float) -> Clipped:
@@ -42,28 +45,28 @@ def apply_clipping(clip: Clip, gradients: Sequence[Tensor], norm: float) -> Clip
         clip: Clipping rule.
         gradients: Gradients of all parameters.
         norm: Total norm of the gradients.
+
+    Raises:
+        TypeError, ValueError: The rule returned something other than None or a number above 0.
     """
     if isinstance(clip, NoClipping):
-        return Clipped(norm, None, 1.0 if norm else None)
+        return Clipped(norm, None, 1.0 if norm else None, 0.0)
     before = [gradient.clone() for gradient in gradients]
     threshold = clip(gradients, norm)
     if threshold is not None and (isinstance(threshold, bool) or not isinstance(threshold, float | int)):
         raise TypeError(f"{type(clip).__name__} returned {threshold!r}; a clipping rule returns a number or None")
     if threshold is not None and not threshold > 0:
         raise ValueError(f"{type(clip).__name__} returned {threshold!r}; a threshold is above 0")
-    if all(torch.equal(old, new) for old, new in zip(before, gradients, strict=True)):
-        return Clipped(norm, threshold, 1.0 if norm else None)
+    pairs = list(zip(before, gradients, strict=True))
+    if all(torch.equal(old, new) for old, new in pairs):
+        return Clipped(norm, threshold, 1.0 if norm else None, 0.0)
     clipped = total_norm(gradients)
-    inner = sum(float((old.double() * new.double()).sum()) for old, new in zip(before, gradients, strict=True))
-    return Clipped(clipped, threshold, min(1.0, inner / norm / clipped) if norm and clipped else None)
-
-
-def total_norm(gradients: Sequence[Tensor]) -> float:
-    """The L2 norm of all gradients together, computed in float64, so it overflows only if a gradient itself does."""
-    norms = torch.stack([l2_norm(gradient) for gradient in gradients])
-    # Unless the gradients are float64, the squares of their norms fit, and the plain norm takes a third of the time.
-    fit = all(gradient.dtype != torch.float64 for gradient in gradients)
-    return float(torch.linalg.vector_norm(norms) if fit else l2_norm(norms))
+    inner = sum(float((old.double() * new.double()).sum()) for old, new in pairs)
+    cosine = min(1.0, inner / norm / clipped) if norm and clipped else None
+    old, new = (torch.cat([gradient.flatten() for gradient in one]) for one in (before, gradients))
+    entries = old != 0
+    changed = int(torch.count_nonzero(entries & (old != new)))
+    return Clipped(clipped, threshold, cosine, changed / max(1, int(torch.count_nonzero(entries))))
 
 
 class NoClipping:
@@ -73,37 +76,12 @@ class NoClipping:
         return None
 
 
-class ClipNorm:
-    """Scale g to g min(1, threshold / ||g||), which keeps its direction (Pascanu, Mikolov, Bengio 2013, algorithm 1).
-
-    g is the gradient of all parameters together. torch's `clip_grad_norm_` divides by ||g|| + 1e-6 instead.
-
-    Args:
-        threshold: Largest norm that passes unchanged.
-    """
-
-    def __init__(self, threshold: Threshold) -> None:
-        self.threshold = threshold
-
-    def __call__(self, gradients: Sequence[Tensor], norm: float) -> float | None:
-        scale_to(gradients, norm, self.threshold)
-        return self.threshold
-
-
-class ClipValue:
-    """Clamp each entry to [-threshold, threshold], which may change the direction (Mikolov 2012).
-
-    Args:
-        threshold: Largest absolute value that passes unchanged.
-    """
-
-    def __init__(self, threshold: Threshold) -> None:
-        self.threshold = threshold
-
-    def __call__(self, gradients: Sequence[Tensor], norm: float) -> float | None:
-        for gradient in gradients:
-            gradient.clamp_(-self.threshold, self.threshold)
-        return self.threshold
+def total_norm(gradients: Sequence[Tensor]) -> float:
+    """The L2 norm of all gradients together, computed in float64, so it overflows only if a gradient itself does."""
+    norms = torch.stack([l2_norm(gradient) for gradient in gradients])
+    # Unless the gradients are float64, the squares of their norms fit, and the plain norm takes a third of the time.
+    fit = all(gradient.dtype != torch.float64 for gradient in gradients)
+    return float(torch.linalg.vector_norm(norms) if fit else l2_norm(norms))
 
 
 def scale_to(gradients: Sequence[Tensor], norm: float, threshold: float) -> None:
