@@ -12,6 +12,8 @@ CHOICES = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.y
 README = (CONF / "README.md").read_text()
 NEEDS = {f"cell={name}": ["task.length=10"] for name in choices("cell")} | {
     "init=chrono": ["cell=lstm"],
+    "stop=hopeless": ["stop.by=1"],
+    "stop=solved_or_hopeless": ["stop.by=1"],
     "remedy=h_detach": ["cell=lstm"],
     "remedy=flossing": ["remedy.exponents=4", "remedy.before=2"],
 }
