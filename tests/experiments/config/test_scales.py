@@ -26,7 +26,7 @@ def test_what_the_user_says_replaces_an_axis_in_every_grid():
     assert {config.seed for config in planned.configs} == {7}
     assert {config.task["length"] for config in planned.configs} == {12, 14}
     assert {config.clip["name"] for config in planned.configs} == {"none", "norm"}
-    assert len(planned.configs) == 2 * (1 + 11 + 1)
+    assert len(planned.configs) == 2 * (9 + 5 + 1 + 2 + 1)
 
 
 @pytest.mark.parametrize(
