@@ -23,8 +23,8 @@ CONTROL = (
 )
 NULL = shuffled("task.length")
 REMARK = (
-    "Processor time with one thread. The slope is below 1 where what a step does once, such as the update, is no small "
-    "part of its time."
+    "Processor time with one thread. The power is below 1 where what a step does once, such as the update, is no small "
+    "part of its time. On a busy machine the times scatter, and the verdict may be undecided."
 )
 FIGURE = "cost"
 VIEW = {"where": ("batch_size=1", "steps=11")}
