@@ -94,7 +94,6 @@ def test_processor_time_is_known_of_runs_that_were_not_interrupted(tmp_path, cut
     assert (info_of(broken)["status"], info_of(broken)["processor_seconds"]) == ("completed", None)
 
 
-
 def test_rows_after_the_checkpoint_are_written_again(tmp_path, unbroken, cut_off):
     broken = small(tmp_path)
     cut_off(broken, 20)
