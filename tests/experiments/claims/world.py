@@ -101,7 +101,7 @@ def write_run(folder, config, facts, tables):
     )
     length = config.task["length"]
     per_step = 1e-3 * facts["ms_per_timestep"] * length ** facts["power"] * config.batch_size ** facts["batch_power"]
-    seconds = 0.05 + config.steps * per_step
+    seconds = 0.05 + config.steps * (per_step + 0.002)
     info = {
         "status": "completed" if facts["finite"] else "diverged", "timesteps": length,
         "readout_steps": 1, "started": "2026-01-01T00:00:00+00:00",

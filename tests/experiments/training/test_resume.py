@@ -84,6 +84,16 @@ def test_seconds_cover_all_parts_of_an_interrupted_run(tmp_path, cut_off):
     assert 1000 < info_of(config)["seconds"] < 1100
 
 
+def test_processor_time_is_known_of_runs_that_were_not_interrupted(tmp_path, cut_off):
+    whole, broken = small(tmp_path / "whole"), small(tmp_path / "broken")
+    run(whole)
+    info = info_of(whole)
+    assert 0 < info["processor_seconds"] < info["seconds"] + 0.1  # one thread
+    cut_off(broken, 20)
+    run(broken)
+    assert (info_of(broken)["status"], info_of(broken)["processor_seconds"]) == ("completed", None)
+
+
 def test_rows_after_the_checkpoint_are_written_again(tmp_path, unbroken, cut_off):
     broken = small(tmp_path)
     cut_off(broken, 20)
