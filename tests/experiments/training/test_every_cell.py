@@ -41,8 +41,8 @@ def test_a_cell_learns_from_a_task_and_is_recorded(name, task, tmp_path):
     assert np.isfinite(metrics[["loss", "grad_norm"]]).all(axis=None)
     assert set(gradients["state"]) == set(cell.state_names)
     assert set(gradients["layer"]) == set(range(config.model.num_layers))
-    top = config.model.num_layers - 1
-    assert gradients.query("layer == @top and lag == 0 and state == 'h'")["grad_norm"].gt(0).all()
+    top = gradients[gradients["layer"] == config.model.num_layers - 1]
+    assert top.query("lag == 0 and state == 'h'")["grad_norm"].gt(0).all()
     if task == "copy":
         assert table(result, "lags")["grad_norm"].gt(0).any()
     assert np.isfinite(gradients["grad_norm"]).all()
