@@ -48,6 +48,8 @@ def test_a_cell_learns_from_a_task_and_is_recorded(name, task, tmp_path):
     assert np.isfinite(gradients["grad_norm"]).all()
     kept = gradients["state"].isin(cell.kept_by)
     assert gradients["grad_norm_direct"].notna().equals(kept)
+    at_the_end = gradients[kept & (gradients["lag"] == 0)]
+    np.testing.assert_allclose(at_the_end["grad_norm_direct"], at_the_end["grad_norm"], rtol=1e-4)
     shares = contributions.groupby(["step", "parameter"])["share"].sum(min_count=1).dropna()
     np.testing.assert_allclose(shares, 1, atol=1e-4)
     recurrent = {block.name for block in cell.recurrent_blocks()}
