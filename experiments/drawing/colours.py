@@ -1,13 +1,10 @@
 """The colour and the marker of each line."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import to_hex, to_rgb
-
-from experiments.catalogue.choices import cell_order
 
 Colours = dict[str, tuple[str, str]]
 """The colour and the marker of each compared value."""
@@ -15,10 +12,10 @@ Colours = dict[str, tuple[str, str]]
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """The colours of Okabe and Ito (2008), without the yellow, which is hard to see on white paper."""
 
-CELL_COLOURS = ("#D55E00", "#0072B2", "#009E73")
-"""The colours of the first cells in `cell_order`."""
+CELL_COLOURS = {"rnn": "#D55E00", "lstm": "#0072B2", "gru": "#009E73"}
+"""The colours of the three best-known cells: each has its own in every figure, and nothing else has it."""
 
-SPARE = tuple(colour for colour in OKABE_ITO if colour not in CELL_COLOURS)
+SPARE = tuple(colour for colour in OKABE_ITO if colour not in CELL_COLOURS.values())
 """The colours of everything that is not one of these cells."""
 
 MUTED = ("#332288", "#CC6677", "#44AA99", "#999933", "#88CCEE", "#882255", "#117733", "#DDCC77", "#AA4499")
@@ -30,12 +27,6 @@ UNDERFLOW, OVERFLOW = "0.8", "#CC79A7"
 """The colours in a map of zeros, and of values that are infinite or not a number."""
 
 
-@cache
-def cell_colours() -> dict[str, str]:
-    """The colours of our cells: a cell has the same colour in every figure, and nothing else has it."""
-    return dict(zip(cell_order(), CELL_COLOURS, strict=False))
-
-
 def assign_colours(values: Sequence[str], groups: Mapping[str, str] | None = None, *, ordered: bool = False) -> Colours:
     """Assign a colour and a marker to each compared value.
 
@@ -45,14 +36,13 @@ def assign_colours(values: Sequence[str], groups: Mapping[str, str] | None = Non
             own colour), and the values of a group are shades of it, from dark to light.
         ordered: Whether the values are numbers in rising order. A single group of numbers is coloured along a scale.
     """
-    cells = cell_colours()
-    groups = groups or {value: value for value in values if value in cells}
+    groups = groups or {value: value for value in values if value in CELL_COLOURS}
     hues = set(groups.values())
     if set(groups) >= set(values) and (len(hues) > 1 or set(values) == hues):
         names = list(dict.fromkeys(groups[value] for value in values))
         has_shades = len(names) < len(values)
-        spare = iter(_palette(len([name for name in names if name not in cells]), has_shades=has_shades))
-        hue = {name: cells.get(name) or next(spare) for name in names}
+        spare = iter(_palette(len([name for name in names if name not in CELL_COLOURS]), has_shades=has_shades))
+        hue = {name: CELL_COLOURS.get(name) or next(spare) for name in names}
         chosen = []
         for value in values:
             group = [other for other in values if groups[other] == groups[value]]

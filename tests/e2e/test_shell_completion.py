@@ -52,9 +52,9 @@ def in_bash(script, tmp_path, line):
     [
         ("bptt re", ["report", "reproduce", "replay"]),
         ("bptt reproduce va", ["vanishing"]),
-        ("bptt run cell=", ["gru", "lstm", "rnn"]),
-        ("bptt run ce", ["cell=", "cell.nonlinearity="]),
-        ("bptt sweep clip=norm cell=rnn,l", ["rnn,lstm"]),
+        ("bptt run cell=min", ["mingru", "minimal", "minlstm"]),
+        ("bptt run ce", ["cell=", "cell.nonlinearity=", "cell.bias="]),
+        ("bptt sweep clip=norm cell=rnn,ls", ["rnn,lstm", "rnn,lstm_1997", "rnn,lstm_coupled", "rnn,lstm_peephole"]),
         ("bptt run cell=lstm cell.", ["cell.forget_bias="]),
         ("bptt plot --figure pre", ["prediction"]),
         ("bptt plot --for", ["--format"]),

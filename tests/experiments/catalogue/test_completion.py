@@ -5,7 +5,7 @@ import typer
 
 from cli.completion import figures as offered_figures
 from cli.main import app
-from experiments.catalogue.choices import catalogue
+from experiments.catalogue.choices import catalogue, choices
 from experiments.catalogue.completion import complete
 from experiments.catalogue.figures import figures
 from experiments.config.composing import compose
@@ -14,14 +14,14 @@ from experiments.config.composing import compose
 @pytest.mark.parametrize(
     ("incomplete", "given", "expected"),
     [
-        ("cell=", [], ["cell=gru", "cell=lstm", "cell=rnn"]),
-        ("cell=l", [], ["cell=lstm"]),
-        ("cell=rnn,l", [], ["cell=rnn,lstm"]),
-        ("cell=rnn,", [], ["cell=rnn,gru", "cell=rnn,lstm"]),
-        ("ce", [], ["cell=", "cell.nonlinearity="]),
+        ("cell=", [], [f"cell={name}" for name in choices("cell")]),
+        ("cell=lstm", [], ["cell=lstm", "cell=lstm_1997", "cell=lstm_coupled", "cell=lstm_peephole"]),
+        ("cell=rnn,min", [], ["cell=rnn,mingru", "cell=rnn,minimal", "cell=rnn,minlstm"]),
+        ("cell=rnn,", [], [f"cell=rnn,{name}" for name in choices("cell") if name != "rnn"]),
+        ("ce", [], ["cell=", "cell.nonlinearity=", "cell.bias="]),
         ("ce", ["cell=lstm"], ["cell.forget_bias="]),
-        ("cell.", ["cell=gru,rnn"], ["cell.forget_bias=", "cell.nonlinearity="]),
-        ("cell.nonlinearity=", [], [f"cell.nonlinearity={name}" for name in ("tanh", "relu", "identity")]),
+        ("cell.", ["cell=gru,rnn"], ["cell.forget_bias=", "cell.nonlinearity=", "cell.bias="]),
+        ("cell.nonlinearity=", [], [f"cell.nonlinearity={name}" for name in ("tanh", "relu", "logistic", "identity")]),
         ("clip.", [], []),
         ("clip.", ["clip=value"], ["clip.threshold="]),
         ("dt", [], ["dtype="]),

@@ -202,7 +202,7 @@ def test_a_folder_may_be_below_the_home_directory(tmp_path, monkeypatch):
 def test_a_sweep_expands_lists_ranges_and_the_studys_axes():
     configs = plan(["cell=rnn,lstm", "seed=range(3)"]).configs
     assert [(c.cell["name"], c.seed) for c in configs] == [(cell, s) for cell in ("rnn", "lstm") for s in range(3)]
-    assert len(plan(["cell=glob(lstm*)"]).configs) == 4
+    assert len(plan(["cell=glob(*)"]).configs) == len(choices("cell"))
     assert len(plan(["study=quickstart"]).configs) == 18
     fewer = plan(["study=quickstart", "seed=7", "cell=gru"]).configs
     assert {(c.cell["name"], c.clip["name"], c.seed) for c in fewer} == {("gru", "none", 7), ("gru", "norm", 7)}

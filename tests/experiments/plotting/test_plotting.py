@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from experiments.analysis.intervals import wilson_interval
 from experiments.analysis.summary import summarize_runs
 from experiments.config.composing import compose
-from experiments.drawing.colours import OKABE_ITO, OVERFLOW, SPARE, UNDERFLOW, assign_colours, cell_colours
+from experiments.drawing.colours import CELL_COLOURS, OKABE_ITO, OVERFLOW, SPARE, UNDERFLOW, assign_colours
 from experiments.drawing.panel import Panel
 from experiments.drawing.style import settings
 from experiments.errors import UsageError
@@ -89,7 +89,7 @@ def test_by_default_what_differs_is_compared_and_faceted(study, figures):
         assert {"rnn", "lstm"} <= {text.get_text() for text in drawn[name].legends[0].get_texts()}
         for ax in axes:
             if not is_blank(ax):
-                assert line(ax, "rnn").get_color() == cell_colours()["rnn"]
+                assert line(ax, "rnn").get_color() == CELL_COLOURS["rnn"]
                 assert ax.get_xlabel()
     for figure in drawn.values():
         caption = figure.get_supxlabel().replace("\n", " ")
@@ -302,19 +302,19 @@ def test_many_values_have_colours_of_their_own():
     for count in (3, len(OKABE_ITO), 12):
         chosen = assign_colours([str(i) for i in range(count)])
         assert len({colour for colour, _ in chosen.values()}) == count
-        assert not {colour for colour, _ in chosen.values()} & set(cell_colours().values())
+        assert not {colour for colour, _ in chosen.values()} & set(CELL_COLOURS.values())
 
 
 def test_a_cell_keeps_its_colour_and_several_lines_of_it_are_shades():
-    assert assign_colours(["other", "gru"], {"other": "other", "gru": "gru"})["gru"][0] == cell_colours()["gru"]
+    assert assign_colours(["other", "gru"], {"other": "other", "gru": "gru"})["gru"][0] == CELL_COLOURS["gru"]
     assert assign_colours(["other", "gru"], {"other": "other", "gru": "gru"})["other"][0] in SPARE
-    assert assign_colours(["A", "B"], {"A": "rnn", "B": "lstm"})["B"][0] == cell_colours()["lstm"]
-    several = {f"{cell}, {i}": cell for cell in cell_colours() for i in range(3)}
+    assert assign_colours(["A", "B"], {"A": "rnn", "B": "lstm"})["B"][0] == CELL_COLOURS["lstm"]
+    several = {f"{cell}, {i}": cell for cell in CELL_COLOURS for i in range(3)}
     shades = assign_colours(list(several), several)
     assert len({colour for colour, _ in shades.values()}) == 9
     for name, cell in several.items():
         hue = np.array(mpl.colors.rgb_to_hsv(mpl.colors.to_rgb(shades[name][0])))[0]
-        assert hue == pytest.approx(mpl.colors.rgb_to_hsv(mpl.colors.to_rgb(cell_colours()[cell]))[0], abs=0.02)
+        assert hue == pytest.approx(mpl.colors.rgb_to_hsv(mpl.colors.to_rgb(CELL_COLOURS[cell]))[0], abs=0.02)
 
 
 def test_many_lines_have_a_legend_of_their_first_key(make_run):
@@ -466,7 +466,7 @@ def test_several_studies_are_told_apart_by_their_names(make_run, tmp_path, figur
     studies = [results / name for name in ("first", "second", "$x^_", "_hidden")]
     training = figures(*studies, names=["training"])["training"]
     assert line(training.axes[0], "first").get_color() != line(training.axes[0], "$x^_").get_color()
-    assert line(training.axes[0], "second").get_color() == cell_colours()["lstm"]
+    assert line(training.axes[0], "second").get_color() == CELL_COLOURS["lstm"]
     legend = training.legends[0]
     assert legend.get_title().get_text() == "study"
     assert [text.get_text() for text in legend.get_texts()] == ["$x^_", "_hidden", "first", "second", "chance"]
