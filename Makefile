@@ -56,7 +56,7 @@ reproduce: .venv/installed
 	for study in bptt_terms any_length vanishing exploding lstm_memory gates gru; do \
 	  mkdir -p results/reference/$$study && cp results/$$study/summary.csv results/$$study/states.csv results/reference/$$study/; done
 	$(BIN)/bptt plot any_length --figure cost --figure size --output results/reference/any_length
-	$(BIN)/bptt plot gates --figure gate_means --where init=default --output results/reference/gates
+	$(BIN)/bptt plot gates --figure gate_means --figure marked_timesteps --where init=default --output results/reference/gates
 
 # Writes conf/README.md from the comments in the YAML files.
 docs: .venv/installed

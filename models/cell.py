@@ -1,11 +1,13 @@
 """The base class of recurrent layers: a cell defines one timestep, `step`, and unrolls it over a sequence."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import torch
+from annotated_types import Ge, Gt
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import cached
 
 from models.contributions import Bounds
 from models.recursion import Unrolled
@@ -20,10 +22,14 @@ State = tuple[Tensor, ...]
 
 The sizes may differ, except that of h, which is hidden_size. A state may be complex, except h."""
 
+Positive = Annotated[float, Gt(0)]
+NotNegative = Annotated[float, Ge(0)]
+AtLeastOne = Annotated[int, Ge(1)]
+
 
 @dataclass(frozen=True)
 class RecurrentBlock:
-    """A square matrix that multiplies h in one timestep, stored as some rows of a parameter.
+    """A square matrix that multiplies h or another state of its size, stored as some rows of a parameter.
 
     Attributes:
         name: Name of the parameter within the cell, followed by the gate if the parameter holds the matrices of several
@@ -50,7 +56,7 @@ class Cell(nn.Module):
     written-out backward equations also overrides `unroll`.
     """
 
-    state_names: ClassVar[tuple[str, ...]] = ("h",)
+    state_names: tuple[str, ...] = ("h",)
     """Names of the tensors of the state. The first is the hidden state h, which is the output of the layer."""
 
     kept_by: ClassVar[dict[str, str]] = {}
@@ -79,9 +85,10 @@ class Cell(nn.Module):
     def forward(self, x: InputSequence, state: State) -> tuple[HiddenSequence, State]:
         """Unroll over a sequence. Return h of every timestep and the state after the last one."""
         hidden = []
-        for x_t in x:
-            state = self.step(x_t, state)
-            hidden.append(state[0])
+        with cached():  # computes a parametrised matrix once for all timesteps
+            for x_t in x:
+                state = self.step(x_t, state)
+                hidden.append(state[0])
         return torch.stack(hidden), state
 
     def recurrent_blocks(self) -> list[RecurrentBlock]:
@@ -97,6 +104,14 @@ class Cell(nn.Module):
         By default a cell has no gates; a gated cell overrides this method.
         """
         return {}
+
+    def all_gates(self, x: Inputs, state: State) -> dict[str, Gate]:
+        """The values of the gates, by name, computed from x_t and the whole state before it.
+
+        By default these are the gates that h alone sets; a cell whose gates read further states overrides this method
+        instead of `compute_gates`.
+        """
+        return self.compute_gates(x, state[0])
 
     def unroll(self, x: InputSequence, state: State, windows: Bounds, hidden: HiddenSequence | None = None) -> Unrolled:
         """Unroll over a sequence outside autograd's graph, ready to backpropagate to every state and parameter.

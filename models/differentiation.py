@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.func import functional_call, jacrev, vmap
+from torch.nn.utils.parametrize import cached
 
 from models.cell import Cell, InputSequence, State
 from models.contributions import Bounds, Parts
@@ -56,7 +57,7 @@ class Differentiated(Unrolled):
         self._handed_on = dict(zip(cell.state_names, zip(*handed_on, strict=True), strict=True))
         self.states = {name: torch.stack([one.detach() for one in steps]) for name, steps in self._states.items()}
         with torch.no_grad():
-            self.gates = cell.compute_gates(x.detach(), self.states["h"][:-1])
+            self.gates = cell.all_gates(x.detach(), tuple(steps[:-1] for steps in self.states.values()))
 
     def backward(self, direct: Trajectory) -> Gradient:
         if direct.dim() == self.states["h"].dim():
@@ -97,11 +98,23 @@ class Differentiated(Unrolled):
         return Gradient(gradients, contributions, lambda: _zero_if_none(x, self._x))
 
     def along_gates(self, direct: Trajectory) -> dict[str, Trajectory]:
-        gate = self._cell.kept_by.get("h")
-        if gate is None or gate.removeprefix("1 - ") not in self.gates:
-            return {}
-        kept = self.gates[gate.removeprefix("1 - ")]
-        return {"h": accumulate(1 - kept if gate.startswith("1 - ") else kept, direct)}
+        along = {}
+        for name, gate in self._cell.kept_by.items():
+            kept = self.gates.get(gate.removeprefix("1 - "))
+            reaching = direct if name == "h" else self._through_h(name, direct)
+            if kept is not None and reaching is not None and kept.shape == reaching.shape:
+                along[name] = accumulate(1 - kept if gate.startswith("1 - ") else kept, reaching)
+        return along
+
+    def _through_h(self, name: str, direct: Trajectory) -> Trajectory | None:
+        """What reaches a state through h of the same timestep, (time, batch, size); None if h never reads it there."""
+        found = [
+            torch.autograd.grad(h, state, d, retain_graph=True, allow_unused=True)[0] if h.requires_grad else None
+            for h, state, d in zip(self._states["h"][1:], self._states[name][1:], direct.unbind(), strict=True)
+        ]
+        if all(part is None for part in found):
+            return None
+        return torch.stack([_zero_if_none(part, like) for part, like in zip(found, self.states[name][1:], strict=True)])
 
     @torch.no_grad()
     def jacobians(self, first: int, last: int) -> Float[Tensor, "time batch state state"]:
@@ -165,10 +178,11 @@ class _Window(nn.Module):
 
     def forward(self, x: InputSequence, state: State) -> list[tuple[State, State]]:
         states = []
-        for x_t in x:
-            new = _told_apart(self.cell.step(x_t, state), state)
-            state = tuple(tensor.view_as(tensor) for tensor in new)
-            states.append((new, state))
+        with cached():
+            for x_t in x:
+                new = _told_apart(self.cell.step(x_t, state), state)
+                state = tuple(tensor.view_as(tensor) for tensor in new)
+                states.append((new, state))
         return states
 
 

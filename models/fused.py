@@ -4,42 +4,33 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn.functional import linear
 
-from models.cell import Cell, HiddenSequence, InputSequence, RecurrentBlock, State
+from models.cell import Gate, HiddenSequence, Inputs, InputSequence, State
 from models.contributions import Bounds, OuterProducts
+from models.gated import GatedCell
 from models.recursion import Recurrence, Unrolled
 
 Kernel = Callable[..., tuple[Tensor, ...]]
 """One of torch.rnn_tanh, torch.rnn_relu, torch.lstm and torch.gru, which `nn.RNN`, `nn.LSTM` and `nn.GRU` call."""
 
 
-class TorchCell(Cell):
+class TorchCell(GatedCell):
     """A cell with the parameters of a one-layer `nn.RNN`, `nn.LSTM` or `nn.GRU`, in torch's order and initialisation.
 
-    The parameters are weight_ih (gates*hidden, input), weight_hh (gates*hidden, hidden), bias_ih and bias_hh
-    (gates*hidden). Each gate has a block of rows; the blocks are stacked in the order of `gates`. All parameters are
-    drawn from U(-k, k), k = 1/sqrt(hidden).
+    torch has two biases, bias_ih and bias_hh (gates*hidden).
 
     A layer computes its sequences with its own equations or with torch's kernel, by a fixed rule: on the CPU with its
     own if they are the faster way (`make bench` measures it), elsewhere with the kernel.
     """
 
-    gates: ClassVar[tuple[str, ...]] = ("candidate",)
-    """Names of the gates, in the order of their rows in each parameter."""
+    biases = ("bias_ih", "bias_hh")
+    bias_ih: Tensor
+    bias_hh: Tensor
 
     own_is_faster: ClassVar[bool]
     """Whether the cell's own equations are faster than torch's kernel on the CPU."""
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        super().__init__(input_size, hidden_size)
-        rows = len(self.gates) * hidden_size
-        bound = hidden_size**-0.5
-        self.weight_ih = _uniform(bound, rows, input_size)
-        self.weight_hh = _uniform(bound, rows, hidden_size)
-        self.bias_ih = _uniform(bound, rows)
-        self.bias_hh = _uniform(bound, rows)
 
     @property
     @abstractmethod
@@ -54,7 +45,7 @@ class TorchCell(Cell):
         constant = not any(tensor.requires_grad for tensor in state)
         if self._is_itself and constant and self.own_is_faster and x.device.type == "cpu":
             unrolled = self.solve(x, state, None)
-            hidden: Tensor = Recurrence.apply(unrolled, x, *self._weights)  # type: ignore[no-untyped-call]
+            hidden: Tensor = Recurrence.apply(unrolled, x, *self.parameters())  # type: ignore[no-untyped-call]
             return hidden, tuple(states[-1] for states in unrolled.states.values())
         if self.kernel is None or not self._has_its_step:
             return super().forward(x, state)
@@ -64,6 +55,10 @@ class TorchCell(Cell):
         if not self._is_itself:
             return super().unroll(x, state, windows, hidden)
         return self.solve(x, state, hidden)
+
+    def preactivations(self, x: Inputs, h: Gate) -> tuple[Gate, ...]:
+        a = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
+        return a.chunk(len(self.gates), dim=-1)
 
     def run_kernel(self, x: InputSequence, state: State) -> tuple[HiddenSequence, State]:
         """Call torch's kernel as a single layer, time first."""
@@ -86,28 +81,13 @@ class TorchCell(Cell):
         """
         bias_hh = OuterProducts(rows)
         bias_ih = bias_hh if rows_of_input is None else OuterProducts(rows_of_input)
-        return {
+        products = {
             "weight_ih": OuterProducts(rows if rows_of_input is None else rows_of_input, x),
             "weight_hh": OuterProducts(rows, h_before),
             "bias_ih": bias_ih,
             "bias_hh": bias_hh,
         }
-
-    def recurrent_blocks(self) -> list[RecurrentBlock]:
-        if len(self.gates) == 1:
-            return [RecurrentBlock("weight_hh", self.weight_hh, slice(None))]
-        return [RecurrentBlock(f"weight_hh[{gate}]", self.weight_hh, self.rows(gate)) for gate in self.gates]
-
-    def rows(self, gate: str) -> slice:
-        """The rows that one gate has in each parameter."""
-        start = self.gates.index(gate) * self.hidden_size
-        return slice(start, start + self.hidden_size)
-
-    def set_gate_bias(self, gate: str, value: float) -> None:
-        """Set the bias of one gate to `value` for every unit: the sum of torch's two biases, bias_ih and bias_hh."""
-        with torch.no_grad():
-            self.bias_ih[self.rows(gate)] = value
-            self.bias_hh[self.rows(gate)] = 0.0
+        return {name: products[name] for name, _ in self.named_parameters()}
 
     @property
     def _weights(self) -> tuple[Tensor, ...]:
@@ -122,11 +102,7 @@ class TorchCell(Cell):
     @property
     def _is_itself(self) -> bool:
         """Whether the equations of `solve` are those of the cell, and its parameters are all that there are."""
-        return self._has_its_step and dict(self.named_parameters()).keys() == _PARAMETERS
+        return self._has_its_step and dict(self.named_parameters()).keys() <= _PARAMETERS
 
 
 _PARAMETERS = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}
-
-
-def _uniform(bound: float, *shape: int) -> nn.Parameter:
-    return nn.Parameter(nn.init.uniform_(torch.empty(*shape), -bound, bound))

@@ -42,8 +42,7 @@ class LSTM(TorchCell):
         return torch.lstm
 
     def compute_gates(self, x: Inputs, h: Gate) -> dict[str, Gate]:
-        rows = linear(x, self.weight_ih, self.bias_ih) + linear(h, self.weight_hh, self.bias_hh)
-        input, forget, candidate, output = rows.chunk(4, dim=-1)
+        input, forget, candidate, output = self.preactivations(x, h)
         return {
             "input": torch.sigmoid(input),
             "forget": torch.sigmoid(forget),

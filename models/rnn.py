@@ -13,11 +13,22 @@ from models.fused import Kernel, TorchCell
 from models.recursion import Gradient, Trajectory, Unrolled
 
 _KERNELS = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
-_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "relu": torch.relu, "identity": lambda a: a}
-_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh_, "relu": torch.relu_, "identity": lambda a: a}
+_FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "logistic": torch.sigmoid,
+    "identity": lambda a: a,
+}
+_IN_PLACE: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh_,
+    "relu": torch.relu_,
+    "logistic": torch.sigmoid_,
+    "identity": lambda a: a,
+}
 _SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": lambda h: 1 - h * h,
     "relu": lambda h: (~(h <= 0)).to(h.dtype),  # 1 for nan, as in autograd
+    "logistic": lambda h: h * (1 - h),
     "identity": torch.ones_like,
 }
 """phi'(a) as a function of h = phi(a)."""
@@ -29,17 +40,26 @@ class RNN(TorchCell):
         h_t = phi(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)
 
     Args:
-        nonlinearity: The function phi: tanh, relu or identity.
+        nonlinearity: The function phi: tanh, relu, logistic or identity.
+        bias: Whether there are biases. Without them, bias_ih and bias_hh are zero and not learned.
     """
 
     own_is_faster = True
 
     def __init__(
-        self, input_size: int, hidden_size: int, nonlinearity: Literal["tanh", "relu", "identity"] = "tanh"
+        self,
+        input_size: int,
+        hidden_size: int,
+        nonlinearity: Literal["tanh", "relu", "logistic", "identity"] = "tanh",
+        bias: bool = True,
     ) -> None:
         super().__init__(input_size, hidden_size)
         self.nonlinearity = nonlinearity
         self.bounded = ("h",) if nonlinearity == "tanh" else ()
+        if not bias:
+            for name in self.biases:
+                delattr(self, name)
+                self.register_buffer(name, torch.zeros(hidden_size), persistent=False)
 
     @property
     def kernel(self) -> Kernel | None:

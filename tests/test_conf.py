@@ -2,7 +2,7 @@
 
 import pytest
 
-from experiments.catalogue.choices import CONF
+from experiments.catalogue.choices import CONF, choices
 from experiments.catalogue.key_comments import options
 from experiments.catalogue.readme import readme
 from experiments.config.composing import compose
@@ -10,7 +10,11 @@ from experiments.training.run import run
 
 CHOICES = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml"))]
 README = (CONF / "README.md").read_text()
-NEEDS = {"remedy=h_detach": ["cell=lstm"], "remedy=flossing": ["remedy.exponents=4", "remedy.before=2"]}
+NEEDS = {f"cell={name}": ["task.length=10"] for name in choices("cell")} | {
+    "init=chrono": ["cell=lstm"],
+    "remedy=h_detach": ["cell=lstm"],
+    "remedy=flossing": ["remedy.exponents=4", "remedy.before=2"],
+}
 """What a choice needs beside the defaults and the small network of this test."""
 
 FAST = ["steps=2", "model.hidden_size=8", "batch_size=3", "record.evaluate_samples=10"]

@@ -221,6 +221,7 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
         "clipped_fraction": float((scales < 1).mean()) if len(scales) else None,
         "parameters": run.info["parameters"],
         "seconds": run.info.get("seconds"),
+        "processor_seconds": run.info.get("processor_seconds"),
         "kind": run.info.get("kind", "training"),
     }
 

@@ -4,6 +4,7 @@ import inspect
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -90,6 +91,7 @@ def build(config: Config) -> Parts:
 
 
 def _construct(config: Config, device: str) -> Parts:
+    """Construct all parts on a device. An initialisation with an argument `task` gets the task."""
     for group in CHOICES:
         find_target(f"{group}._target_", getattr(config, group)["_target_"])
     chosen = {group: {k: v for k, v in getattr(config, group).items() if k != "name"} for group in CHOICES}
@@ -109,11 +111,14 @@ def _construct(config: Config, device: str) -> Parts:
             f"stop={config.stop['name']}: task={config.task['name']} has no criterion for being solved; "
             "use stop=hopeless or stop=none"
         )
+    initialize = parts["init"]
+    if "task" in inspect.signature(initialize).parameters:
+        initialize = partial(initialize, task=task)
     with torch.random.fork_rng(devices=[]), torch.device(device):
         torch.manual_seed(config.seed)
         network = RecurrentNetwork(
             parts["cell"],
-            parts["init"],
+            initialize,
             input_size=task.input_size,
             hidden_size=config.model.hidden_size,
             num_layers=config.model.num_layers,

@@ -7,14 +7,20 @@ from experiments.drawing.panel import Panel
 
 TABLES = ("summary",)
 AXES = {"x": "task.length"}
+CLOCKS = {
+    "processor_seconds": "The time is processor time, to which other work of the machine hardly adds.",
+    "seconds": "The time is wall time, to which other work of the machine adds.",
+}
+"""What the figure says of the time, by the column of summary.csv that it is from."""
 
 
 def select_rows(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Select the completed runs, and add the milliseconds per step."""
+    """Select the completed runs, and add the milliseconds per step, of processor time if it is known of all of them."""
     summary = data["summary"]
     ended = summary[summary["seconds"].notna() & (summary["status"] == "completed")]
     steps = ended["stopped_at_step"].fillna(ended["steps"]).astype(float)
-    return {"summary": ended.assign(milliseconds=1000 * ended["seconds"].astype(float) / steps)}
+    clock = "processor_seconds" if ended["processor_seconds"].notna().all() else "seconds"
+    return {"summary": ended.assign(milliseconds=1000 * ended[clock].astype(float) / steps, clock=clock)}
 
 
 def draw(data: dict[str, pd.DataFrame], panel: Panel, *, x: str = "task.length") -> None:
@@ -31,8 +37,9 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel, *, x: str = "task.length")
             [first, last], [start, start * last / first], name=name, color="0.35", linestyle=":", linewidth=1
         )
         panel.explain(f"Dotted: a time proportional to {x}; only its slope matters.")
+    panel.explain(CLOCKS[summary["clock"].iloc[0]])
 
 
 PANELS = (draw,)
 IF_EMPTY = "no run is completed"
-CAPTION = "The wall time of a whole run, with measurements and evaluations, divided by its number of steps."
+CAPTION = "The time of a whole run, with measurements and evaluations, divided by its number of steps."

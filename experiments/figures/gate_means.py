@@ -19,17 +19,16 @@ def select_rows(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Select the gates of layer 0, in the runs that recorded them at several steps."""
     gates = data["gates"]
     several = gates.groupby("run_id", observed=True)["step"].transform("nunique") > 1
-    rows = gates[(gates["layer"] == 0) & several]
-    return {"gates": rows[~rows["gate"].isin(_candidates(rows))]}
+    return {"gates": without_candidates(gates[(gates["layer"] == 0) & several])}
 
 
-def _candidates(gates: pd.DataFrame) -> list[str]:
-    """Return the names of what is no gate, because not all of its values are between 0 and 1, such as a candidate.
+def without_candidates(gates: pd.DataFrame) -> pd.DataFrame:
+    """Leave out what is no gate, because not all of its values are between 0 and 1, such as a candidate.
 
     The variance of values between 0 and 1 is at most mean (1 - mean) (Bhatia and Davis, 2000).
     """
     outside = gates["std"] ** 2 > gates["mean"] * (1 - gates["mean"]) + ROUNDING
-    return [str(gate) for gate in gates.loc[outside, "gate"].unique()]
+    return gates[~gates["gate"].isin(gates.loc[outside, "gate"].unique())]
 
 
 def draw(data: dict[str, pd.DataFrame], panel: Panel) -> None:

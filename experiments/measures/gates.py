@@ -53,8 +53,8 @@ def _by_marks(
     """The share of marked sequences, and the means over marked and over unmarked sequences, for each window."""
     if marked is None:
         return [(None, None, None)] * len(values)
-    means = values.double().mean(dim=2)
-    columns: list[list[float | None]] = [share_above(marked.float(), 0.5).tolist()]
+    means = values.mean(dim=2, dtype=torch.float64)
+    columns: list[list[float | None]] = [marked.double().mean(dim=1).tolist()]
     for chosen in (marked, ~marked):
         counts = chosen.sum(dim=1)
         sums = torch.where(chosen, means, 0.0).sum(dim=1)

@@ -122,6 +122,7 @@ def _start_or_resume(
     write_record(folder, record)
 
     began = time.monotonic() - (saved.seconds if saved else 0.0)
+    began_processor = None if saved or config.device != "cpu" else time.process_time()
     status: Status = "interrupted"
     error = None
     try:
@@ -143,11 +144,13 @@ def _start_or_resume(
         record |= {"error": error, "traceback": traceback.format_exc(), "retry": isinstance(raised, OSError)}
     finally:
         seconds = time.monotonic() - began
+        processor_seconds = None if began_processor is None else round(time.process_time() - began_processor, 3)
         try:
             ended = status in SKIPPED and not record.get("retry")
             if ended:
                 record["files"] = describe_files(folder)
-            write_record(folder, {**record, "status": status, "finished": now(), "seconds": round(seconds, 3)})
+            times = {"seconds": round(seconds, 3), "processor_seconds": processor_seconds}
+            write_record(folder, {**record, "status": status, "finished": now(), **times})
             if ended:
                 (folder / CHECKPOINT).unlink(missing_ok=True)
         except OSError as unwritten:  # If the disk is full, run.json keeps the status 'running'.

@@ -71,6 +71,32 @@ def test_the_linear_recurrence_is_linear():
     torch.testing.assert_close(cell(x + 2 * y, start)[0], cell(x, start)[0] + 2 * cell(y, start)[0])
 
 
+def test_an_rnn_without_biases_is_torchs_without_biases():
+    cell, x = RNN(3, 5, bias=False).double(), inputs(6)
+    assert [name for name, _ in cell.named_parameters()] == list(cell.state_dict()) == ["weight_ih", "weight_hh"]
+    layer = nn.RNN(3, 5, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight_ih_l0.copy_(cell.weight_ih)
+        layer.weight_hh_l0.copy_(cell.weight_hh)
+    hidden, _ = cell(x, cell.initial_state(4))
+    assert unrolled_by(hidden) is not None
+    expected, _ = layer(x)
+    torch.testing.assert_close(hidden, expected, rtol=0, atol=1e-14)
+    for output in (hidden, expected):
+        (output**2).sum().backward()
+    torch.testing.assert_close(cell.weight_ih.grad, layer.weight_ih_l0.grad, rtol=0, atol=1e-12)
+    torch.testing.assert_close(cell.weight_hh.grad, layer.weight_hh_l0.grad, rtol=0, atol=1e-12)
+
+
+def test_a_logistic_rnn_is_its_equation():
+    cell, x = RNN(3, 5, nonlinearity="logistic").double(), inputs(3)
+    h = torch.zeros(4, 5, dtype=torch.float64)
+    for x_t in x:
+        a = x_t @ cell.weight_ih.T + cell.bias_ih + h @ cell.weight_hh.T + cell.bias_hh
+        h = 1 / (1 + torch.exp(-a))
+    torch.testing.assert_close(cell(x, cell.initial_state(4))[0][-1], h, rtol=0, atol=1e-14)
+
+
 @pytest.mark.parametrize("make", [RNN, LSTM, GRU])
 def test_orthogonal_blocks_have_all_singular_values_equal_to_the_gain(make):
     cell = make(3, 16).double()

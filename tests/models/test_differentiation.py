@@ -27,11 +27,13 @@ from tests.models.reference import (
 )
 from tests.models.test_trace import Stepped
 
-PHI = ("tanh", "relu", "identity")
+PHI = ("tanh", "relu", "logistic", "identity")
 
 
 @pytest.mark.parametrize("windows", [1, 3, 8])
-@pytest.mark.parametrize("make", [*(partial(RNN, nonlinearity=phi) for phi in PHI), LSTM, GRU])
+@pytest.mark.parametrize(
+    "make", [*(partial(RNN, nonlinearity=phi) for phi in PHI), partial(RNN, bias=False), LSTM, GRU]
+)
 def test_it_is_the_same_as_the_written_equations(make, windows):
     cell = make(3, HIDDEN).double()
     x = inputs(8)
@@ -65,12 +67,21 @@ def test_it_is_the_same_as_the_written_equations(make, windows):
             torch.testing.assert_close(gradients[:, loss], alone.states[name], rtol=0, atol=1e-13)
 
 
-def test_the_part_along_a_gate_is_that_of_the_written_equations():
+@pytest.mark.parametrize("make", [GRU, LSTM])
+def test_the_part_along_a_gate_is_that_of_the_written_equations(make):
+    cell, x = make(3, HIDDEN).double(), inputs(8)
+    direct = torch.randn(8, BATCH, HIDDEN, dtype=torch.float64)
+    state = cell.initial_state(BATCH)
+    expected = cell.unroll(x, state, cut(8, 8)).along_gates(direct)
+    assert expected.keys() == cell.kept_by.keys()
+    torch.testing.assert_close(Differentiated(cell, x, state, cut(8, 8)).along_gates(direct), expected)
+
+
+def test_the_part_along_a_gate_that_keeps_by_its_complement():
     cell, x = GRU(3, HIDDEN).double(), inputs(8)
     direct = torch.randn(8, BATCH, HIDDEN, dtype=torch.float64)
     state = cell.initial_state(BATCH)
     expected = cell.unroll(x, state, cut(8, 8)).along_gates(direct)
-    torch.testing.assert_close(Differentiated(cell, x, state, cut(8, 8)).along_gates(direct), expected)
 
     class Forgetful(GRU):
         kept_by = {"h": "1 - forget"}  # noqa: RUF012

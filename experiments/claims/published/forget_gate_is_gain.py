@@ -7,9 +7,10 @@ from experiments.claims.null import noise
 from experiments.claims.quantity import Quantity, over_seeds
 
 STATEMENT = "The forget gate sets how much of the past is kept: the gain of the cell state is the mean forget gate"
-SOURCE = "Hochreiter, Schmidhuber 1997; Gers, Schmidhuber, Cummins 2000"
+SOURCE = "Gers, Schmidhuber, Cummins 2000, section 3"
 PREDICTION = "with recurrent weights near zero, the two are equal within 5 %, for each forget bias"
-REFUTED_BY = "the gain of c differs by more than 5 % from the mean forget gate"
+REFUTED_BY = "a forget bias with which the gain of c differs from the mean forget gate by more than 5 %"
+CONTROL = "recurrent weights near zero, so that the gradient has no other way back"
 KIND = "check"
 NULL = noise("gates", "mean")
 FIGURE = "gates"

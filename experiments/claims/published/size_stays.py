@@ -5,14 +5,15 @@ from experiments.claims.null import shuffled
 from experiments.claims.quantity import Quantity, everywhere
 
 STATEMENT = "An input of any length can be processed, and the model does not grow with it"
-SOURCE = "the notes on the trade-offs of RNNs"
+SOURCE = "Goodfellow, Bengio, Courville 2016, section 10.1"
 PREDICTION = (
     "runs of every length end with a finite loss, and each cell has the same number of parameters at every length"
 )
-REFUTED_BY = "a run of some length fails, or has another number of parameters"
+REFUTED_BY = "a length at which a run fails, or at which a cell has another number of parameters"
 KIND = "check"
 NULL = shuffled("cell")
 FIGURE = "size"
+VIEW = {"where": ("batch_size=1", "steps=1")}
 
 
 def measure(tables: RunTables) -> list[Quantity]:

@@ -25,7 +25,7 @@ def facts_of(config):
         "trained_gain": 0.9, "theory": gain, "h_over_c": 0.05, "forget": None, "trained_forget": None,
         "closing": 0.3, "solved_at": None, "leap": 0.5, "update": 0.01, "saturated": 0.1, "last_share": 0.4, "sum": 1.0,
         "finite": True, "through_h": 1.0, "trained_through_h": 1.0, "parameters": SIZES[cell], "ms_per_timestep": 0.05,
-        "power": 1.0,
+        "power": 1.0, "batch_power": 0.2, "follows": True, "trained_output": 0.4,
     }  # fmt: skip
     if cell == "lstm":
         forget = 1 / (1 + math.exp(-(bias or 0.0)))
@@ -100,11 +100,13 @@ def write_run(folder, config, facts, tables):
         yaml.dump(config.model_dump(), Dumper=yaml.CSafeDumper, sort_keys=False)
     )
     length = config.task["length"]
+    per_step = 1e-3 * facts["ms_per_timestep"] * length ** facts["power"] * config.batch_size ** facts["batch_power"]
+    seconds = 0.05 + config.steps * per_step
     info = {
         "status": "completed" if facts["finite"] else "diverged", "timesteps": length,
         "readout_steps": 1, "started": "2026-01-01T00:00:00+00:00",
         "parameters": facts["parameters"], "diverged_at_step": None if facts["finite"] else 2,
-        "seconds": config.steps * facts["ms_per_timestep"] * 1e-3 * length ** facts["power"],
+        "seconds": seconds, "processor_seconds": seconds,
         "theory": {"state": "h", "gain": facts["theory"], "bound": None} if facts["theory"] else None,
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(info))
@@ -210,30 +212,43 @@ def _gradients(config, facts, steps):
 
 def _contributions(length, facts, steps):
     rest = (facts["sum"] - facts["last_share"]) / (length - 1)
+    sizes = [facts["gain"] ** (length - timestep) for timestep in range(1, length + 1)]
+    if not facts["follows"]:  # the parts are largest where the gradient is smallest
+        sizes.reverse()
     return [
         {
             "step": step, "parameter": "layers.0.weight_hh", "first_timestep": timestep, "last_timestep": timestep,
-            "grad_norm": 1.0, "share": facts["last_share"] if timestep == length else rest,
+            "grad_norm": size, "share": facts["last_share"] if timestep == length else rest,
         }
         for step in steps
-        for timestep in range(1, length + 1)
+        for timestep, size in enumerate(sizes, start=1)
     ]  # fmt: skip
 
 
 def _gates(length, facts, steps):
     if facts["forget"] is None:
         return []
+    marked = 2 / length
     return [
         {
             "step": step, "layer": 0, "gate": gate, "timestep": timestep,
-            "mean": {True: before, False: after}[step == 1],
+            "mean": marked * at_marks + (1 - marked) * elsewhere,
             "std": 0.1, "saturated_low": 0.0, "saturated_high": 0.05,
+            "marked": marked, "mean_marked": at_marks, "mean_unmarked": elsewhere,
         }
         for step in steps
-        for gate, before, after in (
-            ("forget", facts["forget"], facts["trained_forget"]),
-            ("input", 0.5, 0.5 - facts["closing"]),
-            ("output", 0.5, 0.5 - facts["closing"]),
-        )
-        for timestep in (length // 2, length)
+        for timestep in range(1, length + 1)
+        for gate, at_marks, elsewhere in _gate_means(facts, step == 1, timestep == length)
     ]  # fmt: skip
+
+
+def _gate_means(facts, is_untrained, is_last):
+    """Each gate's mean over the sequences that mark the timestep, and over the others."""
+    if is_untrained:
+        return [(gate, mean, mean) for gate, mean in (("forget", facts["forget"]), ("input", 0.5), ("output", 0.5))]
+    output = facts["trained_output"] if is_last else 0.2
+    return [
+        ("forget", facts["trained_forget"], facts["trained_forget"]),
+        ("input", 0.2 + facts["closing"], 0.2),
+        ("output", output, output),
+    ]

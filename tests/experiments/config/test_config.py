@@ -3,6 +3,7 @@ from collections import Counter
 
 import pytest
 
+from experiments.catalogue.choices import choices
 from experiments.config.composing import compose
 from experiments.config.grid import expand
 from experiments.config.parts import build
@@ -10,7 +11,7 @@ from experiments.errors import UsageError
 from experiments.sweeps.plan import plan
 
 WRONG = {
-    "cell=foo": "cell=foo: there is no such cell; choose from gru, lstm, rnn",
+    "cell=foo": f"cell=foo: there is no such cell; choose from {', '.join(choices('cell'))}",
     "task.length=0": "task.length=0: must be greater than or equal to 2",
     "task.length=abc": "task.length=abc: must be a whole number",
     "task.length=2.5": "task.length=2.5: must be a whole number",
@@ -30,7 +31,7 @@ WRONG = {
     "optimizer.lr=nan": "optimizer.lr=nan: must be a finite number",
     "optimizer.lr=0": "optimizer.lr=0: must be greater than 0",
     "optimizer=sgd optimizer.momentum=1": "optimizer.momentum=1: must be less than 1",
-    "cell.nonlinearity=sigmoid": "cell.nonlinearity=sigmoid: must be 'tanh', 'relu' or 'identity'",
+    "cell.nonlinearity=sigmoid": "cell.nonlinearity=sigmoid: must be 'tanh', 'relu', 'logistic' or 'identity'",
     "cell=lstm cell.forget_bias=abc": "cell.forget_bias=abc: must be a number",
     "init.gain=2": "init.gain=2: there is no such key; the default init takes no options",
     "record.windows=some": "record.windows=some: must be a whole number or 'all'",
@@ -201,7 +202,7 @@ def test_a_folder_may_be_below_the_home_directory(tmp_path, monkeypatch):
 def test_a_sweep_expands_lists_ranges_and_the_studys_axes():
     configs = plan(["cell=rnn,lstm", "seed=range(3)"]).configs
     assert [(c.cell["name"], c.seed) for c in configs] == [(cell, s) for cell in ("rnn", "lstm") for s in range(3)]
-    assert len(plan(["cell=glob(*)"]).configs) == 3
+    assert len(plan(["cell=glob(lstm*)"]).configs) == 4
     assert len(plan(["study=quickstart"]).configs) == 18
     fewer = plan(["study=quickstart", "seed=7", "cell=gru"]).configs
     assert {(c.cell["name"], c.clip["name"], c.seed) for c in fewer} == {("gru", "none", 7), ("gru", "norm", 7)}

@@ -34,7 +34,7 @@ def test_what_the_user_says_replaces_an_axis_in_every_grid():
     [
         (["scale=paper"], "scale=paper: the study has no such scale; choose from small"),
         (["study=quickstart", "scale=paper"], "scale=paper: the study has no such scale; choose from small"),
-        (["study=gates", "scale=large"], "scale=large: the study has no such scale; choose from small, paper"),
+        (["study=gates", "scale=large"], "scale=large: the study has no such scale; choose from small, tuning, paper"),
         (["study=gates", "scale=small,paper"], "scale=small,paper: give one scale at a time"),
     ],
 )

@@ -25,6 +25,7 @@ from experiments.figures import (
     gradient_flow,
     gradient_map,
     horizon,
+    marked_timesteps,
     phase,
     prediction,
     success,
@@ -251,6 +252,15 @@ class TestGates:
         panel, _ = drawn(gate_means.draw, **table)
         styles = {name: line.get_linestyle() for name, line in panel.other_entries.items()}
         assert styles == {"leak gate": "-", "first gate": "--", "second gate": ":"}
+
+    def test_marked_timesteps_have_symbols_beside_the_line_of_the_others(self):
+        marks = {"marked": [0.5, 0.0] * 2, "mean_marked": [0.9, np.nan] * 2, "mean_unmarked": [0.1, 0.3] * 2}
+        without = self.gates(run_id="b", marked=np.nan, mean_marked=np.nan, mean_unmarked=np.nan)
+        table = marked_timesteps.select_rows({"gates": pd.concat([self.gates(**marks), without])})
+        assert set(table["gates"]["run_id"]) == {"a"}
+        panel, _ = drawn(marked_timesteps.draw, **table, which="max")
+        numbers = {numbers.name: (list(numbers.x), list(numbers.y)) for numbers in panel.numbers}
+        assert numbers == {"A, leak": ([1, 2], [0.1, 0.3]), "A, leak, marked": ([1], [0.9])}
 
 
 class TestGradientMap:

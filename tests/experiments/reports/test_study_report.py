@@ -88,7 +88,7 @@ def test_the_figures_numbers_are_in_the_page(study, page):
     links = dict(re.findall(link, page.read_text()))
     assert set(links) == {
         *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "gates"),
-        "gate_means",
+        *("gate_means", "marked_timesteps"),
     }
     flow = pd.read_csv(io.BytesIO(base64.b64decode(links["gradient_flow"])))
     norms = pd.concat([run.table("gradients").query("step == 1") for run in read_runs(study)[2:]])

@@ -1,0 +1,67 @@
+"""Every cell with every task, in two layers, with all measures and probed: its CSV files say what it says of itself."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from experiments.catalogue.choices import choices
+from experiments.config.composing import compose
+from experiments.config.parts import build
+from experiments.training.probe import probe
+from experiments.training.run import run
+
+SMALL = ["steps=2", "model.hidden_size=4", "batch_size=2", "record.evaluate_samples=4", "record.every=1"]
+SMALL += ["record.windows=3", "probe.samples=2", "probe.batches=1"]
+TASKS = {
+    "adding": ["task.length=6", "model.num_layers=2"],
+    "copy": ["task.length=2", "record.lags=true", "record.lag_samples=2"],
+    "digits": ["task.length=64"],
+    "temporal_order": ["task.length=6"],
+}
+
+
+def table(result, name):
+    return pd.read_csv(result.folder / f"{name}.csv")
+
+
+def test_the_tasks_are_all_tasks():
+    assert TASKS.keys() == choices("task").keys()
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", choices("cell"))
+def test_a_cell_learns_from_a_task_and_is_recorded(name, task, tmp_path):
+    config = compose([f"cell={name}", f"task={task}", f"results_dir={tmp_path}", *TASKS[task], *SMALL])
+    result = run(config)
+    assert (result.status, result.error) == ("completed", None)
+    cell = build(config).network.cells[0]
+    metrics, gradients, contributions = (table(result, one) for one in ("metrics", "gradients", "contributions"))
+    assert metrics["step"].tolist() == [1, 2]
+    assert np.isfinite(metrics[["loss", "grad_norm"]]).all(axis=None)
+    assert set(gradients["state"]) == set(cell.state_names)
+    assert set(gradients["layer"]) == set(range(config.model.num_layers))
+    top = config.model.num_layers - 1
+    assert gradients.query("layer == @top and lag == 0 and state == 'h'")["grad_norm"].gt(0).all()
+    if task == "copy":
+        assert table(result, "lags")["grad_norm"].gt(0).any()
+    assert np.isfinite(gradients["grad_norm"]).all()
+    kept = gradients["state"].isin(cell.kept_by)
+    assert gradients["grad_norm_direct"].notna().equals(kept)
+    shares = contributions.groupby(["step", "parameter"])["share"].sum(min_count=1).dropna()
+    np.testing.assert_allclose(shares, 1, atol=1e-4)
+    recurrent = {block.name for block in cell.recurrent_blocks()}
+    spectra = table(result, "parameters").dropna(subset="sigma_max")["parameter"]
+    assert set(spectra) == {f"layers.{n}.{block}" for n in range(config.model.num_layers) for block in recurrent}
+    gates = cell.all_gates(torch.zeros(2, cell.input_size), cell.initial_state(2))
+    assert (set(table(result, "gates")["gate"]) if gates else set()) == set(gates)
+    assert {gate.removeprefix("1 - ") for gate in cell.kept_by.values()} <= set(gates)
+
+
+@pytest.mark.parametrize("name", choices("cell"))
+def test_a_cell_is_probed(name, tmp_path):
+    result = probe(compose([f"cell={name}", f"results_dir={tmp_path}", *TASKS["adding"], *SMALL]))
+    assert (result.status, result.error) == ("completed", None)
+    jacobian, lyapunov = table(result, "jacobian"), table(result, "lyapunov")
+    assert jacobian["log10_sv_max"].notna().all()
+    assert len(lyapunov) >= 2 * 4
