@@ -78,6 +78,8 @@ def build(config: Config) -> Parts:
     try:
         return _construct(config, "cpu")
     except HydraException as error:
+        if isinstance(error.__cause__, UsageError):  # such as a task's about the user's data file
+            raise error.__cause__ from None
         cause = " ".join(str(error.__cause__ or "").split())
         if str(error).startswith("Error locating"):
             raise UsageError(f"{cause} If it is your own, pass --config-dir.") from error

@@ -11,8 +11,8 @@ from torch.nn.functional import one_hot
 
 from experiments.tasks.task import Batch, ClassificationTask, Outputs, PerSequence
 
-SYMBOLS, COPIED = 8, 10
-BLANK, GO = SYMBOLS, SYMBOLS + 1
+COPIED = 10
+"""Number of symbols to copy."""
 
 
 class Copy(ClassificationTask):
@@ -27,28 +27,35 @@ class Copy(ClassificationTask):
         length: Delay in timesteps; the sequence has length + 20 timesteps.
     """
 
-    input_size = SYMBOLS + 2
-    output_size = SYMBOLS + 1
+    symbols = 8
+    """Number of symbols in the alphabet. Their classes come first, then that of blank; an input may also be go."""
+
     readout_steps = None
-    chance_error = 1 - 1 / SYMBOLS
     solved_below = 0.01
 
     def __init__(self, length: Annotated[int, Field(ge=1)]) -> None:
         self.timesteps = length + 2 * COPIED
-        self.chance_loss = COPIED * log(SYMBOLS) / self.timesteps
+        self.input_size, self.output_size = self.symbols + 2, self.symbols + 1
+        self.chance_loss = COPIED * log(self.symbols) / self.timesteps
+        self.chance_error = 1 - 1 / self.symbols
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
-        symbols = torch.randint(0, SYMBOLS, (COPIED, batch_size), generator=generator)
-        read = torch.full((self.timesteps, batch_size), BLANK)
-        read[:COPIED] = symbols
-        read[-COPIED - 1] = GO
-        written = torch.full((self.timesteps, batch_size), BLANK)
+        blank, go = self.symbols, self.symbols + 1
+        symbols = torch.randint(0, self.symbols, (COPIED, batch_size), generator=generator)
+        read = torch.full((self.timesteps, batch_size), blank)
+        read.scatter_(0, self._positions(batch_size, generator), symbols)
+        read[-COPIED - 1] = go
+        written = torch.full((self.timesteps, batch_size), blank)
         written[-COPIED:] = symbols
         return Batch(one_hot(read, self.input_size).float(), written)
 
     def marked(self, batch: Batch) -> Bool[Tensor, "time batch"]:
         """The ten symbols."""
-        return batch.inputs[..., :SYMBOLS].sum(dim=-1) > 0
+        return batch.inputs[..., : self.symbols].sum(dim=-1) > 0
 
     def errors(self, outputs: Outputs, targets: Tensor) -> PerSequence:
         return super().errors(outputs[-COPIED:], targets[-COPIED:])
+
+    def _positions(self, batch_size: int, generator: Generator) -> Tensor:
+        """The timesteps of the ten symbols, from 0, in rising order: (10, batch)."""
+        return torch.arange(COPIED)[:, None].expand(COPIED, batch_size)

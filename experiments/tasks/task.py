@@ -1,8 +1,8 @@
 """The base classes of the tasks: `Task`, and `ClassificationTask` for tasks whose answers are classes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -39,9 +39,11 @@ class Task(ABC):
         input_size: Size of the input at each timestep.
         output_size: Size of the output at each timestep that is read out.
         readout_steps: Number of timesteps, counted from the end, that are read out; None reads out all of them.
-        chance_loss: Loss of the best answer that remembers nothing of the sequence.
+        chance_loss: Loss of the best answer that remembers nothing of the sequence. It may depend on the timestep and
+            on the input at it.
         chance_error: Error of that answer.
         solved_below: Published error below which the task counts as solved; None if no criterion is published.
+        data: What a data file held, such as its number of rows, for run.json; None for a task without one.
     """
 
     timesteps: int
@@ -51,6 +53,7 @@ class Task(ABC):
     chance_loss: float
     chance_error: float
     solved_below: float | None
+    data: Mapping[str, Any] | None = None
 
     @abstractmethod
     def draw(self, batch_size: int, generator: Generator) -> Batch:

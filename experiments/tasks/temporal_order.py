@@ -23,6 +23,9 @@ class TemporalOrder(ClassificationTask):
         length: Number of timesteps T.
     """
 
+    tenths: tuple[int, ...] = (1, 5)
+    """The tenths of the sequence, from 0, that hold one of the symbols each."""
+
     input_size = 6
     output_size = 4
     readout_steps = 1
@@ -35,13 +38,14 @@ class TemporalOrder(ClassificationTask):
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         symbols = torch.randint(2, 6, (self.timesteps, batch_size), generator=generator)
-        pair = torch.randint(0, 2, (2, batch_size), generator=generator)
-        positions = torch.cat([self._position(tenth, batch_size, generator) for tenth in (1, 5)])
-        symbols.scatter_(0, positions, pair)
-        return Batch(one_hot(symbols, self.input_size).float(), (2 * pair[0] + pair[1])[None])
+        asked = torch.randint(0, 2, (len(self.tenths), batch_size), generator=generator)
+        positions = torch.cat([self._position(tenth, batch_size, generator) for tenth in self.tenths])
+        symbols.scatter_(0, positions, asked)
+        places = 2 ** torch.arange(len(self.tenths)).flip(0)[:, None]
+        return Batch(one_hot(symbols, self.input_size).float(), (places * asked).sum(dim=0, keepdim=True))
 
     def marked(self, batch: Batch) -> Bool[Tensor, "time batch"]:
-        """The two symbols."""
+        """The symbols that are asked for."""
         return batch.inputs[..., :2].sum(dim=-1) > 0
 
     def _position(self, tenth: int, batch_size: int, generator: Generator) -> Tensor:

@@ -49,6 +49,7 @@ def record_at_start(
         "started": now(),
         "source": code["source"],
         "made_from": describe_inputs(user_files(config)),
+        "data": parts.task.data,
         **provenance(),
     }
     if saved is not None:

@@ -7,7 +7,7 @@ import torch
 from torch import Generator
 
 from experiments.tasks.adding import Adding
-from experiments.tasks.copy import BLANK, COPIED, SYMBOLS, Copy
+from experiments.tasks.copy import COPIED, Copy
 from experiments.tasks.digits import Digits
 from experiments.tasks.temporal_order import TemporalOrder
 
@@ -30,9 +30,9 @@ def test_adding_costs_its_variance_when_the_mean_is_predicted(halved, loss, erro
 def test_copy_costs_ten_guesses(delay, loss):
     task = Copy(delay)
     targets = batch(task, 500).targets
-    logits = torch.full((*targets.shape, SYMBOLS + 1), -50.0, dtype=torch.float64)
-    logits[:-COPIED, :, BLANK] = 50
-    logits[-COPIED:, :, :SYMBOLS] = 0
+    logits = torch.full((*targets.shape, 9), -50.0, dtype=torch.float64)
+    logits[:-COPIED, :, 8] = 50
+    logits[-COPIED:, :, :8] = 0
     assert task.chance_loss == pytest.approx(loss, abs=1e-6)
     assert task.losses(logits, targets).mean().item() == pytest.approx(loss, abs=1e-6)
     assert task.errors(logits, targets).mean().item() == pytest.approx(task.chance_error, rel=0.02)

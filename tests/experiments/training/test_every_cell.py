@@ -1,4 +1,4 @@
-"""Every cell with every task, in two layers, with all measures and probed: its CSV files say what it says of itself."""
+"""Every cell with a task of each kind, with all measures and probed: its CSV files say what it says of itself."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from experiments.training.run import run
 
 SMALL = ["steps=2", "model.hidden_size=4", "batch_size=2", "record.evaluate_samples=4", "record.every=1"]
 SMALL += ["record.windows=3", "probe.samples=2", "probe.batches=1"]
-TASKS = {
+TASKS = {  # a number at the end, classes at many timesteps, real data, a class at the end
     "adding": ["task.length=6", "model.num_layers=2"],
     "copy": ["task.length=2", "record.lags=true", "record.lag_samples=2"],
     "digits": ["task.length=64"],
@@ -23,10 +23,6 @@ TASKS = {
 
 def table(result, name):
     return pd.read_csv(result.folder / f"{name}.csv")
-
-
-def test_the_tasks_are_all_tasks():
-    assert TASKS.keys() == choices("task").keys()
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -1,0 +1,192 @@
+"""A CSV file as numbers: read with pandas, checked cell by cell, sorted by group, and split by time."""
+
+import hashlib
+import re
+import warnings
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.errors import UsageError
+from experiments.tasks.data_files import KEY
+
+SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
+
+
+class Layout(NamedTuple):
+    """How a CSV file is read, and which of its columns are what; the arguments of `Series` under the same names."""
+
+    columns: tuple[str, ...] | None
+    target: str | None
+    label: str | None
+    time: str | None
+    group: str | None
+    separator: str
+    decimal: str
+    encoding: str
+
+
+class Table(NamedTuple):
+    """The rows of a CSV file, sorted by group and in each group as in the file.
+
+    Attributes:
+        columns: Names of the input columns.
+        inputs: Values of the input columns, (rows, columns).
+        target: Values of the target column; None for a task with labels.
+        labels: Labels as text; None for a task with a target.
+        bounds: First row and end of each group; a single one for a file without groups.
+        row_numbers: Number of each row in the file, from 1 below the header.
+        sha256: Digest of the file.
+    """
+
+    columns: tuple[str, ...]
+    inputs: NDArray[np.float64]
+    target: NDArray[np.float64] | None
+    labels: NDArray[np.object_] | None
+    bounds: tuple[tuple[int, int], ...]
+    row_numbers: NDArray[np.int64]
+    sha256: str
+
+
+@lru_cache(maxsize=2)
+def read_table(path: str, layout: Layout, size: int, modified: int) -> Table:
+    """Read and check a CSV file; again only if its size or modification time changes.
+
+    Raises:
+        UsageError: The file is no such table; the message names the row and the column.
+    """
+    frame = _read(path, layout)
+    apart = [layout.label, layout.time, layout.group]
+    columns = layout.columns or tuple(name for name in frame.columns if name not in apart)
+    named = {"columns": columns, "target": [layout.target], "label": [layout.label], "time": [layout.time]}
+    for key, names in {**named, "group": [layout.group]}.items():
+        for name in names:
+            if name is not None and name not in frame.columns:
+                raise UsageError(f"task.{key}={name}: {path} has no such column, but {', '.join(frame.columns)}")
+    if not len(frame):
+        raise UsageError(f"{KEY}={path}: has a header, but no rows")
+    wanted = dict.fromkeys(name for name in (*columns, layout.target) if name is not None)
+    numbers = {name: _numbers(path, name, frame[name], layout) for name in wanted}
+    for name in apart:
+        if name is not None:
+            _refuse_missing(path, name, frame[name].isna().to_numpy())
+    rows, bounds = _sort_by_group(None if layout.group is None else frame[layout.group], len(frame))
+    if layout.time is not None:
+        _check_order(path, layout.time, frame[layout.time], rows, bounds)
+    with open(path, "rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Table(
+        columns,
+        np.stack([numbers[name] for name in columns], axis=1)[rows],
+        None if layout.target is None else numbers[layout.target][rows],
+        None if layout.label is None else frame[layout.label].astype(str).to_numpy(dtype=object)[rows],
+        bounds,
+        rows + 1,
+        sha256,
+    )
+
+
+def _read(path: str, layout: Layout) -> Any:
+    """The file as a DataFrame; what pandas cannot read is one line that says what to do."""
+    import pandas as pd
+
+    encoding = "utf-8-sig" if layout.encoding == "utf-8" else layout.encoding
+    decimal = "," if layout.decimal == "comma" else "."
+    try:
+        with open(path, encoding=encoding) as file:
+            header = file.readline()
+        separator = SEPARATORS.get(layout.separator) or max(SEPARATORS.values(), key=header.count)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                path,
+                sep=separator,
+                decimal=decimal,
+                encoding=encoding,
+                index_col=False,
+                low_memory=False,
+                skipinitialspace=True,
+            )
+    except UnicodeDecodeError as error:
+        wrong = f"byte 0x{error.object[error.start]:02x} is not {layout.encoding.upper()}"
+        advice = "add task.encoding=cp949 or whichever the file has, or save it as UTF-8"
+        raise UsageError(f"{KEY}={path}: {wrong}; {advice}") from None
+    except LookupError:
+        raise UsageError(f"task.encoding={layout.encoding}: there is no such encoding; try cp1252 or cp949") from None
+    except pd.errors.EmptyDataError:
+        raise UsageError(f"{KEY}={path}: has no header; the first line must name the columns") from None
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
+        found = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error))
+        wrong = f"line {found[2]} has {found[3]} fields instead of {found[1]}" if found else str(error).splitlines()[0]
+        raise UsageError(f"{KEY}={path}: {wrong}; separate all fields with {separator!r}") from None
+    frame.columns = [str(name).strip() for name in frame.columns]
+    return frame
+
+
+def _numbers(path: str, name: str, column: Any, layout: Layout) -> NDArray[np.float64]:
+    """The values of a column, all of them finite numbers."""
+    import pandas as pd
+
+    values: NDArray[np.float64] = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    _refuse_missing(path, name, column.isna().to_numpy())
+    for row in np.flatnonzero(~np.isfinite(values)):
+        found = str(column.iloc[row])
+        if re.fullmatch(r"\s*[-+]?\d*,\d+\s*", found) and layout.decimal == "point":
+            advice = "if it has a decimal comma, add task.decimal=comma"
+        elif any(separator in found for separator in SEPARATORS.values()):
+            advice = "does the file mix separators? Add task.separator or correct the row"
+        else:
+            advice = "correct it, or leave the column out of task.columns"
+        raise UsageError(f"{KEY}={path}: row {row + 1}, column {name}: {found!r} is not a number; {advice}")
+    return values
+
+
+def _refuse_missing(path: str, name: str, missing: NDArray[np.bool_]) -> None:
+    if missing.any():
+        more = f" (one of {missing.sum():,} missing values in this column)" if missing.sum() > 1 else ""
+        raise UsageError(
+            f"{KEY}={path}: row {missing.argmax() + 1}, column {name}: the value is missing{more}; fill it in or "
+            "delete the row"
+        )
+
+
+def _sort_by_group(groups: Any, number: int) -> tuple[NDArray[np.int64], tuple[tuple[int, int], ...]]:
+    """The order of the rows that keeps groups together, and the first row and end of each group in this order."""
+    if groups is None:
+        return np.arange(number), ((0, number),)
+    codes = groups.factorize()[0]
+    ends = np.bincount(codes).cumsum().tolist()
+    return np.argsort(codes, kind="stable"), tuple(zip([0, *ends[:-1]], ends, strict=True))
+
+
+def _check_order(path: str, name: str, column: Any, rows: NDArray[np.int64], bounds: Sequence[tuple[int, int]]) -> None:
+    """Refuse times that are none, and rows of a group that go back in time."""
+    times = _times(path, name, column)
+    for start, end in bounds:
+        inside = times[rows[start:end]]
+        back = np.flatnonzero(inside[1:] < inside[:-1])
+        if len(back):
+            earlier, later = rows[start + back[0]], rows[start + back[0] + 1]
+            raise UsageError(
+                f"{KEY}={path}: row {later + 1}, column {name}: {column.iloc[later]} is before {column.iloc[earlier]} "
+                f"in row {earlier + 1}; sort the rows by time"
+            )
+
+
+def _times(path: str, name: str, column: Any) -> NDArray[Any]:
+    """A column as times. Days come before months, as in 31.01.2024, only if no other reading is possible."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(column):
+        return np.asarray(column)
+    for day_first in (False, True):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # pandas warns where it has to guess the format
+                return np.asarray(pd.to_datetime(column, dayfirst=day_first))
+        except (ValueError, TypeError) as error:
+            reason = " ".join(str(error).split()).partition(". ")[0]
+    raise UsageError(f"{KEY}={path}: task.time={name}: pandas cannot read it as time ({reason})")

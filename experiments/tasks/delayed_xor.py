@@ -1,0 +1,28 @@
+"""The delayed XOR task: whether two earlier bits differ."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from experiments.errors import UsageError
+from experiments.tasks.lagged_parity import LaggedParity
+
+
+class DelayedXor(LaggedParity):
+    """Read a random bit at each timestep, and answer whether the bits at two lags differ.
+
+    y_t = x_{t-delay/2} xor x_{t-delay}, as in the tests of gradient flossing by Engelken (2023). Every timestep with
+    enough bits before it has a loss. Chance is ln 2 and 50 %; see `LaggedParity`.
+
+    Args:
+        length: Number of timesteps T, larger than `delay`.
+        delay: Larger one of the two lags; the other one is its half, rounded down.
+
+    Raises:
+        UsageError: `length` is not larger than `delay`.
+    """
+
+    def __init__(self, length: Annotated[int, Field(ge=2)], delay: Annotated[int, Field(ge=1)]) -> None:
+        if length <= delay:
+            raise UsageError(f"task.length={length}: must be larger than task.delay={delay}")
+        super().__init__(length, (delay // 2, delay))

@@ -1,0 +1,59 @@
+"""The latching task: store one bit in spite of noise."""
+
+from math import log
+from typing import Annotated
+
+import torch
+from jaxtyping import Bool
+from pydantic import Field
+from torch import Generator, Tensor
+
+from experiments.errors import UsageError
+from experiments.tasks.task import Batch, ClassificationTask
+
+
+class Latch(ClassificationTask):
+    """Read a signal of one sign at the first timesteps and noise afterwards, and answer the sign at T.
+
+    The signal is +1 or -1. Gaussian noise is added at all timesteps. This is the minimal task of Bengio, Simard and
+    Frasconi (1994): the class depends on the first few inputs only, and the noise must not overwrite the stored bit.
+    The signal is given here, whereas they also train it. Guessing has a loss of ln 2 and is wrong for 50 % of the
+    sequences. There is no published criterion for when the task is solved.
+
+    Args:
+        length: Number of timesteps T, larger than `signal`.
+        signal: Number of timesteps with a signal.
+        noise: Standard deviation of the noise.
+
+    Raises:
+        UsageError: `length` is not larger than `signal`.
+    """
+
+    input_size = 1
+    output_size = 2
+    readout_steps = 1
+    chance_loss = log(2)
+    chance_error = 0.5
+    solved_below = None
+
+    def __init__(
+        self,
+        length: Annotated[int, Field(ge=2)],
+        signal: Annotated[int, Field(ge=1)],
+        noise: Annotated[float, Field(ge=0)],
+    ) -> None:
+        if length <= signal:
+            raise UsageError(f"task.length={length}: must be larger than task.signal={signal}")
+        self.timesteps, self.signal, self.noise = length, signal, noise
+
+    def draw(self, batch_size: int, generator: Generator) -> Batch:
+        inputs = self.noise * torch.randn(self.timesteps, batch_size, 1, generator=generator)
+        positive = torch.randint(0, 2, (1, batch_size), generator=generator)
+        inputs[: self.signal, :, 0] += 2 * positive - 1
+        return Batch(inputs, positive)
+
+    def marked(self, batch: Batch) -> Bool[Tensor, "time batch"]:
+        """The timesteps with a signal."""
+        marked = torch.zeros(batch.inputs.shape[:2], dtype=torch.bool, device=batch.inputs.device)
+        marked[: self.signal] = True
+        return marked

@@ -1,0 +1,199 @@
+"""A CSV file as a task: forecast a column, or classify by a label."""
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Generator, Tensor
+from torch.nn.functional import cross_entropy
+
+from experiments.errors import UsageError
+from experiments.tasks.csv_file import Layout, Table, read_table
+from experiments.tasks.data_files import KEY, check_file, evenly, version
+from experiments.tasks.task import Batch, Outputs, PerSequence, Task
+
+
+class Series(Task):
+    """Read windows of a table's rows, and forecast a column or tell a label, some rows after the window.
+
+    The rows are in the order of time. The first part of them (of each group, if there are groups) is for training and
+    the rest is held out. A window and its answer lie within one part of one group. Columns are scaled to mean 0 and
+    standard deviation 1 with the numbers of the training part. Evaluation takes held-out windows that are evenly
+    spread, the same ones every time. There is no criterion for when the task is solved.
+
+    Of a forecast, the loss is the squared error in units of the target's variance in the training part, and a sequence
+    is wrong if it is off by more than `tolerance` standard deviations. Chance is the better one of two answers,
+    measured on the held-out windows: the mean of the training part and, if the target is also an input, the last value.
+    Of a label, the loss is the cross entropy. Chance then answers with the labels' shares in the training part.
+
+    Args:
+        length: Number of timesteps T, which is the number of rows in a window.
+        path: Path of the CSV file.
+        columns: Columns that are read; None for all that are not label, time or group.
+        target: Column to forecast.
+        label: Column to classify by, in place of `target`.
+        horizon: Number of rows between the last row of the window and the answer; 0 for the answer in that row.
+        time: Column with times, which must not go back; it is not an input.
+        group: Column that tells series apart, such as a machine's number; it is not an input.
+        separator: Separator of the fields; auto takes the one that is most frequent in the first line.
+        decimal: Sign before the decimals.
+        encoding: Encoding of the file, as Python names it.
+        held_out: Share of the rows, at the end, that is held out.
+        tolerance: Largest error that counts as right, in standard deviations of the target.
+
+    Raises:
+        UsageError: The file or a column cannot be used; the message says what to do.
+    """
+
+    readout_steps = 1
+    solved_below = None
+
+    def __init__(
+        self,
+        length: Annotated[int, Field(ge=1)],
+        path: str,
+        columns: list[str | int] | None = None,
+        target: str | int | None = None,
+        label: str | int | None = None,
+        horizon: Annotated[int, Field(ge=0)] = 1,
+        time: str | int | None = None,
+        group: str | int | None = None,
+        separator: Literal["auto", "comma", "semicolon", "tab", "pipe"] = "auto",
+        decimal: Literal["point", "comma"] = "point",
+        encoding: str = "utf-8",
+        held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2,
+        tolerance: Annotated[float, Field(gt=0)] = 0.5,
+    ) -> None:
+        if (target is None) == (label is None):
+            given = f"task.target={target or 'null'} task.label={label or 'null'}"
+            raise UsageError(f"{given}: give one of them, a column to forecast or one with classes")
+        layout = Layout(
+            columns=None if columns is None else tuple(map(str, columns)),
+            target=_name(target),
+            label=_name(label),
+            time=_name(time),
+            group=_name(group),
+            separator=separator,
+            decimal=decimal,
+            encoding=encoding,
+        )
+        table = read_table(path, layout, *version(check_file(path)))
+        self._name, self._path = str(target if label is None else label), path
+        self._reads_target = self._name in table.columns
+        if horizon == 0 and self._reads_target:
+            raise UsageError(f"task.horizon=0: the answer {self._name} would be an input; leave it out of task.columns")
+        self.timesteps, self.horizon, self.tolerance = length, horizon, tolerance
+        cuts = [(start, end - int(held_out * (end - start)), end) for start, end in table.bounds]
+        self._training = self._starts([(start, cut) for start, cut, _ in cuts], "training")
+        self._held_out = self._starts([(cut, end) for _, cut, end in cuts], "held-out")
+        in_training = np.concatenate([np.arange(start, cut) for start, cut, _ in cuts])
+        scaled, means, stds = _scale(table.inputs, in_training)
+        self._inputs = torch.from_numpy(scaled)
+        self.input_size = len(table.columns)
+        self._answers: Tensor
+        chances = (
+            self._prepare_target(table, in_training) if label is None else self._prepare_labels(table, in_training)
+        )
+        self.chance_loss, self.chance_error = min(chances.values())
+        self.data = {
+            "sha256": table.sha256,
+            "rows": len(table.inputs),
+            "groups": len(table.bounds),
+            "columns": list(table.columns),
+            "means": means.tolist(),
+            "stds": stds.tolist(),
+            "training_rows": len(in_training),
+            "held_out_rows": len(table.inputs) - len(in_training),
+            "training_windows": len(self._training),
+            "held_out_windows": len(self._held_out),
+            "chance_losses": {name: loss for name, (loss, _) in chances.items()},
+        }
+
+    def draw(self, batch_size: int, generator: Generator) -> Batch:
+        return self._windows(self._training[torch.randint(0, len(self._training), (batch_size,), generator=generator)])
+
+    def held_out(self, samples: int, generator: Generator) -> Iterator[Batch]:
+        """Yield evenly spread windows of the held-out part, at most `samples`."""
+        return map(self._windows, evenly(self._held_out, samples))
+
+    def losses(self, outputs: Outputs, targets: Tensor) -> PerSequence:
+        if targets.is_floating_point():
+            return ((outputs - targets) ** 2).mean(dim=(0, 2))
+        return cross_entropy(outputs[0], targets[0], reduction="none")
+
+    def errors(self, outputs: Outputs, targets: Tensor) -> PerSequence:
+        if targets.is_floating_point():
+            return ((outputs - targets).abs() > self.tolerance).to(outputs.dtype)[0, :, 0]
+        return (outputs[0].argmax(dim=-1) != targets[0]).to(outputs.dtype)
+
+    def _windows(self, starts: Int64[Tensor, " batch"]) -> Batch:
+        rows = starts + torch.arange(self.timesteps)[:, None]
+        return Batch(self._inputs[rows], self._answers[rows[-1] + self.horizon][None])
+
+    def _starts(self, parts: list[tuple[int, int]], name: str) -> Int64[Tensor, " windows"]:
+        """The first rows of all windows that lie within one of these parts of the table, answers included."""
+        needed = self.timesteps + self.horizon
+        starts = [torch.arange(start, end - needed + 1) for start, end in parts if end - start >= needed]
+        if not starts:
+            longest = max(end - start for start, end in parts)
+            raise UsageError(
+                f"{KEY}={self._path}: the {name} part has {longest:,} rows in a row, but task.length={self.timesteps} "
+                f"and task.horizon={self.horizon} need {needed:,}; reduce task.length or give more rows"
+            )
+        return torch.cat(starts)
+
+    def _prepare_target(self, table: Table, training: NDArray[np.int64]) -> dict[str, tuple[float, float]]:
+        """Set the answers of a forecast. Return loss and error of each answer that needs no memory, by name."""
+        assert table.target is not None
+        scaled, _, stds = _scale(table.target[:, None], training)
+        if stds[0] == 0:
+            raise UsageError(
+                f"task.target={self._name}: is constant in the training part; there is nothing to forecast"
+            )
+        self.output_size, self._answers = 1, torch.from_numpy(scaled)
+        rows = self._held_out + self.timesteps - 1
+        target = self._answers[rows + self.horizon][None].double()
+        answers = {"mean": torch.zeros_like(target)}
+        if self._reads_target:
+            answers["last value"] = self._answers[rows][None].double()
+        return {name: self._score(answer, target) for name, answer in answers.items()}
+
+    def _prepare_labels(self, table: Table, training: NDArray[np.int64]) -> dict[str, tuple[float, float]]:
+        """Set the answers of a classification. Return loss and error of the labels' shares in the training part."""
+        assert table.labels is not None
+        known, counts = np.unique(table.labels[training], return_counts=True)
+        if len(known) < 2:
+            raise UsageError(f"task.label={self._name}: all training rows have the label {known[0]!r}")
+        places = np.searchsorted(known, table.labels).clip(max=len(known) - 1)
+        if (unknown := np.flatnonzero(known[places] != table.labels)).size:
+            raise UsageError(
+                f"{KEY}={self._path}: row {table.row_numbers[unknown[0]]}, column {self._name}: the label "
+                f"{table.labels[unknown[0]]!r} is not in the training part; change task.held_out or delete these rows"
+            )
+        self.output_size, self._answers = len(known), torch.from_numpy(places)
+        target = self._answers[self._held_out + self.timesteps - 1 + self.horizon][None]
+        logits = torch.from_numpy(np.log(counts / counts.sum()))
+        return {"shares of labels": self._score(logits.expand(1, target.shape[1], -1), target)}
+
+    def _score(self, outputs: Float[Tensor, "1 batch output"], targets: Tensor) -> tuple[float, float]:
+        return self.losses(outputs, targets).mean().item(), self.errors(outputs, targets).mean().item()
+
+
+def _scale(
+    values: NDArray[np.float64], training: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]:
+    """The columns with mean 0 and standard deviation 1 in the training rows, as float32; these means and deviations.
+
+    A column that is constant in the training rows is only shifted.
+    """
+    means, stds = values[training].mean(axis=0), values[training].std(axis=0)
+    return ((values - means) / np.where(stds > 0, stds, 1)).astype(np.float32), means, stds
+
+
+def _name(column: str | int | None) -> str | None:
+    """The name of a column, which is text in the file even where it looks like a number."""
+    return None if column is None else str(column)
