@@ -19,7 +19,7 @@ REFUTED_BY = "networks of a small gain that solve tasks as long as those of a ga
 CONTROL = "every learning rate of the grid is tried at every gain and length, and every run counts"
 NULL = shuffled("init.gain")
 FIGURE = "success"
-VIEW = {"compare": "init.gain", "where": ("init=orthogonal",)}
+VIEW = {"compare": "init.gain", "where": ("init=orthogonal", "truncation=none")}
 
 
 def measure(tables: RunTables) -> list[Quantity]:

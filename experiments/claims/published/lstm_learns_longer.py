@@ -15,8 +15,8 @@ SOURCE = "Hochreiter, Schmidhuber 1997, section 5; against it: Le, Jaitly, Hinto
 PREDICTION = "most LSTMs solve the adding problem, and less than half of the tanh networks and of the relu networks"
 REFUTED_BY = "half of the relu networks or of the tanh networks or more solve it, too"
 CONTROL = (
-    "the same search for each cell on the tuning seeds (three learning rates by three forget biases or "
-    "initialisations), and parameters equal to 3 %"
+    "a search for each cell on the tuning seeds: three learning rates, by three forget biases for the LSTM, three "
+    "initialisations for tanh and two for relu; and parameters equal to 3 %"
 )
 NULL = shuffled("cell", "cell.nonlinearity", "cell.forget_bias")
 FIGURE = "training"
