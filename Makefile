@@ -49,6 +49,8 @@ register: .venv/installed
 
 # Tests all claims again, on the verdict seeds and on five others, and writes their table.
 reproduce: .venv/installed
+	$(BIN)/bptt sweep study=any_length -j 1 --yes                   # timed alone
+	$(BIN)/bptt sweep study=any_length 'seed=range(200,205)' results_dir=results/other_seeds -j 1 --yes
 	$(BIN)/bptt reproduce --all 'seed=range(200,205)' results_dir=results/other_seeds
 	cp results/other_seeds/claims/claims.csv results/reference/claims/other_seeds.csv
 	$(BIN)/bptt reproduce --all --output results/reference/claims --markdown results/reference/claims/README.md \

@@ -62,7 +62,7 @@ def in_bash(script, tmp_path, line):
         ("bptt plot deep ", ["wide"]),
         ("bptt plot deep --compare task.", ["task.length", "task.halved"]),
         ("bptt plot deep --where cell=r", ["rnn"]),
-        ("bptt list st", ["study"]),
+        ("bptt list st", ["stop", "study"]),
     ],
 )
 def test_bash_completes(script, tmp_path, line, expected):
@@ -95,10 +95,10 @@ def test_a_tab_in_an_interactive_shell(script, tmp_path, shell):
 
     try:
         wait_for(">")
-        subprocess.run([*server, "send-keys", "bptt run cell=ls", "Tab"])
-        wait_for("> bptt run cell=lstm")
+        subprocess.run([*server, "send-keys", "bptt run cell=gr", "Tab"])
+        wait_for("> bptt run cell=gru")
         subprocess.run([*server, "send-keys", "cell.f", "Tab"])
-        wait_for("> bptt run cell=lstm cell.forget_bias=")
+        wait_for("> bptt run cell=gru cell.forget_bias=")
         subprocess.run([*server, "send-keys", "1 dty", "Tab"])
         wait_for("cell.forget_bias=1 dtype=")
     finally:

@@ -23,7 +23,10 @@ CONTROL = (
     "difference to 100 timesteps"
 )
 NULL = shuffled("task.length")
-REMARK = "Processor time with one thread. On a busy machine the times scatter, and the verdict may be undecided."
+REMARK = (
+    "Processor time with one thread. On a busy machine the times scatter, so run this study alone and with one job. "
+    "Here, the RNN's time triples from 1600 to 3200 timesteps, and about doubles elsewhere."
+)
 FIGURE = "cost"
 VIEW = {"where": ("batch_size=1", "steps=11")}
 TIMED = ["cell", "batch_size", "timesteps", "seed"]

@@ -177,7 +177,7 @@ def test_summary_findings_and_status_say_where_a_run_was_stopped(choose):
     for progress in (progress_of_study(configs[0].study_folder), followed):
         assert sorted((one.step, one.stopped) for one in progress) == [(17, "hopeless"), (17, "hopeless"), (40, "")]
     times = cost.select_rows({"summary": RunTables(runs)["summary"]})["summary"]["milliseconds"] / 1000
-    assert (times * [17, 17, 40]).tolist() == pytest.approx(summary["seconds"].tolist())
+    assert (times * [17, 17, 40]).tolist() == pytest.approx(summary["processor_seconds"].tolist())
 
 
 def test_a_run_that_diverges_was_not_stopped(choose):
