@@ -76,7 +76,7 @@ class Hopeless:
         return "hopeless" if evaluations[-1].step >= self.by and not fell else None
 
 
-class SolvedOrHopeless:
+class SolvedOrHopeless(Solved):
     """End a training that is solved or hopeless, whichever comes first.
 
     Args:
@@ -88,7 +88,8 @@ class SolvedOrHopeless:
     def __init__(
         self, by: PositiveInt, below: Annotated[float, Field(gt=0, le=1)] = 0.9, evaluations: PositiveInt = 2
     ) -> None:
-        self._solved, self._hopeless = Solved(evaluations), Hopeless(by, below)
+        super().__init__(evaluations)
+        self._hopeless = Hopeless(by, below)
 
     def __call__(self, evaluations: Sequence[Evaluated]) -> str | None:
-        return self._solved(evaluations) or self._hopeless(evaluations)
+        return super().__call__(evaluations) or self._hopeless(evaluations)

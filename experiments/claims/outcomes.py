@@ -13,14 +13,14 @@ def solved_at(tables: RunTables) -> "pd.Series[float]":
     are asked for, as by `stop=solved`.
 
     Returns:
-        A step for each run, by `run_id`.
+        A step for each evaluated run, by `run_id`.
     """
     evaluation = tables["evaluation"]
     runs = evaluation["run_id"]
     met = evaluation["solved"] == 1
     twice = met & met.groupby(runs, observed=True).shift(fill_value=False)
     steps = evaluation["step"].where(twice, np.inf).groupby(runs, observed=True).min()
-    return steps.reindex([run.id for run in tables.runs]).astype(float)
+    return steps.astype(float)
 
 
 def final_error_over_chance(tables: RunTables) -> "pd.Series[float]":
@@ -31,7 +31,6 @@ def final_error_over_chance(tables: RunTables) -> "pd.Series[float]":
 
 def with_outcomes(tables: RunTables) -> pd.DataFrame:
     """The summary of the runs with `steps_needed` (see `solved_at`) and `learned`, whether that is finite."""
-    steps = solved_at(tables)
     runs = tables.summary
-    needed = steps.reindex(runs["run_id"]).to_numpy()
+    needed = solved_at(tables).reindex(runs["run_id"]).to_numpy()
     return runs.assign(steps_needed=needed, learned=np.isfinite(needed))

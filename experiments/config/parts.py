@@ -20,7 +20,7 @@ from experiments.errors import UsageError, in_a_line, is_out_of_memory
 from experiments.measures.measure import Measure, find_measure
 from experiments.nonfinite import Diverge
 from experiments.remedies import Remedy
-from experiments.stopping import Solved, SolvedOrHopeless, Stop
+from experiments.stopping import Solved, Stop
 from experiments.tasks.task import Task
 from models.network import RecurrentNetwork
 
@@ -108,7 +108,7 @@ def _construct(config: Config, device: str) -> Parts:
     stop = parts["stop"]
     if not callable(stop):
         raise UsageError(f"stop={config.stop['name']}: must be callable with the evaluations so far")
-    if isinstance(stop, Solved | SolvedOrHopeless) and task.solved_below is None:
+    if isinstance(stop, Solved) and task.solved_below is None:
         raise UsageError(
             f"stop={config.stop['name']}: task={config.task['name']} has no criterion for being solved; "
             "use stop=hopeless or stop=none"
