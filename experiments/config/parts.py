@@ -24,6 +24,9 @@ from experiments.stopping import Solved, Stop
 from experiments.tasks.task import Task
 from models.network import RecurrentNetwork
 
+SMALL = 512
+"""Hidden units of all layers together up to which a network is built in a moment."""
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -53,15 +56,18 @@ class Parts:
 
 
 def draft(config: Config) -> Parts:
-    """Build the parts with a network on the meta device, which takes no memory.
+    """Build the parts to check a configuration and to count the network's parameters.
 
-    This checks a configuration and counts the network's parameters. If the network cannot be built without memory, it
-    is built as by `build`.
+    A small network is built as by `build`. A large one is built on the meta device, where it takes no memory, but where
+    the first operation makes torch load its compiler, which takes more than a second. If that fails, the large network
+    is built as by `build`, too.
 
     Raises:
         UsageError: A constructor rejects its arguments or fails.
         MemoryError, RuntimeError: There is not enough memory.
     """
+    if config.model.hidden_size * config.model.num_layers <= SMALL:
+        return build(config)
     try:
         return _construct(config, "meta")
     except Exception:  # such as from a user's cell that reads the values of its parameters

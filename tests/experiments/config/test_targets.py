@@ -93,9 +93,11 @@ def test_arguments_without_usable_annotations_pass(choose):
 
 
 def test_a_cell_that_looks_at_its_weights_can_be_planned(choose):
-    config = choose("cell", "_target_: cells_of_test.Looking\n_partial_: true\n")
+    large = "model.hidden_size=600"
+    config = choose("cell", "_target_: cells_of_test.Looking\n_partial_: true\n", large)
     assert not next(draft(config).network.parameters()).is_meta
-    assert next(draft(compose([])).network.parameters()).is_meta
+    assert next(draft(compose([large])).network.parameters()).is_meta
+    assert not next(draft(compose([])).network.parameters()).is_meta
 
 
 def test_a_name_that_is_taken_is_said(choose):
