@@ -1,3 +1,4 @@
+import re
 import sys
 from collections import Counter
 
@@ -304,3 +305,15 @@ def test_the_committed_results_are_still_those_of_their_configurations():
     reference = Path(__file__).parents[3] / "results" / "reference" / "quickstart" / "summary.csv"
     planned = {config.run_id for config in plan(["study=quickstart"]).configs}
     assert planned == set(pd.read_csv(reference)["run_id"])
+
+
+@pytest.mark.parametrize("override", ["cell=[rnn,lstm]", "remedy=[]", "optimizer={}", "init=[default]"])
+def test_a_choice_is_one_name(override):
+    with pytest.raises(UsageError, match=rf"{re.escape(override)}: give the name of one choice"):
+        compose([override])
+
+
+def test_letters_beyond_ascii_need_no_quotes():
+    assert compose(["results_dir=실험/둘"]).results_dir == compose(['results_dir="실험/둘"']).results_dir
+    config = compose(["task=csv", "task.path=a.csv", "task.target=b", "task.columns=[유량,b]"])
+    assert config.task["columns"] == ["유량", "b"]
