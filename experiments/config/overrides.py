@@ -24,8 +24,9 @@ def key_of(override: str) -> str:
 def normalize_overrides(overrides: Sequence[str], config_dir: Path | None) -> list[str]:
     """Rewrite what bptt accepts into what Hydra accepts.
 
-    `~/` in a value becomes the home directory. Words with letters beyond ASCII are quoted. A key under `hydra.sweeper.params` may be new. `study=NAME` with a name
-    that is not a choice of the group becomes `study.name=NAME`.
+    `~/` in a value becomes the home directory. Words with letters beyond ASCII are quoted. A key under
+    `hydra.sweeper.params` may be new. `study=NAME` with a name that is not a choice of the group becomes
+    `study.name=NAME`.
 
     Raises:
         UsageError: A study's name is nearly that of a choice, or there are several names; a choice is no single name.
