@@ -22,6 +22,7 @@ lint: .venv/installed
 bench: .venv/installed
 	$(BIN)/python -m tests.bench.recording
 	$(BIN)/python -m tests.bench.denormals
+	$(BIN)/python -m tests.bench.cells
 	$(BIN)/python -m tests.bench.sweeping
 	$(BIN)/python -m tests.bench.many_runs
 
