@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint bench cuda reference register reproduce format docs
+.PHONY: demo test lint cross bench cuda reference register reproduce format docs
 
 demo: .venv/installed
 	$(BIN)/bptt sweep study=quickstart
@@ -19,9 +19,14 @@ lint: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Runs every pair of cell and task; `make test` runs every cell with some tasks, and every task with some cells.
+cross: .venv/installed
+	$(BIN)/pytest -n 2 -m cross
+
 bench: .venv/installed
 	$(BIN)/python -m tests.bench.recording
 	$(BIN)/python -m tests.bench.denormals
+	$(BIN)/python -m tests.bench.cells
 	$(BIN)/python -m tests.bench.sweeping
 	$(BIN)/python -m tests.bench.many_runs
 

@@ -66,7 +66,10 @@ class Cell(nn.Module):
     """
 
     bounded: tuple[str, ...] = ()
-    """Names of the states whose entries stay within [-1, 1], because a tanh bounds them."""
+    """Names of the states whose entries stay within [-1, 1], because a tanh bounds them.
+
+    Such a state is a tanh, a tanh times a gate, or a weighted mean of such values with weights that add up to 1.
+    """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()

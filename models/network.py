@@ -22,7 +22,7 @@ class RecurrentNetwork(nn.Module):
         num_layers: Number of layers.
         output_size: Size of the output at each timestep that is read out.
         readout_steps: Number of timesteps, counted from the end, that are read out; None reads out all of them.
-        dtype: Data type of all parameters. The initialisation draws in this type, so an orthogonal matrix is
+        dtype: Data type of all parameters. The initialisation computes in this type, so an orthogonal matrix is
             orthogonal to its precision.
         truncation: Number of timesteps, counted back from the end, after which the gradient of the states is cut, and
             again after as many (see `models.truncation`); None backpropagates through the whole sequence.

@@ -64,8 +64,8 @@ def _split() -> tuple[Tensor, Tensor, Tensor, Tensor]:
         images, labels, test_size=0.2, random_state=0, stratify=labels
     )
     return (
-        torch.tensor(train / 16, dtype=torch.float32),
-        torch.tensor(train_labels),
-        torch.tensor(test / 16, dtype=torch.float32),
-        torch.tensor(test_labels),
+        torch.from_numpy(train / 16).float(),  # on the CPU, though a network is being built on another device
+        torch.from_numpy(train_labels),
+        torch.from_numpy(test / 16).float(),
+        torch.from_numpy(test_labels),
     )

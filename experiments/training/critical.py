@@ -20,13 +20,19 @@ def critical(cell: Cell, task: Task) -> None:
     units and timesteps.
 
     Raises:
-        UsageError: The cell is not a tanh network that reads the task, for which there is no such theory.
+        UsageError: The cell is not a tanh network that reads the task, for which there is no such theory, or the inputs
+            are not finite.
     """
     if type(cell) is not RNN or cell.nonlinearity != "tanh":
         raise UsageError("init=critical: is for tanh units; it needs cell=rnn with cell.nonlinearity=tanh")
     if cell.input_size != task.input_size:
         raise UsageError("init=critical: knows the input of the first layer only; it needs model.num_layers=1")
-    x = task.draw(SAMPLES, torch.Generator().manual_seed(0)).inputs
+    with torch.device("cpu"):
+        x = task.draw(SAMPLES, torch.Generator().manual_seed(0)).inputs
+    if not x.float().square().isfinite().all():
+        raise UsageError("init=critical: some inputs of the task are nan, or larger than 1e19; it needs finite inputs")
+    if cell.weight_hh.is_meta:  # a network that is built only to check it has no values
+        return
     gain = critical_gain(float(input_variances(cell, x.to(cell.weight_hh.dtype)).mean()))
     drawn = torch.empty(cell.weight_hh.shape, dtype=torch.float64).normal_(std=gain * cell.hidden_size**-0.5)
     cell.weight_hh.copy_(drawn)

@@ -16,6 +16,9 @@ from models.rnn import RNN
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(16)
 
+CRITICAL = "experiments.training.critical.critical"
+"""Target of init=critical."""
+
 STEADY = 0.02
 """Largest relative difference between the gains predicted at the lowest and the highest input variance.
 
@@ -67,6 +70,8 @@ def predict(
 
 def _law(config: Config, cell: Cell, x: Float[Tensor, "time batch input"]) -> tuple[float, str, str] | None:
     """The gain per timestep, the state that it is for, and the law that it follows from; None if no law applies."""
+    if config.init["_target_"] == CRITICAL:
+        return _critical(cell, x)
     init = str(config.init["_target_"]).removeprefix("models.initialization.")
     if init not in ("default", "orthogonal", "gaussian", "identity"):
         return None
@@ -80,16 +85,29 @@ def _law(config: Config, cell: Cell, x: Float[Tensor, "time batch input"]) -> tu
         exact = "wide random matrix" if drawn else "exactly, g^lag"
         return gain, "h", f"linear recurrence: {exact}"
     if cell.nonlinearity == "tanh" and (drawn or init == "orthogonal"):
-        variances = input_variances(cell, x)
-        low, mean, high = (
-            math.sqrt(mean_field_chi(gain, float(v))) for v in (variances.min(), variances.mean(), variances.max())
-        )
-        if not math.isfinite(mean) or abs(low - high) > STEADY * mean:
-            return None
-        return mean, "h", "sqrt(chi) of a wide random tanh network (Chen, Pennington, Schoenholz 2018)"
+        mean = _mean_field_gain(gain, input_variances(cell, x))
+        law = "sqrt(chi) of a wide random tanh network (Chen, Pennington, Schoenholz 2018)"
+        return None if mean is None else (mean, "h", law)
     if cell.nonlinearity == "relu" and drawn:
         return gain / math.sqrt(2), "h", "half of the units of a wide random relu network pass"
     return None
+
+
+def _critical(cell: Cell, x: Float[Tensor, "time batch input"]) -> tuple[float, str, str] | None:
+    """The law of `init=critical`, where it is one: the input variance must be the same at all timesteps."""
+    assert type(cell) is RNN
+    drawn = float(cell.weight_hh.detach().double().square().mean().sqrt()) * cell.hidden_size**0.5
+    if _mean_field_gain(drawn, input_variances(cell, x)) is None:
+        return None
+    return 1.0, "h", "chi = 1: init=critical chose the gain (Chen, Pennington, Schoenholz 2018)"
+
+
+def _mean_field_gain(gain: float, variances: Float[Tensor, " time"]) -> float | None:
+    """sqrt(chi) at the mean input variance; None if it changes by more than `STEADY` with the timesteps' variances."""
+    low, mean, high = (
+        math.sqrt(mean_field_chi(gain, float(v))) for v in (variances.min(), variances.mean(), variances.max())
+    )
+    return None if not math.isfinite(mean) or abs(low - high) > STEADY * mean else mean
 
 
 @torch.no_grad()

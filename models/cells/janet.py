@@ -29,6 +29,7 @@ class JANET(GatedCell):
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float | None, beta: NotNegative) -> None:
         super().__init__(input_size, hidden_size)
         self.beta = beta
+        self.bounded = ("h",) if beta == 0 else ()
         if forget_bias is not None:
             self.set_gate_bias("forget", forget_bias)
 

@@ -32,6 +32,7 @@ class LEM(GatedCell):
     def __init__(self, input_size: int, hidden_size: int, dt: Positive) -> None:
         super().__init__(input_size, hidden_size)
         self.dt = dt
+        self.bounded = ("h", "z") if dt <= 1 else ()
         self.weight_iy, self.weight_zh = self.draw(hidden_size, input_size), self.draw(hidden_size, hidden_size)
         self.bias_y = self.draw(hidden_size)
 

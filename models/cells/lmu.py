@@ -24,6 +24,7 @@ class LMU(Cell):
     """
 
     state_names = ("h", "m")
+    bounded = ("h",)
     A: Tensor
     B: Tensor
 

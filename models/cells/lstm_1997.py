@@ -18,6 +18,7 @@ class LSTM1997(GatedCell):
     """
 
     state_names = ("h", "c")
+    bounded = ("h",)
     gates = ("input", "candidate", "output")
 
     def compute_gates(self, x: Inputs, h: Gate) -> dict[str, Gate]:

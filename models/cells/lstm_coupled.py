@@ -22,6 +22,7 @@ class CoupledLSTM(GatedCell):
 
     state_names = ("h", "c")
     kept_by: ClassVar = {"c": "forget"}
+    bounded = ("h", "c")
     gates = ("forget", "candidate", "output")
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float | None) -> None:

@@ -26,6 +26,7 @@ class PeepholeLSTM(GatedCell):
 
     state_names = ("h", "c")
     kept_by: ClassVar = {"c": "forget"}
+    bounded = ("h",)
     gates = ("input", "forget", "candidate", "output")
 
     def __init__(self, input_size: int, hidden_size: int, forget_bias: float | None) -> None:

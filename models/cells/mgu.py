@@ -20,6 +20,7 @@ class MGU(GatedCell):
     """
 
     kept_by: ClassVar = {"h": "1 - forget"}
+    bounded = ("h",)
     gates = ("forget", "candidate")
 
     def compute_gates(self, x: Inputs, h: Gate) -> dict[str, Gate]:

@@ -21,6 +21,7 @@ class MinimalRNN(GatedCell):
     """
 
     kept_by: ClassVar = {"h": "update"}
+    bounded = ("h",)
     gates = ("update",)
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

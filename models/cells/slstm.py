@@ -25,6 +25,7 @@ class SLSTM(GatedCell):
 
     state_names = ("h", "c", "n")
     kept_by: ClassVar = {"c": "forget", "n": "forget"}
+    bounded = ("h",)
     gates = ("input", "forget", "candidate", "output")
 
     def __init__(self, input_size: int, hidden_size: int) -> None:

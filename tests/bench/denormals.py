@@ -20,8 +20,9 @@ import torch
 
 from experiments.config.composing import compose
 from experiments.config.parts import build
-from experiments.training.denormals import denormals
-from tests.bench.recording import BATCH, HIDDEN, Fused, bptt_steps, plain_steps, seconds_a_step
+from tests.bench.recording import Fused, bptt_steps, plain_steps, seconds_a_step
+
+BATCH, HIDDEN = 32, 64
 
 STARTS = {
     "rnn": ["cell=rnn"],
@@ -34,21 +35,23 @@ STARTS = {
 def measure(overrides: list[str], length: int, rounds: int, folder: Path) -> dict[str, float]:
     """Milliseconds per step with denormal numbers kept and flushed, and the median ratios."""
     overrides = [
-        *overrides, "task=adding", f"task.length={length}", f"model.hidden_size={HIDDEN}", "optimizer=sgd",
-        "optimizer.lr=1e-30",
+        *overrides, "task=adding", f"task.length={length}", f"batch_size={BATCH}", f"model.hidden_size={HIDDEN}",
+        "optimizer=sgd", "optimizer.lr=1e-30",
     ]  # fmt: skip
     config = compose(overrides)
     parts = build(config)
-    bare = Fused(config.cell["name"], parts.task)
+    bare = Fused(config.cell["name"], parts.task, HIDDEN)
     for theirs, own in zip(bare.parameters(), parts.network.parameters(), strict=True):
         theirs.data.copy_(own)
-    plain, ours = plain_steps(bare, parts.task, 1e-30), bptt_steps(overrides, folder / "ours")
-    ways = {"kept": (plain, False, 5), "flushed": (plain, True, 5), "ours": (ours, True, config.record.every)}
+    ways = {
+        "kept": (plain_steps(bare, parts.task, config, flush=False), 5),
+        "flushed": (plain_steps(bare, parts.task, config), 5),
+        "ours": (bptt_steps(overrides, folder / "ours"), config.record.every),
+    }
     times: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
-        for name, (steps, flushed, count) in ways.items():
-            with denormals(flushed=flushed):
-                seconds = seconds_a_step(steps, count)
+        for name, (steps, count) in ways.items():
+            seconds = seconds_a_step(steps, count)
             if turn:  # the first round is for warming up
                 times[name].append(seconds)
     kept, flushed, own = times.values()
@@ -76,6 +79,7 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[100, 200, 400])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     print(f"torch {torch.__version__}, one thread, batch {BATCH}, hidden {HIDDEN}, float32; {arguments.rounds} rounds")
     print("| network | length | gradient at timestep 1 | kept, ms per step | flushed, ms | faster | bptt / flushed |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")

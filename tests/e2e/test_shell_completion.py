@@ -54,7 +54,10 @@ def in_bash(script, tmp_path, line):
         ("bptt reproduce va", ["vanishing"]),
         ("bptt run cell=min", ["mingru", "minimal", "minlstm"]),
         ("bptt run ce", ["cell=", "cell.nonlinearity=", "cell.bias="]),
-        ("bptt sweep clip=norm cell=rnn,ls", ["rnn,lstm", "rnn,lstm_1997", "rnn,lstm_coupled", "rnn,lstm_peephole"]),
+        (
+            "bptt sweep clip=norm cell=rnn,ls",
+            ["rnn,lstm", "rnn,lstm_1997", "rnn,lstm_coupled", "rnn,lstm_layernorm", "rnn,lstm_peephole"],
+        ),
         ("bptt run cell=lstm cell.", ["cell.forget_bias="]),
         ("bptt plot --figure pre", ["prediction"]),
         ("bptt plot --for", ["--format"]),
@@ -95,10 +98,10 @@ def test_a_tab_in_an_interactive_shell(script, tmp_path, shell):
 
     try:
         wait_for(">")
-        subprocess.run([*server, "send-keys", "bptt run cell=gr", "Tab"])
-        wait_for("> bptt run cell=gru")
+        subprocess.run([*server, "send-keys", "bptt run cell=ja", "Tab"])
+        wait_for("> bptt run cell=janet")
         subprocess.run([*server, "send-keys", "cell.f", "Tab"])
-        wait_for("> bptt run cell=gru cell.forget_bias=")
+        wait_for("> bptt run cell=janet cell.forget_bias=")
         subprocess.run([*server, "send-keys", "1 dty", "Tab"])
         wait_for("cell.forget_bias=1 dtype=")
     finally:

@@ -11,7 +11,7 @@ from models.cells.lstm_1997 import LSTM1997
 from models.cells.mgu import MGU
 from models.cells.orthogonal import OrthogonalRNN
 from models.gru import GRU
-from models.initialization import chrono, glorot, sparse, spectral_radius, uniform
+from models.initialization import chrono, glorot, orthogonal, sparse, spectral_radius, uniform
 from models.lstm import LSTM
 from models.rnn import RNN
 
@@ -43,6 +43,24 @@ def test_the_same_seed_draws_alike_in_float32_and_float64(name):
     )
     for one, other in zip(single.parameters(), double.parameters(), strict=True):
         assert torch.equal(one, other.float())
+
+
+def test_an_orthogonal_draw_is_torchs_in_float32_and_the_same_to_full_precision_in_float64():
+    """Hidden sizes below and above 16 entries, from which torch draws normal numbers in another way."""
+    for hidden in (3, 40):
+        torch.manual_seed(5)
+        theirs = LSTM(3, hidden)
+        for block in theirs.recurrent_blocks():
+            with torch.no_grad():
+                torch.nn.init.orthogonal_(block.weight, 0.7)
+        single, double = (
+            initialized(LSTM, partial(orthogonal, gain=0.7), hidden, dtype) for dtype in (torch.float32, torch.float64)
+        )
+        assert torch.equal(single.weight_hh, theirs.weight_hh)
+        torch.testing.assert_close(single.weight_hh.double(), double.weight_hh, rtol=0, atol=1e-5)
+        for block in double.recurrent_blocks():
+            weight, one = block.weight.detach() / 0.7, torch.eye(hidden, dtype=torch.float64)
+            assert (weight.T @ weight - one).abs().max() < 1e-14
 
 
 def test_uniform_entries_fill_the_interval():

@@ -19,6 +19,8 @@ TIME, BATCH, INPUT, HIDDEN = 7, 2, 2, 3
 OPTIONS = {
     "lstm_peephole": {"forget_bias": 0.5},
     "lstm_coupled": {"forget_bias": 0.5},
+    "lstm_layernorm": {"forget_bias": 0.5},
+    "gru_layernorm": {"forget_bias": 0.5},
     "janet": {"forget_bias": 0.5, "beta": 1.0},
     "indrnn": {"timesteps": 5},
     "antisymmetric": {"epsilon": 0.7, "gamma": 0.3},
@@ -117,3 +119,21 @@ def test_the_same_seed_draws_a_cell_alike_in_float32_and_float64(name):
         parameters.append(list(network.parameters()))
     for single, double in zip(*parameters, strict=True):
         assert torch.equal(single.double(), double)
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", *CELLS, "janet with beta=0", "lem with dt=1.5"])
+def test_exactly_the_bounded_states_stay_within_one_whatever_drives_them(name):
+    """Large random weights and inputs drive every other state out of [-1, 1],."""
+    name, _, other = name.partition(" with ")
+    options = {**OPTIONS.get(name, {}), **({key: float(value) for key, _, value in [other.partition("=")] if other})}
+    cell = class_of(name)(INPUT, 8, **options).double()
+    with torch.no_grad():
+        for parameter in cell.parameters():
+            if parameter.numel() == 1:  # FastRNN's weights of the candidate and of the state before, as logits
+                parameter.fill_(3)
+            parameter.mul_(6).add_(torch.randn_like(parameter))
+        x = 8 * torch.randn(60, 4, INPUT, dtype=torch.float64)
+        states = cell.unroll(x, cell.initial_state(4), cut(60, 1)).states
+    largest = {state: steps.abs().nan_to_num(torch.inf).max().item() for state, steps in states.items()}
+    within = tuple(state for state, size in largest.items() if size <= 1 + 1e-12)
+    assert within == cell.bounded, largest

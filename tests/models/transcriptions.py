@@ -79,6 +79,33 @@ def lstm_coupled(p, x, state, keep, forget_bias):
     return keep("h", o * np.tanh(c)), c
 
 
+def layer_norm(p, a, name, rows=slice(None)):
+    """The equation of LN(a), with the gains and shifts of this name."""
+    a = (a - a.mean(1, keepdims=True)) / np.sqrt(a.var(1, keepdims=True) + 1e-5)
+    return p[f"gain_{name}"][rows] * a + p[f"shift_{name}"][rows]
+
+
+def lstm_layernorm(p, x, state, keep, forget_bias):
+    # Ba, Kiros, Hinton 2016, eq. 20 to 22. ryankiros/layer-norm, layers.py, d415153f, which adds b to W x_t as well.
+    h, c = state
+    a = layer_norm(p, h @ p["weight_hh"].T, "h") + layer_norm(p, x @ p["weight_ih"].T, "x") + p["bias"]
+    i, f, g, o = np.split(a, 4, axis=1)
+    i, f, g, o = keep("input", sigmoid(i)), keep("forget", sigmoid(f)), keep("candidate", np.tanh(g)), sigmoid(o)
+    c = keep("c", f * c + i * g)
+    return keep("h", keep("output", o) * np.tanh(layer_norm(p, c, "c"))), c
+
+
+def gru_layernorm(p, x, state, keep, forget_bias):
+    # The same paper and file, which adds biases to W x_t and whose z keeps the state.
+    (h,) = state
+    gates, n = slice(2 * h.shape[1]), slice(2 * h.shape[1], None)
+    a_h, a_x = h @ p["weight_hh"].T, x @ p["weight_ih"].T
+    a = layer_norm(p, a_h[:, gates], "h", gates) + layer_norm(p, a_x[:, gates], "x", gates)
+    r, z = np.split(sigmoid(a), 2, axis=1)
+    candidate = layer_norm(p, a_x[:, n], "x", n) + keep("reset", r) * layer_norm(p, a_h[:, n], "h", n)
+    return (keep("h", (1 - z) * keep("candidate", np.tanh(candidate)) + keep("update", z) * h),)
+
+
 def mgu(p, x, state, keep):
     # Zhou et al. 2016, algorithm 1.
     (h,) = state

@@ -12,6 +12,7 @@ from torch.nn.functional import one_hot
 from models.cells.antisymmetric import AntisymmetricRNN
 from models.cells.cornn import CoRNN
 from models.cells.indrnn import IndRNN
+from models.cells.layer_norm import LayerNormGRU, LayerNormLSTM
 from models.cells.lmu import LMU
 from models.cells.lru import LRU
 from models.cells.lstm_1997 import LSTM1997
@@ -170,6 +171,26 @@ def test_slstms_output_is_a_weighted_mean_whatever_the_input_gate():
     along = unrolled.along_gates(at_the_end)
     expected = along["c"][-1] * unrolled.gates["forget"][1:].prod(dim=0)
     torch.testing.assert_close(along["c"][0], expected, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("make", [LayerNormLSTM, LayerNormGRU])
+def test_layer_normalisation_takes_the_size_out_of_weights_and_inputs(make):
+    """Ba, Kiros, Hinton 2016, section 5.1: outputs do not depend on the size of W, so <dL/dW, W> = 0."""
+    network = network_of(make, forget_bias=None)
+    (cell,) = network.cells
+    with torch.no_grad():
+        for weight in (cell.weight_ih, cell.weight_hh):
+            weight.mul_(1e6)  # the 1e-5 beside the variance then counts for nothing
+    x = torch.randn(12, 4, 3, dtype=torch.float64)
+    traced(network, x)
+    for weight in (cell.weight_ih, cell.weight_hh):
+        across = (weight.grad * weight).sum().abs() / (weight.grad.norm() * weight.norm())
+        assert weight.grad.norm() > 0
+        assert across < 1e-9
+    before = network(x)
+    with torch.no_grad():
+        cell.weight_hh.mul_(7)
+    torch.testing.assert_close(network(3 * x), before, rtol=1e-9, atol=1e-9)
 
 
 # --- orthogonal, antisymmetric, oscillators ---

@@ -15,7 +15,11 @@ from experiments.config.composing import compose
     ("incomplete", "given", "expected"),
     [
         ("cell=", [], [f"cell={name}" for name in choices("cell")]),
-        ("cell=lstm", [], ["cell=lstm", "cell=lstm_1997", "cell=lstm_coupled", "cell=lstm_peephole"]),
+        (
+            "cell=lstm",
+            [],
+            ["cell=lstm", "cell=lstm_1997", "cell=lstm_coupled", "cell=lstm_layernorm", "cell=lstm_peephole"],
+        ),
         ("cell=rnn,min", [], ["cell=rnn,mingru", "cell=rnn,minimal", "cell=rnn,minlstm"]),
         ("cell=rnn,", [], [f"cell=rnn,{name}" for name in choices("cell") if name != "rnn"]),
         ("ce", [], ["cell=", "cell.nonlinearity=", "cell.bias="]),

@@ -1,4 +1,9 @@
-"""Every cell with a task of each kind, with all measures and probed: its CSV files say what it says of itself."""
+"""Every cell with a task of each kind, with all measures and probed: its CSV files say what it says of itself.
+
+`make cross` also runs every other pair of cell and task.
+"""
+
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -10,6 +15,7 @@ from experiments.config.composing import compose
 from experiments.config.parts import build
 from experiments.training.probe import probe
 from experiments.training.run import run
+from tests.experiments.tasks.idx_files import write_images
 
 SMALL = ["steps=2", "model.hidden_size=4", "batch_size=2", "record.evaluate_samples=4", "record.every=1"]
 SMALL += ["record.windows=3", "probe.samples=2", "probe.batches=1"]
@@ -20,16 +26,68 @@ TASKS = {  # a number at the end, classes at many timesteps, real data, a class 
     "temporal_order": ["task.length=6"],
 }
 
+CELLS = choices("cell")
+LENGTH = "task.length=8"
+OTHER_TASKS = {name: [LENGTH] for name in choices("task") if name not in TASKS} | {
+    "delayed_parity": [LENGTH, "task.delay=2"],
+    "delayed_xor": [LENGTH, "task.delay=4"],
+    "fashion_mnist": ["task.by=row", "task.path={folder}"],
+    "csv": [LENGTH, "task.path={folder}/pump.csv", "task.target=a"],
+}
+REPRESENTATIVES = ("rnn", "lstm", "lru")  # written equations, torch's kernel, a complex state
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Small data files."""
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "pump.csv").write_text("a,b\n" + "".join(f"{i},{i * i % 7}\n" for i in range(90)))
+    write_images(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small():
+    """The configuration of a run without its cell and task."""
+    return compose(SMALL)
+
+
+@cache
+def chosen(group, name, *options):
+    """The configuration of one choice. Composing takes longer than a short run."""
+    return getattr(compose([f"{group}={name}", *options]), group)
+
 
 def table(result, name):
     return pd.read_csv(result.folder / f"{name}.csv")
 
 
 @pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("name", choices("cell"))
+@pytest.mark.parametrize("name", CELLS)
 def test_a_cell_learns_from_a_task_and_is_recorded(name, task, tmp_path):
-    config = compose([f"cell={name}", f"task={task}", f"results_dir={tmp_path}", *TASKS[task], *SMALL])
-    result = run(config)
+    check_run(compose([f"cell={name}", f"task={task}", f"results_dir={tmp_path}", *TASKS[task], *SMALL]))
+
+
+@pytest.mark.parametrize("task", OTHER_TASKS)
+@pytest.mark.parametrize("name", REPRESENTATIVES)
+def test_every_task_is_learned_from_by_cells_of_each_kind(name, task, tmp_path, folder, small):
+    parts = {
+        "cell": chosen("cell", name, LENGTH),
+        "task": chosen("task", task, *(option.format(folder=folder) for option in OTHER_TASKS[task])),
+    }
+    check_run(small.model_copy(update={**parts, "results_dir": str(tmp_path)}))
+
+
+@pytest.mark.cross
+@pytest.mark.parametrize("task", OTHER_TASKS)
+@pytest.mark.parametrize("name", [name for name in CELLS if name not in REPRESENTATIVES])
+def test_every_cell_learns_from_every_task(name, task, tmp_path, folder, small):
+    test_every_task_is_learned_from_by_cells_of_each_kind(name, task, tmp_path, folder, small)
+
+
+def check_run(config):
+    """Run, and check that the CSV files are complete and agree with the cell."""
+    result, task = run(config), config.task["name"]
     assert (result.status, result.error) == ("completed", None)
     cell = build(config).network.cells[0]
     metrics, gradients, contributions = (table(result, one) for one in ("metrics", "gradients", "contributions"))
@@ -37,6 +95,7 @@ def test_a_cell_learns_from_a_task_and_is_recorded(name, task, tmp_path):
     assert np.isfinite(metrics[["loss", "grad_norm"]]).all(axis=None)
     assert set(gradients["state"]) == set(cell.state_names)
     assert set(gradients["layer"]) == set(range(config.model.num_layers))
+    assert table(result, "evaluation")["step"].tolist() == [1, 2]
     top = gradients[gradients["layer"] == config.model.num_layers - 1]
     assert top.query("lag == 0 and state == 'h'")["grad_norm"].gt(0).all()
     if task == "copy":
@@ -56,7 +115,7 @@ def test_a_cell_learns_from_a_task_and_is_recorded(name, task, tmp_path):
     assert {gate.removeprefix("1 - ") for gate in cell.kept_by.values()} <= set(gates)
 
 
-@pytest.mark.parametrize("name", choices("cell"))
+@pytest.mark.parametrize("name", CELLS)
 def test_a_cell_is_probed(name, tmp_path):
     result = probe(compose([f"cell={name}", f"results_dir={tmp_path}", *TASKS["adding"], *SMALL]))
     assert (result.status, result.error) == ("completed", None)

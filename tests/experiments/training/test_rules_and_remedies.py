@@ -1,4 +1,4 @@
-"""Every clipping rule with every remedy and rule for steps that are not finite, with rnn and lstm."""
+"""Every clipping rule with every remedy and rule for steps that are not finite, with rnn, lstm and lru (complex)."""
 
 from functools import cache
 
@@ -7,6 +7,7 @@ import pytest
 
 from experiments.catalogue.choices import CONF
 from experiments.config.composing import compose
+from experiments.errors import UsageError
 from experiments.training.run import run
 
 SMALL = [
@@ -25,7 +26,8 @@ OPTIONS = {
     "zclip": ["clip.warmup=1"],
     "adagc": ["clip.warmup=1"],
 }
-DEFINED_FOR = {"omega": "rnn", "h_detach": "lstm"}
+STATES = {"rnn": {"h"}, "lstm": {"h", "c"}, "lru": {"h", "z"}}
+NOT_DEFINED = {("omega", "lstm"), ("omega", "lru"), ("h_detach", "rnn"), ("rescue", "lru")}
 CLIPS, REMEDIES, NONFINITE = (
     sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("clip", "remedy", "nonfinite")
 )
@@ -36,15 +38,19 @@ def choice(group, name):
     return getattr(compose([*SMALL, f"{group}={name}", *OPTIONS.get(name, [])]), group)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+@pytest.mark.parametrize("cell", STATES)
 @pytest.mark.parametrize("remedy", REMEDIES)
 def test_every_clipping_rule_works_with_every_remedy(cell, remedy, tmp_path):
-    if DEFINED_FOR.get(remedy, cell) != cell:
-        pytest.skip(f"{remedy} is defined for {DEFINED_FOR[remedy]}")
     config = compose([*SMALL, f"results_dir={tmp_path}"])
+    if (remedy, cell) in NOT_DEFINED:
+        refused = config.model_copy(update={"cell": choice("cell", cell), "remedy": choice("remedy", remedy)})
+        with pytest.raises(UsageError, match=rf"^remedy={remedy}: (is defined for|needs a) cell"):
+            run(refused)
+        return
+    nonfinite = [rule for rule in NONFINITE if (rule, cell) not in NOT_DEFINED]
     norms = []
     for index, clip in enumerate(CLIPS):
-        parts = {"cell": cell, "remedy": remedy, "clip": clip, "nonfinite": NONFINITE[index % len(NONFINITE)]}
+        parts = {"cell": cell, "remedy": remedy, "clip": clip, "nonfinite": nonfinite[index % len(nonfinite)]}
         result = run(config.model_copy(update={group: choice(group, name) for group, name in parts.items()}))
         assert (result.status, result.error) == ("completed", None), parts
         metrics = pd.read_csv(result.folder / "metrics.csv")
@@ -56,7 +62,7 @@ def test_every_clipping_rule_works_with_every_remedy(cell, remedy, tmp_path):
         assert (metrics["penalty"].fillna(0) > 0).all() == (remedy == "omega")
         flow = pd.read_csv(result.folder / "gradients.csv")
         assert flow["grad_norm"].notna().all()
-        assert set(flow["state"]) == ({"h"} if cell == "rnn" else {"h", "c"})
+        assert set(flow["state"]) == STATES[cell]
         norms.append(metrics["grad_norm"].iloc[0])
         shares = pd.read_csv(result.folder / "contributions.csv").groupby(["step", "parameter"])["share"].sum()
         assert shares.to_numpy() == pytest.approx(1.0, abs=1e-9)
