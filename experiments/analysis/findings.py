@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.analysis.gain_and_horizon import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
+from experiments.analysis.nonfinite_findings import say_nonfinite
 from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.single_losses import average_over_losses, gradients_by_lag, has_several_losses
 from experiments.analysis.summary import NORMS, reachable, reached_by_any_loss, smallest_normal
@@ -35,7 +36,8 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
     """
     if run.info["status"] == "failed":
         return f"failed: {run.info['error']}"
-    sentences = [_ended(run), _flow(run), _underflow(run), _error(run, outcome), _norms(run, outcome), _updates(run)]
+    flow, errors = [_ended(run), _flow(run), _underflow(run)], [_error(run, outcome)]
+    sentences = [*flow, *errors, say_nonfinite(run), _norms(run, outcome), _updates(run)]
     return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
 
 

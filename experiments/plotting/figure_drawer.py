@@ -100,7 +100,8 @@ class FigureDrawer:
         crowded = len(lines) > MOST_LINES and not kind.one_panel_per_line
         template = {
             "compare": LINE,
-            "colours": _colours(grouping),
+            "compared": ", ".join(grouping.lines),
+            "colours": _colours(grouping, _order(kind, tables)),
             "crowded": crowded,
             "colour_scale": kind.colour_scale(tables, **options) if kind.colour_scale else None,
         }
@@ -218,11 +219,26 @@ def _add_panels(
     return figure, PanelGrid(rows, facets, kind.one_panel_per_line)
 
 
-def _colours(grouping: Grouping) -> Colours:
-    """Return the colour and the marker of each line."""
+def _order(kind: FigureDescription, tables: Tables) -> Sequence[str]:
+    """Return the lines in the order that the figure asks for.
+
+    Raises:
+        LeftOut: The figure has nothing to show.
+    """
+    if kind.order_lines is None:
+        return ()
+    try:
+        return kind.order_lines(tables, LINE, FACET)
+    except NothingToDraw as reason:
+        raise LeftOut(str(reason)) from None
+
+
+def _colours(grouping: Grouping, order: Sequence[str]) -> Colours:
+    """Return the colour and the marker of each line, first those in `order`."""
     names = list(dict.fromkeys(grouping.colour_names.values()))
     colours = assign_colours(names, grouping.hues, ordered=grouping.ordered_key is not None)
-    return {line: colours[name] for line, name in grouping.colour_names.items()}
+    names_of = grouping.colour_names
+    return {line: colours[names_of[line]] for line in dict.fromkeys([*order, *names_of])}
 
 
 def _with_names(frame: pd.DataFrame, grouping: Grouping) -> pd.DataFrame:

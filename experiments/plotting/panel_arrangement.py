@@ -96,6 +96,7 @@ def choose_arrangement(
     one_facet = panels.facets == 1 and not panels.maps
     margin = 0.6 * scale  # for the name and the numbers of an axis, or for a colour bar
     line = 1.25 * sheet.points / 72
+    least_down = scale * max(panel.least_height for panel in panels.all())
     fitting = []
     for columns in panels.columns():
         if sheet.width is None and columns > MOST_COLUMNS:
@@ -116,11 +117,12 @@ def choose_arrangement(
         row = line * titles + 0.22 * scale
         down = ((asked or PAGE_INCHES) - taken) / rows - row
         if asked is None:
-            down = min(down, float(np.clip(across * (0.95 if panels.maps else 0.8), 0.9 * scale, 1.65 * scale)))
+            usual = np.clip(across * (0.95 if panels.maps else 0.8), 0.9 * scale, 1.65 * scale)
+            down = min(down, max(float(usual), least_down))
         words = (word for panel in panels.all() for word in panel.title.split())
         widest = max((text_width(word, sheet.points) for word in words), default=0.0)
         is_wide = across >= max(least_across * scale, widest)
-        if is_wide and down >= 0.45 * scale and taken < 0.6 * (asked or PAGE_INCHES):
+        if is_wide and down >= least_down and taken < 0.6 * (asked or PAGE_INCHES):
             fitting.append(Arrangement(columns, rows, width, asked or taken + rows * (row + down), across, down))
     if not fitting:
         raise TooSmall(_what_to_change(len(panels.all()), entries, sheet))
