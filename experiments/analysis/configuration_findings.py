@@ -12,7 +12,6 @@ from experiments.analysis.findings import (
     against_chance,
     cut_by,
     evaluations_of,
-    fate_of,
     gradient_of,
     kind_of_network,
     losses_add_up,
@@ -23,6 +22,7 @@ from experiments.analysis.findings import (
     say_too_small,
     say_truncated,
 )
+from experiments.analysis.gain_and_horizon import fate_of
 from experiments.analysis.nonfinite_findings import say_nonfinite_of_all
 from experiments.analysis.single_losses import average_over_losses, has_several_losses
 from experiments.analysis.summary import FLOW, NORMS, reachable, summarize_runs

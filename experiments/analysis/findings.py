@@ -8,17 +8,21 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from experiments.analysis.gain_and_horizon import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
+from experiments.analysis.gain_and_horizon import (
+    Horizon,
+    Profile,
+    arriving,
+    fate_of,
+    gradient_profiles,
+    horizon,
+    overflow_lag,
+)
 from experiments.analysis.nonfinite_findings import say_nonfinite
 from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.single_losses import average_over_losses, gradients_by_lag, has_several_losses
 from experiments.analysis.summary import NORMS, reachable, reached_by_any_loss, smallest_normal
 from experiments.store.studies import Run
 from experiments.wording import counted
-
-FATES = {"shrinks": 0.1, "arrives": 10.0, "grows": 1e3, "explodes": math.inf}
-"""What a gradient that has not vanished does, each with the largest ratio of its norm at the earliest recorded timestep
-to that at the last."""
 
 FALSE_ALARM = 0.00135
 """Probability that a run at chance is called better than chance: that of a normal value 3 deviations out."""
@@ -244,19 +248,6 @@ def _how_single_losses_flow(profile: Profile, reach: Horizon, length: int, losse
 def recorded_every(apart: float) -> str:
     """Add to a horizon how many timesteps apart its recorded neighbours are, if it is interpolated between them."""
     return f", recorded {apart:.0f} timesteps apart" if apart > 1 else ""
-
-
-def fate_of(reach: float, left: float, length: int) -> str:
-    """Say what a gradient does from the last timestep back to the earliest recorded one, such as 'vanishes'.
-
-    Args:
-        reach: Horizon of the gradient.
-        left: Norm at the earliest recorded timestep divided by that at the last.
-        length: Number of timesteps of the sequence.
-    """
-    if reach < length - 1 and left < 1:
-        return "vanishes"
-    return next(fate for fate, most in FATES.items() if left <= most)
 
 
 def _error(run: Run, outcome: Mapping[str, Any]) -> str:
