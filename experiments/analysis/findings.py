@@ -18,6 +18,7 @@ from experiments.analysis.gain_and_horizon import (
     overflow_lag,
 )
 from experiments.analysis.nonfinite_findings import say_nonfinite
+from experiments.analysis.remedy_findings import say_remedy
 from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.single_losses import average_over_losses, gradients_by_lag, has_several_losses
 from experiments.analysis.summary import NORMS, reachable, reached_by_any_loss, smallest_normal
@@ -41,7 +42,7 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
     if run.info["status"] == "failed":
         return f"failed: {run.info['error']}"
     flow, errors = [_ended(run), _flow(run), _underflow(run)], [_error(run, outcome)]
-    sentences = [*flow, *errors, say_nonfinite(run), _norms(run, outcome), _updates(run)]
+    sentences = [*flow, *errors, say_nonfinite(run), _norms(run, outcome), _updates(run), say_remedy(run, outcome)]
     return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
 
 
@@ -391,6 +392,8 @@ def probe_readings(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
     norms = f"median; {number(outcome['max_grad_norm'])} at most, over {len(run.table('metrics'))} batches"
     readings.append(Reading("gradient norm", number(outcome["median_grad_norm"]), f"{norms}, {kind_of_network(run)}"))
     readings.append(Reading("clipping threshold", "not known", THRESHOLD))
+    if remedy := say_remedy(run, outcome):
+        readings.append(Reading("remedy", "measured", remedy))
     return readings
 
 

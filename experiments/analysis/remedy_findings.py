@@ -80,7 +80,7 @@ def _is_in_situation(fate: str, outcome: Mapping[str, Any], without: pd.DataFram
     grown = without["arriving_at_init"].min()
     if fate == "vanishes":
         return all(
-            _fate(row, length) == fate
+            _fate({str(key): value for key, value in row.items()}, length) == fate
             for row, length in zip(without.to_dict("records"), without["task.length"], strict=True)
         )
     return bool(fate in ("grows", "explodes") and grown > 10 and outcome["arriving_at_init"] >= grown)
@@ -115,9 +115,9 @@ def _sentence(run: Run, fate: str, gain: str, without: pd.DataFrame, helped: lis
         )
         if mine != theirs
     ]
-    unknown = f"; with {' '.join(differs)} it was not measured" if differs else ""
+    unknown = f", but with {' '.join(differs)} it was not measured" if differs else ""
     return (
         f"before training the gradient {trouble}, as in study=remedies (tanh rnn, task={task}, task.length={length}, "
-        f"init.gain={gain}, clip={clip}, {counted(seeds, 'seed')}): there all runs solved the task with {named}{others}, "
-        f"and none without (best error {errors}){unknown}"
+        f"init.gain={gain}, clip={clip}, {counted(seeds, 'seed')}): there all runs solved the task with {named}"
+        f"{others}, and none without (best error {errors}){unknown}"
     )
