@@ -66,9 +66,9 @@ class FigureDescription:
         one_panel_per_line: Whether each compared value has its own panel, as a map needs it.
         colour_scale: Function from the tables to the colour scale that all maps of the figure share, or None. It takes
             the arguments of `axes` and `uses_colour_option` as well.
-        order_lines: Function from the tables, the column of the lines and that of the panels side by side to the lines
-            in the order in which they are drawn; None for the order of their values. It raises `NothingToDraw` if the
-            figure has nothing to show.
+        order_lines: Function from the tables and the name of the column with the lines to the lines in the order in
+            which they are drawn; None for the order of their values. It raises `NothingToDraw` if the figure has
+            nothing to show.
         axes: Configuration keys on the axes, by the argument that receives the key ('x' or 'y'). None as a key means
             that a key with several values is chosen.
         uses_colour_option: Whether the drawing functions take `column`, the column of summary.csv given by --colour.
@@ -85,7 +85,7 @@ class FigureDescription:
     first_and_last_step_only: bool = False
     one_panel_per_line: bool = False
     colour_scale: Callable[..., Any] | None = None
-    order_lines: Callable[[dict[str, Any], str, str], Sequence[str]] | None = None
+    order_lines: Callable[[dict[str, Any], str], Sequence[str]] | None = None
     axes: Mapping[str, str | None] | None = None
     uses_colour_option: bool = False
     over_seeds: str = "median over {seeds} seeds"

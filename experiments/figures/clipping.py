@@ -53,10 +53,9 @@ def _draw_thresholds(metrics: pd.DataFrame, panel: Panel) -> None:
     if len(moving):
         panel.add_to_legend("threshold", linestyle=":")
         panel.explain("Dotted: the clipping threshold of the norm.")
-    for rule in (rule for rule in OF_PARTS if rule in set(moving["clip"])):
-        panel.explain(
-            f"For {rule}, it is the largest norm that all parts of the gradient together can have afterwards."
-        )
+    if rules := [rule for rule in OF_PARTS if rule in set(moving["clip"])]:
+        parts = "the parts of the gradient that are clipped"
+        panel.explain(f"For {' and '.join(rules)}, it is the largest norm that {parts} can have together afterwards.")
 
 
 def draw_share(data: dict[str, pd.DataFrame], panel: Panel) -> None:

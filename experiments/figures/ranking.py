@@ -1,4 +1,4 @@
-"""All lines of a study, ranked by their gain: gain of each state, horizon and best error, before and after training."""
+"""All lines of a study as rows, ranked: gain of each state, horizon and best error, before and after training."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -53,15 +53,19 @@ def select_rows(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     return {"summary": summary, "states": states.assign(trained=states["run_id"].map(trained).astype(bool))}
 
 
-def order_lines(data: dict[str, pd.DataFrame], compare: str, facet: str) -> list[str]:
-    """Rank the lines by their gain in the first panel, the largest first: the median over runs of the best state."""
-    states = data["states"]
-    states = states[states[facet] == next(iter(states[facet]), None)]
+def order_lines(data: dict[str, pd.DataFrame], compare: str) -> list[str]:
+    """Rank the lines: by their best error, then by the step at which they solved the task, then by their largest gain.
+
+    Each is the mean over the runs of a line; the gain is that of the state with the largest one.
+    """
+    summary, states = data["summary"], data["states"]
     gain = states["gain_per_timestep"].where(states["trained"], states["gain_at_init"])
-    medians = gain.groupby([states[compare], states["state"]]).median().groupby(level=0).max()
-    if len(medians) < FEWEST:
-        raise NothingToDraw(f"ranks {FEWEST} lines or more, and there are {len(medians)}; see gradient_flow")
-    return list(medians.sort_values(ascending=False, kind="stable").index)
+    gains = gain.groupby([states[compare], states["state"]]).mean().groupby(level=0).max()
+    if len(gains) < FEWEST:
+        raise NothingToDraw(f"ranks {FEWEST} lines or more, and there are {len(gains)}; see gradient_flow")
+    reached = summary[["best_error", "solved_at_step"]].astype(float).groupby(summary[compare]).mean()
+    ranks = reached.assign(lost=-gains).reindex(gains.index)
+    return list(ranks.sort_values(["best_error", "solved_at_step", "lost"], kind="stable").index)
 
 
 def draw(data: dict[str, pd.DataFrame], panel: Panel, *, before: str, after: str, xlabel: str) -> None:
@@ -175,4 +179,7 @@ PANELS = (draw_gain, draw_horizon, draw_error)
 RUNS = "trainings"
 IF_EMPTY = "no run has a gain: no gradients were recorded, or they are not finite"
 OVER_SEEDS = "marks: median over {seeds} seeds"
-CAPTION = "A row for each line of the other figures, ranked by the largest gain of a state."
+CAPTION = (
+    "Each line of the other figures is a row here. Trainings are ranked by their best error, untrained networks by the "
+    "largest gain of a state."
+)

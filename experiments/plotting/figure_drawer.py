@@ -228,7 +228,7 @@ def _order(kind: FigureDescription, tables: Tables) -> Sequence[str]:
     if kind.order_lines is None:
         return ()
     try:
-        return kind.order_lines(tables, LINE, FACET)
+        return kind.order_lines(tables, LINE)
     except NothingToDraw as reason:
         raise LeftOut(str(reason)) from None
 

@@ -17,6 +17,7 @@ from experiments.drawing.panel import Panel
 from experiments.drawing.style import settings
 from experiments.errors import UsageError
 from experiments.figures import NAMES as FIGURES
+from experiments.figures import ranking
 from experiments.plotting.axis_keys import LeftOut
 from experiments.plotting.figure_drawer import FigureDrawer
 from experiments.plotting.image_files import plot_studies
@@ -166,18 +167,20 @@ def test_clipping_draws_a_threshold_that_moves(tmp_path, figures):
     assert not [artist for artist in ax.get_lines() if artist.get_label() == "value, threshold"]
 
 
-def test_ranking_draws_a_row_for_each_line_from_the_largest_gain_down(tmp_path):
+def test_ranking_draws_a_row_for_each_line_from_the_smallest_error_down(tmp_path):
     small = ["task.length=12", "model.hidden_size=4", "batch_size=4", "steps=3", "record.windows=4", "study=ranked"]
     for cell in ("gru", "lstm", "orthogonal", "mingru", "janet"):
         for seed in range(2):
-            options = [f"cell={cell}", f"seed={seed}", "record.evaluate_samples=20", f"results_dir={tmp_path}"]
+            options = [f"cell={cell}", f"seed={seed}", "record.evaluate_samples=300", f"results_dir={tmp_path}"]
             run(compose([*small, *options]))
     with mpl.rc_context(settings()):
         drawn = FigureDrawer(read_runs(tmp_path / "ranked"), View()).draw("ranking")
     summary, states = summarize_runs(read_runs(tmp_path / "ranked"))
     states = states.merge(summary[["run_id", "cell", "parameters"]]).astype({"gain_per_timestep": float})
     gains = states.groupby(["cell", "state"])["gain_per_timestep"]
-    best = gains.median().groupby("cell").max().sort_values(ascending=False)
+    errors = summary.astype({"best_error": float}).groupby("cell")["best_error"]
+    best = errors.mean().sort_values()
+    assert best.is_unique
     gain, horizon, error = drawn.figure.axes
     labels = dict(zip(gain.get_yticks(), [label.get_text() for label in gain.get_yticklabels()], strict=True))
     assert [labels[place].partition(",")[0] for place in sorted(labels, reverse=True)] == list(best.index)
@@ -188,9 +191,16 @@ def test_ranking_draws_a_row_for_each_line_from_the_largest_gain_down(tmp_path):
         assert labels[round(mark.get_ydata()[0])].startswith(cell)
     numbers = drawn.numbers().set_index(["panel", "line"])["x"]
     assert numbers["", "lstm, c, at the last step, largest"].iloc[0] == gains.max()["lstm", "c"]
-    errors = summary.astype({"best_error": float}).groupby("cell")["best_error"].median()
-    assert line(error, "gru").get_xdata() == pytest.approx([errors["gru"]])
+    assert line(error, "gru").get_xdata() == pytest.approx([errors.median()["gru"]])
     assert line(horizon, "gru, h, before training").get_markerfacecolor() == "white"
+
+    untrained = {
+        "summary": summary.assign(best_error=None, solved_at_step=None),
+        "states": states.assign(trained=False),
+    }
+    gains = states.astype({"gain_at_init": float}).groupby(["cell", "state"])["gain_at_init"].mean()
+    largest = gains.groupby("cell").max().sort_values(ascending=False)
+    assert ranking.order_lines(untrained, "cell") == list(largest.index)
 
 
 def cells_of(ax, label):
