@@ -17,6 +17,9 @@ MEASURED = Path(__file__).parents[2] / "results" / "reference" / "remedies" / "s
 ALIKE = {"cell": "rnn", "cell.nonlinearity": "tanh", "model.num_layers": 1, "truncation": None, "remedy": "none"}
 """What a run has in common with those of the study. It also has its loss at the last timestep alone."""
 
+OPTIMIZER = "sgd"
+"""The study's optimiser, which summary.csv does not name because it is the same in all runs."""
+
 MOST_NAMED = 3
 """The largest number of remedies in a finding."""
 
@@ -103,21 +106,21 @@ def _that_helped(runs: pd.DataFrame, without: pd.DataFrame) -> Iterator[Helped]:
 def _sentence(run: Run, fate: str, gain: str, without: pd.DataFrame, helped: list[Helped]) -> str:
     seeds, length = without["seed"].nunique(), int(without["task.length"].iloc[0])
     task, clip = without["task"].iloc[0], without["clip"].iloc[0]
-    trouble = "vanishes" if fate == "vanishes" else "explodes"
     errors = " to ".join(f"{error:.0%}" for error in sorted({without["best_error"].min(), without["best_error"].max()}))
-    named = ", ".join(f"{one.options} (from step {one.solved_at_step:.0f})" for one in helped[:MOST_NAMED])
+    named = ", ".join(f"{one.options} (median step {one.solved_at_step:.0f})" for one in helped[:MOST_NAMED])
     others = f", and {len(helped) - MOST_NAMED} more" if len(helped) > MOST_NAMED else ""
     differs = [
         f"{key}={mine}"
         for key, mine, theirs in (
             ("task", run.config.get("task"), task),
             ("task.length", run.info["timesteps"], length),
+            ("optimizer", OPTIMIZER if run.is_probe else run.config.get("optimizer"), OPTIMIZER),
         )
         if mine != theirs
     ]
     unknown = f", but with {' '.join(differs)} it was not measured" if differs else ""
     return (
-        f"before training the gradient {trouble}, as in study=remedies (tanh rnn, task={task}, task.length={length}, "
-        f"init.gain={gain}, clip={clip}, {counted(seeds, 'seed')}): there all runs solved the task with {named}"
-        f"{others}, and none without (best error {errors}){unknown}"
+        f"before training the gradient {fate}, as in study=remedies (tanh rnn, {OPTIMIZER}, task={task}, "
+        f"task.length={length}, init.gain={gain}, clip={clip}, {counted(seeds, 'seed')}): there all runs solved the "
+        f"task with {named}{others}, and none without (best error {errors}){unknown}"
     )

@@ -9,6 +9,7 @@ from experiments.analysis import remedy_findings
 from experiments.analysis.findings import describe_run, probe_readings
 from experiments.analysis.remedy_findings import MEASURED, say_remedy
 from experiments.store.studies import Run
+from experiments.sweeps.plan import plan
 
 STUDY = pd.read_csv(MEASURED, keep_default_na=False, na_values=[""])
 
@@ -24,7 +25,13 @@ def of_study(gain, clip):
     rows = STUDY[(STUDY["init.gain"] == gain) & (STUDY["clip"] == clip) & (STUDY["remedy"] == "none")]
     outcome = {str(key): value for key, value in rows.sort_values("arriving_at_init").iloc[-1].items()}
     config = {"cell": "rnn", "cell.nonlinearity": "tanh", "model.num_layers": 1, "clip": clip, "remedy": "none"}
-    config |= {"task": outcome["task"], "task.length": outcome["task.length"], "init.gain": gain, "truncation": None}
+    config |= {
+        "task": outcome["task"],
+        "task.length": outcome["task.length"],
+        "init.gain": gain,
+        "truncation": None,
+        "optimizer": "sgd",
+    }
     return config, outcome
 
 
@@ -39,7 +46,7 @@ def test_it_names_what_solved_the_task_in_all_runs_where_none_did_without(tmp_pa
     sentence = said(tmp_path, config, outcome)
     runs = STUDY[STUDY["init.gain"] == gain]
     without = runs[(runs["clip"] == clip) & (runs["remedy"] == "none")]
-    named = re.findall(r"((?:clip=\w+ ?|remedy=\w+ ?)+)\(from step (\d+)\)", sentence)
+    named = re.findall(r"((?:clip=\w+ ?|remedy=\w+ ?)+)\(median step (\d+)\)", sentence)
     if without["solved"].any():
         assert sentence == ""
     for options, step in named:
@@ -81,11 +88,17 @@ def test_it_says_nothing_about_another_situation(tmp_path, gain, clip, config, o
     assert said(tmp_path, same | config, measured | outcome, **info) == ""
 
 
+def test_what_the_summary_does_not_say_is_that_of_the_study():
+    planned = plan(["study=remedies"]).configs
+    assert {config.optimizer["name"] for config in planned} == {remedy_findings.OPTIMIZER}
+    assert sorted(config.run_folder.name for config in planned) == sorted(STUDY["run_id"])
+
+
 def test_it_says_what_was_not_measured(tmp_path):
     config, outcome = next(of_study(*one) for one in SITUATIONS if said(tmp_path, *of_study(*one)))
     assert "not measured" not in said(tmp_path, config, outcome)
-    sentence = said(tmp_path, config | {"task": "adding", "task.length": 90}, outcome)
-    assert sentence.endswith(", but with task=adding task.length=90 it was not measured")
+    sentence = said(tmp_path, config | {"task": "adding", "task.length": 90, "optimizer": "adam"}, outcome)
+    assert sentence.endswith(", but with task=adding task.length=90 optimizer=adam it was not measured")
 
 
 @pytest.mark.parametrize("doctored", ["one without it solved", "one with it not solved", "one seed less", "no file"])
