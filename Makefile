@@ -44,7 +44,7 @@ reference: .venv/installed
 	$(BIN)/bptt probe study=zoo --fresh --yes
 	$(BIN)/bptt plot zoo --figure ranking --width 10 --output results/reference/zoo
 	$(BIN)/bptt sweep study=remedies --fresh --yes
-	$(BIN)/bptt plot remedies --figure ranking --facet init.gain --width 6.6 --output results/reference/remedies
+	$(BIN)/bptt plot remedies --figure ranking --width 6.6 --output results/reference/remedies
 	for study in zoo remedies; do cp results/$$study/states.csv results/reference/$$study/; done
 	for study in quickstart prediction lengths forget zoo remedies; do cp results/$$study/summary.csv results/reference/$$study/; done
 

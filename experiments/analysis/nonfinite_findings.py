@@ -38,4 +38,6 @@ def say_nonfinite_of_all(runs: Sequence[Run], counts: Sequence[float]) -> str:
     known = known[~np.isnan(known)]
     if rule == "stop" or runs[0].is_probe or not known.any():
         return ""
-    return f"nonfinite={rule}: {known.min():.0f} to {known.max():.0f} steps of a run were not finite"
+    least, most = f"{known.min():.0f}", counted(int(known.max()), "step")
+    number = most if known.min() == known.max() else f"{least} to {most}"
+    return f"nonfinite={rule}: {number} of a run not finite"

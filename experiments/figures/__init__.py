@@ -64,6 +64,7 @@ class FigureDescription:
             the file, and returns only those of `tables`.
         first_and_last_step_only: Whether the figure needs only the first and the last recorded step of each run.
         one_panel_per_line: Whether each compared value has its own panel, as a map needs it.
+        lines_are_rows: Whether each compared value has a row of the panel, which then holds many of them.
         colour_scale: Function from the tables to the colour scale that all maps of the figure share, or None. It takes
             the arguments of `axes` and `uses_colour_option` as well.
         order_lines: Function from the tables and the name of the column with the lines to the lines in the order in
@@ -84,6 +85,7 @@ class FigureDescription:
     if_empty: str = "the study's runs recorded nothing for it; see `record`"
     first_and_last_step_only: bool = False
     one_panel_per_line: bool = False
+    lines_are_rows: bool = False
     colour_scale: Callable[..., Any] | None = None
     order_lines: Callable[[dict[str, Any], str], Sequence[str]] | None = None
     axes: Mapping[str, str | None] | None = None

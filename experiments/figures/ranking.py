@@ -11,7 +11,7 @@ from experiments.drawing.panel import NothingToDraw, Panel
 
 TABLES = ("summary", "states")
 
-FEWEST = 5
+FEWEST = 8
 """The smallest number of rows that are ranked; fewer lines are told apart in the other figures."""
 
 ROW_INCHES = 0.122
@@ -176,7 +176,7 @@ def _draw_row(panel: Panel, row: Values, place: float, look: dict[str, Any]) -> 
 
 
 PANELS = (draw_gain, draw_horizon, draw_error)
-RUNS = "trainings"
+LINES_ARE_ROWS = True
 IF_EMPTY = "no run has a gain: no gradients were recorded, or they are not finite"
 OVER_SEEDS = "marks: median over {seeds} seeds"
 CAPTION = (

@@ -66,7 +66,7 @@ class FigureDrawer:
     def __init__(self, runs: Sequence[Run], view: View, config_dir: Path | None = None) -> None:
         self.tables = RunTables(select_runs(runs, view.where))
         self._view, self._config_dir = view, config_dir
-        self._groupings: dict[tuple[Which, tuple[str, ...]], Grouping] = {}
+        self._groupings: dict[tuple[Which, tuple[str, ...], bool], Grouping] = {}
         self._group("trainings", ())
         for option, key in (("--x", view.x), ("--y", view.y)):
             if key is not None and not any(key in run.config for run in self.tables.runs):
@@ -89,7 +89,7 @@ class FigureDrawer:
         kind = read_figure(name, self._config_dir)
         axes = choose_axis_keys(kind, self.tables.runs, self._view)
         options = axes | ({"column": self._view.colour} if kind.uses_colour_option else {})
-        grouping = self._group(kind.runs, tuple(axes.values()))
+        grouping = self._group(kind.runs, tuple(axes.values()), rows=kind.lines_are_rows)
         if not grouping.runs:
             raise LeftOut("there is no probe among the runs; see `bptt probe`")
         tables = self._read_tables(kind, grouping, ends=kind.first_and_last_step_only or kind.one_panel_per_line)
@@ -145,14 +145,14 @@ class FigureDrawer:
         except TooSmall as reason:
             raise LeftOut(str(reason)) from None
 
-    def _group(self, which: Which, axes: tuple[str, ...]) -> Grouping:
+    def _group(self, which: Which, axes: tuple[str, ...], *, rows: bool = False) -> Grouping:
         """Group the runs, once for all figures that group them in the same way."""
-        if (which, axes) not in self._groupings:
+        if (which, axes, rows) not in self._groupings:
             view = self._view
-            self._groupings[which, axes] = group_runs(
-                self.tables.runs, compare=view.compare, facet=view.facet, axes=axes, which=which
+            self._groupings[which, axes, rows] = group_runs(
+                self.tables.runs, compare=view.compare, facet=view.facet, axes=axes, which=which, rows=rows
             )
-        return self._groupings[which, axes]
+        return self._groupings[which, axes, rows]
 
     def _read_tables(self, kind: FigureDescription, grouping: Grouping, *, ends: bool) -> Tables:
         """Read the rows of the tables that the figure shows.

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 
 import matplotlib as mpl
 import numpy as np
@@ -20,11 +21,12 @@ from experiments.figures import NAMES as FIGURES
 from experiments.figures import ranking
 from experiments.plotting.axis_keys import LeftOut
 from experiments.plotting.figure_drawer import FigureDrawer
+from experiments.plotting.grouping import group_runs
 from experiments.plotting.image_files import plot_studies
 from experiments.plotting.sheet import Sheet
 from experiments.plotting.view import View
 from experiments.store.combined_tables import read_combined_table
-from experiments.store.studies import read_runs, read_studies
+from experiments.store.studies import Run, read_runs, read_studies
 from experiments.training.probe import probe
 from experiments.training.run import run
 
@@ -169,7 +171,7 @@ def test_clipping_draws_a_threshold_that_moves(tmp_path, figures):
 
 def test_ranking_draws_a_row_for_each_line_from_the_smallest_error_down(tmp_path):
     small = ["task.length=12", "model.hidden_size=4", "batch_size=4", "steps=3", "record.windows=4", "study=ranked"]
-    for cell in ("gru", "lstm", "orthogonal", "mingru", "janet"):
+    for cell in ("gru", "lstm", "orthogonal", "mingru", "janet", "minimal", "mgu", "indrnn"):
         for seed in range(2):
             options = [f"cell={cell}", f"seed={seed}", "record.evaluate_samples=300", f"results_dir={tmp_path}"]
             run(compose([*small, *options]))
@@ -201,6 +203,19 @@ def test_ranking_draws_a_row_for_each_line_from_the_smallest_error_down(tmp_path
     gains = states.astype({"gain_at_init": float}).groupby(["cell", "state"])["gain_at_init"].mean()
     largest = gains.groupby("cell").max().sort_values(ascending=False)
     assert ranking.order_lines(untrained, "cell") == list(largest.index)
+
+
+def test_rows_are_split_into_panels_only_if_they_are_many_and_by_the_key_with_the_fewest_values(tmp_path):
+    def grouped(cells, **options):
+        settings = product(range(cells), range(3), range(2))
+        runs = [Run(tmp_path, {"cell": f"c{a}", "clip": f"k{b}", "init.gain": c}, {}) for a, b, c in settings]
+        grouping = group_runs(runs, **options)
+        return list(grouping.lines), grouping.facet
+
+    assert grouped(2, rows=True) == (["clip", "cell", "init.gain"], None)
+    assert grouped(4, rows=True) == (["cell", "clip"], "init.gain")
+    assert grouped(4) == (["cell", "init.gain"], "clip")
+    assert grouped(2, rows=True, facet="clip") == (["cell", "init.gain"], "clip")
 
 
 def cells_of(ax, label):

@@ -68,7 +68,7 @@ def test_the_finding_says_how_many_steps_went_on(tmp_path, rule, done):
     (outcome,) = summary.to_dict("records")
     assert f"; nonfinite={rule}: 3 of 4 steps {done} (first step 1, last step 3)" in describe_run(of_study, outcome)
     (words,) = describe_configurations([of_study, of_study], pd.concat([summary, summary]), states).values()
-    assert f"nonfinite={rule}: 4 to 4 steps of a run were not finite" in words
+    assert f"nonfinite={rule}: 4 steps of a run not finite" in words
 
 
 def test_adam_skips_as_well(tmp_path):
