@@ -46,7 +46,12 @@ reference: .venv/installed
 	$(BIN)/bptt plot lengths --figure success --figure horizon --output results/reference/lengths
 	$(BIN)/bptt probe study=forget --fresh --yes
 	$(BIN)/bptt plot forget --figure phase --output results/reference/forget
-	for study in quickstart prediction lengths forget; do cp results/$$study/summary.csv results/reference/$$study/; done
+	$(BIN)/bptt probe study=zoo --fresh --yes
+	$(BIN)/bptt plot zoo --figure ranking --width 10 --output results/reference/zoo
+	$(BIN)/bptt sweep study=remedies --fresh --yes
+	$(BIN)/bptt plot remedies --figure ranking --width 6.6 --output results/reference/remedies
+	for study in zoo remedies; do cp results/$$study/states.csv results/reference/$$study/; done
+	for study in quickstart prediction lengths forget zoo remedies; do cp results/$$study/summary.csv results/reference/$$study/; done
 
 # Registers the claims: which commit fixed their bounds, before the verdict seeds are run.
 register: .venv/installed

@@ -32,9 +32,11 @@ NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
 PROBE_NUMBERS = {
     "status": NUMBERS["status"],
     "gain_per_timestep": ("gain", NUMBERS["gain_per_timestep"][1]),
-    "gain_at_init": ("gradient's gain", NUMBERS["gain_at_init"][1]),
+    "gain_at_init": ("gradient's gain", lambda v: v if isinstance(v, str) else f"{v:.3f}"),
     "horizon": NUMBERS["horizon"],
     "horizon_resolution": NUMBERS["horizon_resolution"],
+    "largest_exponent": ("largest exponent", lambda v: f"{v:.3f}"),
+    "parameters": ("params", lambda v: f"{v:.0f}"),
     "max_grad_norm": NUMBERS["max_grad_norm"],
     "seconds": NUMBERS["seconds"],
 }
@@ -82,12 +84,16 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     keys = list(dict.fromkeys(["cell", *compared_keys(runs)]))
     for key in keys:
         rows[key] = [run.config.get(key) for run in runs]
+    gains = _gains_of_states(rows, by_state) if probes else {}
+    rows = rows.assign(**gains)
     if len(rows) <= MOST_ROWS:
         keys += ["seed"] if "seed" in differing_keys(runs) or len(runs) == 1 else []
         table = rows.sort_values(keys, key=_in_order, kind="stable")
     else:
-        table = _medians(rows, keys, list(numbers))
+        table = _medians(rows, keys, [*numbers, *gains])
         keys.append("runs")
+    if gains:
+        table = table.assign(gain_at_init=_join_gains(table[["gain_at_init", *gains]]))
     _print_table(stdout_console(), table.head(MOST_ROWS), keys, numbers)
     if len(table) > MOST_ROWS:
         print_wrapped(f"and {len(table) - MOST_ROWS} more: {study / 'summary.csv'}")
@@ -128,6 +134,31 @@ def _medians(rows: "pd.DataFrame", keys: list[str], numbers: list[str]) -> "pd.D
     ends = groups["status"].agg(lambda ends: ", ".join(f"{n} {end}" for end, n in ends.value_counts().items()))
     table: pd.DataFrame = pd.concat([groups.size().rename("runs"), ends, medians], axis=1).reset_index()
     return table
+
+
+def _gains_of_states(rows: "pd.DataFrame", by_state: "pd.DataFrame") -> "dict[str, pd.Series[Any]]":
+    """The gradient's gain of each further state of layer 0, by the state's name, for each of the rows."""
+    further = by_state[(by_state["layer"] == 0) & (by_state["state"] != "h")]
+    return {
+        str(state): rows["run_id"].map(of_state.set_index("run_id")["gain_at_init"])
+        for state, of_state in further[further["run_id"].isin(rows["run_id"])].groupby("state")
+    }
+
+
+def _join_gains(gains: "pd.DataFrame") -> list[Any]:
+    """The gain of h alone, or those of all states in words, such as 'h=0.845,c=0.854'.
+
+    Args:
+        gains: The gain of h in the first column, and those of the other states in columns of their names.
+    """
+    import pandas as pd
+
+    joined: list[Any] = []
+    for of_h, *others in gains.itertuples(index=False):
+        named = zip(["h", *gains.columns[1:]], [of_h, *others], strict=True)
+        words = [f"{state}={gain:.3f}" for state, gain in named if pd.notna(gain)]
+        joined.append(of_h if all(map(pd.isna, others)) else ",".join(words))
+    return joined
 
 
 def _print_table(

@@ -12,7 +12,6 @@ from experiments.analysis.findings import (
     against_chance,
     cut_by,
     evaluations_of,
-    fate_of,
     gradient_of,
     kind_of_network,
     losses_add_up,
@@ -23,6 +22,8 @@ from experiments.analysis.findings import (
     say_too_small,
     say_truncated,
 )
+from experiments.analysis.gain_and_horizon import fate_of
+from experiments.analysis.nonfinite_findings import say_nonfinite_of_all
 from experiments.analysis.single_losses import average_over_losses, has_several_losses
 from experiments.analysis.summary import FLOW, NORMS, reachable, summarize_runs
 from experiments.store.combined_tables import read_combined_table
@@ -109,6 +110,7 @@ def _describe(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows, averaged
         _gradient_flow(runs, summary, flows, averaged),
         _underflow(runs, summary),
         _errors(runs, summary),
+        say_nonfinite_of_all(runs, summary["nonfinite_steps"].tolist()),
         _norms_of_all(runs, summary),
     ]
     for reason, count in Counter(run.info["stopped"] for run in runs if run.info.get("stopped")).items():

@@ -8,16 +8,22 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from experiments.analysis.gain_and_horizon import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
+from experiments.analysis.gain_and_horizon import (
+    Horizon,
+    Profile,
+    arriving,
+    fate_of,
+    gradient_profiles,
+    horizon,
+    overflow_lag,
+)
+from experiments.analysis.nonfinite_findings import say_nonfinite
+from experiments.analysis.remedy_findings import say_remedy
 from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.single_losses import average_over_losses, gradients_by_lag, has_several_losses
 from experiments.analysis.summary import NORMS, reachable, reached_by_any_loss, smallest_normal
 from experiments.store.studies import Run
 from experiments.wording import counted
-
-FATES = {"shrinks": 0.1, "arrives": 10.0, "grows": 1e3, "explodes": math.inf}
-"""What a gradient that has not vanished does, each with the largest ratio of its norm at the earliest recorded timestep
-to that at the last."""
 
 FALSE_ALARM = 0.00135
 """Probability that a run at chance is called better than chance: that of a normal value 3 deviations out."""
@@ -35,7 +41,8 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
     """
     if run.info["status"] == "failed":
         return f"failed: {run.info['error']}"
-    sentences = [_ended(run), _flow(run), _underflow(run), _error(run, outcome), _norms(run, outcome), _updates(run)]
+    flow, errors = [_ended(run), _flow(run), _underflow(run)], [_error(run, outcome)]
+    sentences = [*flow, *errors, say_nonfinite(run), _norms(run, outcome), _updates(run), say_remedy(run, outcome)]
     return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
 
 
@@ -244,19 +251,6 @@ def recorded_every(apart: float) -> str:
     return f", recorded {apart:.0f} timesteps apart" if apart > 1 else ""
 
 
-def fate_of(reach: float, left: float, length: int) -> str:
-    """Say what a gradient does from the last timestep back to the earliest recorded one, such as 'vanishes'.
-
-    Args:
-        reach: Horizon of the gradient.
-        left: Norm at the earliest recorded timestep divided by that at the last.
-        length: Number of timesteps of the sequence.
-    """
-    if reach < length - 1 and left < 1:
-        return "vanishes"
-    return next(fate for fate, most in FATES.items() if left <= most)
-
-
 def _error(run: Run, outcome: Mapping[str, Any]) -> str:
     """Describe the best held-out error compared with chance, when it was reached, and the error at the end."""
     error = outcome["best_error"]
@@ -398,6 +392,8 @@ def probe_readings(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
     norms = f"median; {number(outcome['max_grad_norm'])} at most, over {len(run.table('metrics'))} batches"
     readings.append(Reading("gradient norm", number(outcome["median_grad_norm"]), f"{norms}, {kind_of_network(run)}"))
     readings.append(Reading("clipping threshold", "not known", THRESHOLD))
+    if remedy := say_remedy(run, outcome):
+        readings.append(Reading("remedy", "measured", remedy))
     return readings
 
 

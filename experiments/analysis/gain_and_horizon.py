@@ -13,6 +13,10 @@ Columns = Mapping[str, Any] | pd.DataFrame
 LOG_THOUSAND = math.log(1e3) + 1e-6
 """Decrease of ln grad_norm up to the horizon; the small addition keeps float32 rounding from deciding."""
 
+FATES = {"shrinks": 0.1, "arrives": 10.0, "grows": 1e3, "explodes": math.inf}
+"""What a gradient that has not vanished does, each with the largest ratio of its norm at the earliest recorded timestep
+to that at the last."""
+
 
 class Profile(NamedTuple):
     """A norm as a function of the lag.
@@ -176,3 +180,16 @@ def overflow_lag(profile: Profile) -> int | None:
     beyond = ~(profile.log_norm < np.inf)
     first = int(np.argmax(beyond)) if beyond.any() else 0
     return int(profile.lag[first]) if first and profile.log_norm[first] == np.inf else None
+
+
+def fate_of(reach: float, left: float, length: int) -> str:
+    """Say what a gradient does from the last timestep back to the earliest recorded one, such as 'vanishes'.
+
+    Args:
+        reach: Horizon of the gradient.
+        left: Norm at the earliest recorded timestep divided by that at the last.
+        length: Number of timesteps of the sequence.
+    """
+    if reach < length - 1 and left < 1:
+        return "vanishes"
+    return next(fate for fate, most in FATES.items() if left <= most)

@@ -35,6 +35,7 @@ READ = {
     "evaluation": ("step", "error", "solved", "chance_error", "samples"),
     "gradients": ("step", "layer", "state", "lag", "grad_norm", "underflow"),
     "jacobian": ("layer", "lag", "log10_mean_squared_sv"),
+    "lyapunov": ("layer", "exponent"),
 }
 """The tables, and the columns of each, that summary.csv is computed from."""
 
@@ -93,11 +94,11 @@ def summarize_runs(
     lags = _split(average_over_losses(read("lags", ends=True)) if several else pd.DataFrame(), runs, BY_LAG)
     rows: list[dict[str, Value]] = []
     state_rows: list[dict[str, Value]] = []
-    for run, (metrics, evaluation, gradients, jacobian), of_losses in zip(runs, tables, lags, strict=True):
+    for run, (metrics, evaluation, gradients, jacobian, lyapunov), of_losses in zip(runs, tables, lags, strict=True):
         config = {key: run.config.get(key) for key in keys}
         flows = _flows(run, gradients, of_losses)
         outcome = _outcome(run, metrics, evaluation, flows.get((0, "h"), UNKNOWN), jacobian)
-        outcome |= _underflow(run, gradients)
+        outcome |= _underflow(run, gradients) | {"largest_exponent": _largest_exponent(lyapunov)}
         rows.append({"run_id": run.id, "status": run.info["status"], **config, **outcome})
         state_rows += [{"run_id": run.id, "layer": of[0], "state": of[1], **flow} for of, flow in flows.items()]
     return pd.DataFrame(rows, dtype=object), pd.DataFrame(state_rows, columns=STATES, dtype=object)
@@ -219,6 +220,7 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
         **{name: _quantile(norms, share) for name, share in NORMS.items()},
         "overflow_at_timestep": (run.info.get("overflow") or {}).get("timestep"),
         "clipped_fraction": float((scales < 1).mean()) if len(scales) else None,
+        "nonfinite_steps": None if run.is_probe or not metrics else len(loss) - len(scales),
         "parameters": run.info["parameters"],
         "seconds": run.info.get("seconds"),
         "processor_seconds": run.info.get("processor_seconds"),
@@ -237,6 +239,13 @@ def _underflow(run: Run, gradients: Arrays) -> dict[str, Value]:
         return {"underflow_at_init": None, "underflow": None}
     first, last = (float(shares[step == end].mean()) for end in (step.min(), step.max()))
     return {"underflow_at_init": first, "underflow": last}
+
+
+def _largest_exponent(lyapunov: Arrays) -> float | None:
+    """The largest Lyapunov exponent of layer 0, in nats per timestep; None if it is not known."""
+    layer, exponents = (_column(lyapunov, name) for name in ("layer", "exponent"))
+    known = _known(exponents[layer == 0])
+    return float(known.max()) if len(known) else None
 
 
 def _quantile(values: np.ndarray, share: float) -> float | None:

@@ -18,6 +18,9 @@ from bptt_start import PACKAGES
 from experiments.config.typed_values import Section, validate, validation_explained
 from experiments.errors import UsageError
 
+HYDRAS_OWN = ("_target_", "_partial_", "_recursive_", "_convert_")
+"""What Hydra itself reads where it instantiates an object; everything else is an argument."""
+
 
 def find_target(key: str, name: str) -> Callable[..., Any]:
     """Import the object that a `_target_` names.
@@ -57,7 +60,8 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
     """Check arguments from a YAML file against the annotations of a class or function; 1 for a float becomes 1.0.
 
     An argument is not checked if its annotation is missing, cannot be resolved, or is a type that pydantic does not
-    know, such as a tensor. An argument that has a `_target_` of its own is not checked either.
+    know, such as a tensor. An argument that has a `_target_` of its own, such as one of several remedies, is checked
+    against that target in the same way.
 
     Args:
         key: Name of the group, for messages.
@@ -70,7 +74,7 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
     """
     plain = frozenset(name for name, value in given.items() if not _is_object(value))
     arguments = _arguments(target, plain, frozenset(given), partial)
-    hint = "" if partial or key == "task" else ", or `_partial_: true` in its YAML"
+    hint = "" if partial or key == "task" or "." in key else ", or `_partial_: true` in its YAML"
     for name in arguments.model_fields.keys() - given.keys():
         raise UsageError(f"{key}.{name}: needs a value{hint}")
     with validation_explained(f"{key}.", dict(given)):
@@ -78,6 +82,12 @@ def check_arguments(key: str, target: Callable[..., Any], given: Mapping[str, An
             checked = validate(arguments, given)
         except ValidationError:  # in JSON mode, a list also fits a tuple, and a text a path
             checked = arguments.model_validate_json(json.dumps(dict(given), default=str))
+    for name, value in given.items():
+        if isinstance(value, dict) and "_target_" in value and "_args_" not in value:
+            inner = find_target(f"{key}.{name}._target_", value["_target_"])
+            options = {option: of for option, of in value.items() if option not in HYDRAS_OWN}
+            # Only checked: a run's identity has these values as they were given.
+            check_arguments(f"{key}.{name}", inner, options, partial=bool(value.get("_partial_")))
     return {name: _plain(getattr(checked, name)) for name in given}
 
 

@@ -60,6 +60,8 @@ class Panel:
         crowded: Whether there are so many lines that they are thin and have neither bands nor markers.
         colour_scale: Colour scale that all maps of the figure share; None for a figure without one.
         title: Title of the panel.
+        compared: Keys whose values name the lines, such as 'cell, clip'.
+        least_height: Smallest height of the panel's inside in inches, for text of 8 points.
         replacement: Sentence that the panel shows instead of a drawing; empty if something is drawn.
         line_entries: Legend entries of compared values: for each value the line that was drawn first.
         other_entries: Legend entries of everything else, by name.
@@ -74,6 +76,8 @@ class Panel:
     crowded: bool = False
     colour_scale: Normalize | None = None
     title: str = ""
+    compared: str = ""
+    least_height: float = 0.45
     replacement: str = ""
     line_entries: dict[str, Line2D] = field(default_factory=dict)
     other_entries: dict[str, Line2D] = field(default_factory=dict)

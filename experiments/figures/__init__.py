@@ -28,7 +28,8 @@ from experiments.errors import UsageError
 
 ORDER = (
     *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "gates"),
-    *("gate_means", "marked_timesteps", "success", "horizon", "phase", "spectrum", "prediction", "cost", "size"),
+    *("gate_means", "marked_timesteps", "success", "horizon", "ranking", "phase", "spectrum", "prediction"),
+    *("cost", "size"),
 )
 """The order in which our figures are shown; a figure that is not listed comes last."""
 
@@ -63,8 +64,12 @@ class FigureDescription:
             the file, and returns only those of `tables`.
         first_and_last_step_only: Whether the figure needs only the first and the last recorded step of each run.
         one_panel_per_line: Whether each compared value has its own panel, as a map needs it.
+        lines_are_rows: Whether each compared value has a row of the panel, which then holds many of them.
         colour_scale: Function from the tables to the colour scale that all maps of the figure share, or None. It takes
             the arguments of `axes` and `uses_colour_option` as well.
+        order_lines: Function from the tables and the name of the column with the lines to the lines in the order in
+            which they are drawn; None for the order of their values. It raises `NothingToDraw` if the figure has
+            nothing to show.
         axes: Configuration keys on the axes, by the argument that receives the key ('x' or 'y'). None as a key means
             that a key with several values is chosen.
         uses_colour_option: Whether the drawing functions take `column`, the column of summary.csv given by --colour.
@@ -80,7 +85,9 @@ class FigureDescription:
     if_empty: str = "the study's runs recorded nothing for it; see `record`"
     first_and_last_step_only: bool = False
     one_panel_per_line: bool = False
+    lines_are_rows: bool = False
     colour_scale: Callable[..., Any] | None = None
+    order_lines: Callable[[dict[str, Any], str], Sequence[str]] | None = None
     axes: Mapping[str, str | None] | None = None
     uses_colour_option: bool = False
     over_seeds: str = "median over {seeds} seeds"

@@ -8,6 +8,12 @@ from experiments.drawing.training_steps import bin_width, binned
 
 TABLES = ("metrics",)
 
+NOT_OF_THE_WHOLE = ("value", "norm_by_parameter")
+"""The rules whose threshold is not one of the norm of the whole gradient, which the figure shows."""
+
+OF_PARTS = ("agc", "adagc")
+"""The rules with a threshold for each part of the gradient; metrics.csv has that of all parts together."""
+
 
 def draw(data: dict[str, pd.DataFrame], panel: Panel) -> None:
     """Draw the largest norm in each bin of steps, before clipping (solid) and after it (dashed)."""
@@ -26,13 +32,30 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel) -> None:
             )
         panel.add_to_legend("clipped", linestyle="--")
         panel.explain("Solid: the norm before clipping; dashed: the norm after it.")
+    _draw_thresholds(metrics, panel)
+    width = bin_width(metrics)
+    panel.ax.set(xlabel="step", ylabel="gradient norm" if width == 1 else f"gradient norm, largest in {width} steps")
+
+
+def _draw_thresholds(metrics: pd.DataFrame, panel: Panel) -> None:
+    """Draw the threshold of clip=norm across the panel, and that of any other rule where metrics.csv has it."""
     if "clip.threshold" in metrics:
         for threshold in sorted(metrics.loc[metrics["clip"] == "norm", "clip.threshold"].unique()):
             mark = panel.ax.axhline(threshold, color="0.2", linestyle=":", linewidth=1, label="threshold")
             panel.add_to_legend("threshold", mark)
             panel.explain("Dotted: the clipping threshold of the norm.")
-    width = bin_width(metrics)
-    panel.ax.set(xlabel="step", ylabel="gradient norm" if width == 1 else f"gradient norm, largest in {width} steps")
+    if "clip_threshold" not in metrics:
+        return
+    moving = metrics[~metrics["clip"].isin(["norm", *NOT_OF_THE_WHOLE])].dropna(subset="clip_threshold")
+    medians = binned(moving, "clip_threshold", "median", by=panel.compare)
+    for value, line, colour, _ in rows_by_line(panel, medians):
+        draw_line(panel, line, "step", "clip_threshold", value=value, part="threshold", colour=colour, linestyle=":")
+    if len(moving):
+        panel.add_to_legend("threshold", linestyle=":")
+        panel.explain("Dotted: the clipping threshold of the norm.")
+    if rules := [rule for rule in OF_PARTS if rule in set(moving["clip"])]:
+        parts = "the parts of the gradient that are clipped"
+        panel.explain(f"For {' and '.join(rules)}, it is the largest norm that {parts} can have together afterwards.")
 
 
 def draw_share(data: dict[str, pd.DataFrame], panel: Panel) -> None:

@@ -66,7 +66,7 @@ class FigureDrawer:
     def __init__(self, runs: Sequence[Run], view: View, config_dir: Path | None = None) -> None:
         self.tables = RunTables(select_runs(runs, view.where))
         self._view, self._config_dir = view, config_dir
-        self._groupings: dict[tuple[Which, tuple[str, ...]], Grouping] = {}
+        self._groupings: dict[tuple[Which, tuple[str, ...], bool], Grouping] = {}
         self._group("trainings", ())
         for option, key in (("--x", view.x), ("--y", view.y)):
             if key is not None and not any(key in run.config for run in self.tables.runs):
@@ -89,7 +89,7 @@ class FigureDrawer:
         kind = read_figure(name, self._config_dir)
         axes = choose_axis_keys(kind, self.tables.runs, self._view)
         options = axes | ({"column": self._view.colour} if kind.uses_colour_option else {})
-        grouping = self._group(kind.runs, tuple(axes.values()))
+        grouping = self._group(kind.runs, tuple(axes.values()), rows=kind.lines_are_rows)
         if not grouping.runs:
             raise LeftOut("there is no probe among the runs; see `bptt probe`")
         tables = self._read_tables(kind, grouping, ends=kind.first_and_last_step_only or kind.one_panel_per_line)
@@ -100,7 +100,8 @@ class FigureDrawer:
         crowded = len(lines) > MOST_LINES and not kind.one_panel_per_line
         template = {
             "compare": LINE,
-            "colours": _colours(grouping),
+            "compared": ", ".join(grouping.lines),
+            "colours": _colours(grouping, _order(kind, tables)),
             "crowded": crowded,
             "colour_scale": kind.colour_scale(tables, **options) if kind.colour_scale else None,
         }
@@ -144,14 +145,14 @@ class FigureDrawer:
         except TooSmall as reason:
             raise LeftOut(str(reason)) from None
 
-    def _group(self, which: Which, axes: tuple[str, ...]) -> Grouping:
+    def _group(self, which: Which, axes: tuple[str, ...], *, rows: bool = False) -> Grouping:
         """Group the runs, once for all figures that group them in the same way."""
-        if (which, axes) not in self._groupings:
+        if (which, axes, rows) not in self._groupings:
             view = self._view
-            self._groupings[which, axes] = group_runs(
-                self.tables.runs, compare=view.compare, facet=view.facet, axes=axes, which=which
+            self._groupings[which, axes, rows] = group_runs(
+                self.tables.runs, compare=view.compare, facet=view.facet, axes=axes, which=which, rows=rows
             )
-        return self._groupings[which, axes]
+        return self._groupings[which, axes, rows]
 
     def _read_tables(self, kind: FigureDescription, grouping: Grouping, *, ends: bool) -> Tables:
         """Read the rows of the tables that the figure shows.
@@ -218,11 +219,26 @@ def _add_panels(
     return figure, PanelGrid(rows, facets, kind.one_panel_per_line)
 
 
-def _colours(grouping: Grouping) -> Colours:
-    """Return the colour and the marker of each line."""
+def _order(kind: FigureDescription, tables: Tables) -> Sequence[str]:
+    """Return the lines in the order that the figure asks for.
+
+    Raises:
+        LeftOut: The figure has nothing to show.
+    """
+    if kind.order_lines is None:
+        return ()
+    try:
+        return kind.order_lines(tables, LINE)
+    except NothingToDraw as reason:
+        raise LeftOut(str(reason)) from None
+
+
+def _colours(grouping: Grouping, order: Sequence[str]) -> Colours:
+    """Return the colour and the marker of each line, first those in `order`."""
     names = list(dict.fromkeys(grouping.colour_names.values()))
     colours = assign_colours(names, grouping.hues, ordered=grouping.ordered_key is not None)
-    return {line: colours[name] for line, name in grouping.colour_names.items()}
+    names_of = grouping.colour_names
+    return {line: colours[names_of[line]] for line in dict.fromkeys([*order, *names_of])}
 
 
 def _with_names(frame: pd.DataFrame, grouping: Grouping) -> pd.DataFrame:

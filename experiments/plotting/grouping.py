@@ -125,6 +125,7 @@ def group_runs(
     facet: str | None = None,
     axes: Sequence[str] = (),
     which: Which = "trainings",
+    rows: bool = False,
 ) -> Grouping:
     """Group runs into lines and panels by the given keys, and by the other keys that differ between the runs.
 
@@ -135,6 +136,8 @@ def group_runs(
         facet: Key of the panels side by side. None: the key with the next most values, if they are few.
         axes: Keys on the axes of the figure.
         which: Runs that are shown: trainings (probes if there is nothing else), probes, or all.
+        rows: Whether each line is a row, of which a panel holds many: panels stand side by side only if there are more
+            than `MOST_LINES` lines, and by the key with the fewest values.
 
     Raises:
         UsageError: No run has the key, or the same key is given twice.
@@ -159,8 +162,11 @@ def group_runs(
     lines = [compare or (differing.pop(0) if differing else "cell")]
     if lines[0] in axes:
         lines = []
-    if facet is None and differing and values[differing[0]] <= MOST_FACETS:
-        facet = differing.pop(0)
+    if rows and len({tuple(run.config.get(key) for key in lines + differing) for run in runs}) <= MOST_LINES:
+        return Grouping(runs, lines + differing, facet, axes)
+    place = -1 if rows else 0
+    if facet is None and differing and values[differing[place]] <= MOST_FACETS:
+        facet = differing.pop(place)
     return Grouping(runs, lines + differing, facet, axes)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.ticker import FixedLocator
 
 from experiments.drawing.panel import Panel
 from experiments.drawing.style import COLUMN_INCHES
@@ -44,6 +45,19 @@ class PanelGrid(NamedTuple):
         """Yield all numbers of panels side by side that make an even grid, the largest first."""
         most = len(self.rows[0]) if self.maps or len(self.rows[0]) > 1 else len(self.rows)
         yield from sorted({math.ceil(most / rows) for rows in range(1, most + 1)}, reverse=True)
+
+    def row_names(self, points: float) -> float:
+        """Return the width in inches of the names of rows on the vertical axis; 0 if the panels have numbers there."""
+        if self.maps:
+            return 0.0
+        axes = [panel.ax.yaxis for panel in self.all()]
+        names = [
+            name
+            for axis in axes
+            if isinstance(axis.get_major_locator(), FixedLocator)
+            for name in axis.get_ticklabels()
+        ]
+        return max((text_width(name.get_text(), points) for name in names), default=0.0)
 
     def usual(self) -> int:
         """Return the number of panels side by side if there is space for them."""
@@ -95,7 +109,11 @@ def choose_arrangement(
     usual_width, least_across = (2.2, 0.65) if panels.maps else (COLUMN_INCHES, 0.75)
     one_facet = panels.facets == 1 and not panels.maps
     margin = 0.6 * scale  # for the name and the numbers of an axis, or for a colour bar
+    names = panels.row_names(sheet.small_points)
+    if names:
+        margin, least_across = names + 0.35 * scale, 0.6
     line = 1.25 * sheet.points / 72
+    least_down = scale * max(panel.least_height for panel in panels.all())
     fitting = []
     for columns in panels.columns():
         if sheet.width is None and columns > MOST_COLUMNS:
@@ -104,7 +122,9 @@ def choose_arrangement(
         asked = sheet.height_of(width)
         narrow = panels.maps and is_narrow(width, scale)
         beside = margin * (1 + (panels.maps and not narrow))
-        if one_facet and columns > 1:  # each panel has its own numbers
+        if names:  # written once, at the left
+            beside += 0.2 * scale * (columns - 1)
+        elif one_facet and columns > 1:  # each panel has its own numbers
             beside = 1.6 * margin * columns
         places = zip(panels.places(columns), panels.all(), strict=True)
         if not panels.maps and columns > 1 and any(panel.replacement and not column for (_, column), panel in places):
@@ -116,11 +136,12 @@ def choose_arrangement(
         row = line * titles + 0.22 * scale
         down = ((asked or PAGE_INCHES) - taken) / rows - row
         if asked is None:
-            down = min(down, float(np.clip(across * (0.95 if panels.maps else 0.8), 0.9 * scale, 1.65 * scale)))
+            usual = np.clip(across * (0.95 if panels.maps else 0.8), 0.9 * scale, 1.65 * scale)
+            down = min(down, max(float(usual), least_down))
         words = (word for panel in panels.all() for word in panel.title.split())
         widest = max((text_width(word, sheet.points) for word in words), default=0.0)
         is_wide = across >= max(least_across * scale, widest)
-        if is_wide and down >= 0.45 * scale and taken < 0.6 * (asked or PAGE_INCHES):
+        if is_wide and down >= least_down and taken < 0.6 * (asked or PAGE_INCHES):
             fitting.append(Arrangement(columns, rows, width, asked or taken + rows * (row + down), across, down))
     if not fitting:
         raise TooSmall(_what_to_change(len(panels.all()), entries, sheet))

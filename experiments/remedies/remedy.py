@@ -6,6 +6,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
+from experiments.errors import UsageError
 from models.network import RecurrentNetwork
 from models.trace import Trace
 
@@ -87,17 +88,23 @@ class Several(Remedy):
 
     Args:
         remedies: Remedies by a name of one's own, such as {"noise": GradientNoise(...)}.
+
+    Raises:
+        UsageError: One of them is not a remedy.
     """
 
     def __init__(self, **remedies: Remedy) -> None:
         self._remedies = remedies
         for name, remedy in remedies.items():
             if not isinstance(remedy, Remedy):
-                raise ValueError(f"{name}: must be a subclass of experiments.remedies.Remedy")
+                raise UsageError(f"remedy.{name}: must be a subclass of experiments.remedies.Remedy")
 
     def attach(self, network: RecurrentNetwork) -> None:
-        for remedy in self._remedies.values():
-            remedy.attach(network)
+        for name, remedy in self._remedies.items():
+            try:
+                remedy.attach(network)
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from error
 
     def before_step(self, step: int, network: RecurrentNetwork, inputs: Float[Tensor, "time batch input"]) -> None:
         for remedy in self._remedies.values():

@@ -2,13 +2,17 @@
 
 import re
 
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from cli.commands.sweep import print_best_trial
 from cli.main import app
 from cli.print_results import print_runs
+from experiments.config.composing import compose
+from experiments.config.parts import build
 from experiments.sweeps.search import SearchResult
+from experiments.training.probe import probe
 
 TINY = ["model.hidden_size=3", "batch_size=2", "steps=2", "task.length=20", "study=s", "record.evaluate_samples=10"]
 
@@ -22,6 +26,20 @@ def test_the_table_has_the_horizon_and_how_far_the_recorded_lags_are_apart(runs,
     print_runs(runs[0].folder.parents[1], [run.id for run in runs])
     table = capsys.readouterr().out.partition("medians")[0]
     assert re.search(r"horizon +lag spacing", table)
+
+
+def test_the_table_of_probes_has_the_gain_of_each_state_the_exponent_and_the_parameters(tmp_path, capsys):
+    tiny = [*TINY, "probe.samples=1", "probe.batches=1", f"results_dir={tmp_path}"]
+    folders = [probe(compose([*tiny, f"cell={cell}"])).folder for cell in ("rnn", "lstm")]
+    print_runs(tmp_path / "s", [folder.name for folder in folders])
+    states = pd.read_csv(tmp_path / "s" / "states.csv").set_index(["run_id", "state"])["gain_at_init"]
+    of_rnn, of_lstm = (states[folder.name] for folder in folders)
+    exponents = pd.read_csv(folders[1] / "lyapunov.csv")["exponent"]
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
+    assert f"{of_rnn['h']:.3f}" in rows["rnn"]
+    assert f"h={of_lstm['h']:.3f},c={of_lstm['c']:.3f}" in rows["lstm"]
+    assert f"{exponents.max():.3f}" in rows["lstm"]
+    assert str(sum(p.numel() for p in build(compose([*tiny, "cell=lstm"])).network.parameters())) in rows["lstm"]
 
 
 def test_the_best_trial_of_a_search_stands_beside_chance(runs, capsys):

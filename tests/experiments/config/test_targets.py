@@ -92,6 +92,36 @@ def test_arguments_without_usable_annotations_pass(choose):
     assert choose("cell", function).cell["device"]["type"] == "cpu"
 
 
+SEVERAL = """
+_target_: experiments.remedies.Several
+omega: {_target_: experiments.remedies.Omega, weight: 4.0}
+noise: {_target_: experiments.remedies.GradientNoise, scale: 1}
+"""
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("remedy.noise.scale=-1", "remedy.noise.scale=-1: must be greater than or equal to 0"),
+        ("remedy.omega.weight=abc", "remedy.omega.weight=abc: must be a number"),
+        ("+remedy.noise.size=3", "remedy.noise.size: there is no such key"),
+        ("remedy.omega=3", "remedy.omega: must be a subclass of experiments.remedies.Remedy"),
+        ("remedy.noise._target_=experiments.clipping.ClipNorm", "remedy.noise.threshold: needs a value"),
+        ("cell=lstm", "remedy=mine: omega: is defined for cell=rnn alone, not for LSTM"),
+    ],
+)
+def test_the_arguments_of_each_of_several_remedies_are_checked(choose, override, said):
+    with pytest.raises(UsageError) as error:
+        draft(choose("remedy", SEVERAL, override))
+    assert str(error.value) == said
+
+
+def test_the_arguments_of_several_remedies_stay_as_given_because_the_id_of_a_run_has_them(choose):
+    remedy = choose("remedy", SEVERAL).remedy
+    assert repr(remedy["noise"]["scale"]) == "1"
+    assert repr(remedy["omega"]["weight"]) == "4.0"
+
+
 def test_a_cell_that_looks_at_its_weights_can_be_planned(choose):
     large = "model.hidden_size=600"
     config = choose("cell", "_target_: cells_of_test.Looking\n_partial_: true\n", large)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import product
 
 import matplotlib as mpl
 import numpy as np
@@ -17,13 +18,15 @@ from experiments.drawing.panel import Panel
 from experiments.drawing.style import settings
 from experiments.errors import UsageError
 from experiments.figures import NAMES as FIGURES
+from experiments.figures import ranking
 from experiments.plotting.axis_keys import LeftOut
 from experiments.plotting.figure_drawer import FigureDrawer
+from experiments.plotting.grouping import group_runs
 from experiments.plotting.image_files import plot_studies
 from experiments.plotting.sheet import Sheet
 from experiments.plotting.view import View
 from experiments.store.combined_tables import read_combined_table
-from experiments.store.studies import read_runs, read_studies
+from experiments.store.studies import Run, read_runs, read_studies
 from experiments.training.probe import probe
 from experiments.training.run import run
 
@@ -82,7 +85,8 @@ def assert_line(ax, label, expected, rtol=1e-15):
 
 def test_by_default_what_differs_is_compared_and_faceted(study, figures):
     drawn = figures(study)
-    assert set(drawn) == set(FIGURES) - {"prediction", "spectrum", "success", "horizon", "phase", "cost", "size"}
+    absent = {"prediction", "spectrum", "success", "horizon", "ranking", "phase", "cost", "size"}
+    assert set(drawn) == set(FIGURES) - absent
     for name in ("clipping", "contributions", "gradient_flow", "training"):
         axes = drawn[name].axes
         assert [ax.get_title().partition(",")[0] for ax in axes[:2]] == ["clip = none", "clip = norm"]
@@ -152,6 +156,66 @@ def test_clipping_draws_norms_threshold_and_share(study, figures):
     clipped = metrics.assign(clipped=(metrics["clip_scale"] < 1).astype(float))
     assert_line(axes[3], "rnn", clipped.groupby("step")["clipped"].median())
     assert "rnn, clipped" not in [artist.get_label() for artist in axes[0].get_lines()]
+
+
+def test_clipping_draws_a_threshold_that_moves(tmp_path, figures):
+    small = ["task.length=6", "model.hidden_size=4", "batch_size=4", "steps=20", "record=none", "study=moving"]
+    for clip in ("autoclip", "value"):
+        run(compose([*small, f"clip={clip}", f"results_dir={tmp_path}"]))
+    (ax, *_) = figures(tmp_path / "moving", names=["clipping"])["clipping"].axes
+    metrics = rows(tmp_path / "moving", "metrics", "clip == 'autoclip'")
+    assert metrics["clip_threshold"].nunique() > 5
+    assert_line(ax, "autoclip, threshold", metrics.set_index("step")["clip_threshold"])
+    assert not [artist for artist in ax.get_lines() if artist.get_label() == "value, threshold"]
+
+
+def test_ranking_draws_a_row_for_each_line_from_the_smallest_error_down(tmp_path):
+    small = ["task.length=12", "model.hidden_size=4", "batch_size=4", "steps=3", "record.windows=4", "study=ranked"]
+    for cell in ("gru", "lstm", "orthogonal", "mingru", "janet", "minimal", "mgu", "indrnn"):
+        for seed in range(2):
+            options = [f"cell={cell}", f"seed={seed}", "record.evaluate_samples=300", f"results_dir={tmp_path}"]
+            run(compose([*small, *options]))
+    with mpl.rc_context(settings()):
+        drawn = FigureDrawer(read_runs(tmp_path / "ranked"), View()).draw("ranking")
+    summary, states = summarize_runs(read_runs(tmp_path / "ranked"))
+    states = states.merge(summary[["run_id", "cell", "parameters"]]).astype({"gain_per_timestep": float})
+    gains = states.groupby(["cell", "state"])["gain_per_timestep"]
+    errors = summary.astype({"best_error": float}).groupby("cell")["best_error"]
+    best = errors.mean().sort_values()
+    assert best.is_unique
+    gain, horizon, error = drawn.figure.axes
+    labels = dict(zip(gain.get_yticks(), [label.get_text() for label in gain.get_yticklabels()], strict=True))
+    assert [labels[place].partition(",")[0] for place in sorted(labels, reverse=True)] == list(best.index)
+    assert f"lstm, {summary.set_index('cell')['parameters']['lstm'].iloc[0]}" in labels.values()
+    for (cell, state), middle in gains.median().items():
+        mark = line(gain, f"{cell}, {state}, at the last step")
+        assert mark.get_xdata() == pytest.approx([middle])
+        assert labels[round(mark.get_ydata()[0])].startswith(cell)
+    numbers = drawn.numbers().set_index(["panel", "line"])["x"]
+    assert numbers["", "lstm, c, at the last step, largest"].iloc[0] == gains.max()["lstm", "c"]
+    assert line(error, "gru").get_xdata() == pytest.approx([errors.median()["gru"]])
+    assert line(horizon, "gru, h, before training").get_markerfacecolor() == "white"
+
+    untrained = {
+        "summary": summary.assign(best_error=None, solved_at_step=None),
+        "states": states.assign(trained=False),
+    }
+    gains = states.astype({"gain_at_init": float}).groupby(["cell", "state"])["gain_at_init"].mean()
+    largest = gains.groupby("cell").max().sort_values(ascending=False)
+    assert ranking.order_lines(untrained, "cell") == list(largest.index)
+
+
+def test_rows_are_split_into_panels_only_if_they_are_many_and_by_the_key_with_the_fewest_values(tmp_path):
+    def grouped(cells, **options):
+        settings = product(range(cells), range(3), range(2))
+        runs = [Run(tmp_path, {"cell": f"c{a}", "clip": f"k{b}", "init.gain": c}, {}) for a, b, c in settings]
+        grouping = group_runs(runs, **options)
+        return list(grouping.lines), grouping.facet
+
+    assert grouped(2, rows=True) == (["clip", "cell", "init.gain"], None)
+    assert grouped(4, rows=True) == (["cell", "clip"], "init.gain")
+    assert grouped(4) == (["cell", "init.gain"], "clip")
+    assert grouped(2, rows=True, facet="clip") == (["cell", "init.gain"], "clip")
 
 
 def cells_of(ax, label):

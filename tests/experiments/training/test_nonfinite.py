@@ -5,10 +5,14 @@ import pandas as pd
 import pytest
 import torch
 
+from experiments.analysis.configuration_findings import describe_configurations
+from experiments.analysis.findings import describe_run
+from experiments.analysis.summary import summarize_runs
 from experiments.config.composing import compose
 from experiments.config.parts import build
 from experiments.errors import UsageError
 from experiments.nonfinite import Skip
+from experiments.store.studies import read_runs
 from experiments.training.run import run
 from models.rnn import RNN
 
@@ -53,6 +57,18 @@ def test_skipped_steps_change_nothing_and_are_recorded(tmp_path):
     assert np.isinf(metrics["grad_norm"]).all()
     assert metrics[["clipped_grad_norm", "clip_scale", "clip_share"]].isna().all(axis=None)
     assert torch.equal(weight, FIRST)
+
+
+@pytest.mark.parametrize(("rule", "done"), [("skip", "skipped"), ("rescue", "rescued")])
+def test_the_finding_says_how_many_steps_went_on(tmp_path, rule, done):
+    trained(tmp_path, f"nonfinite={rule}", "nonfinite.in_a_row=3", "study=s", "task.length=200")
+    (of_study,) = read_runs(tmp_path / "s")
+    summary, states = summarize_runs([of_study])
+    assert summary["nonfinite_steps"].tolist() == [4]  # three go on, and the fourth ends the training
+    (outcome,) = summary.to_dict("records")
+    assert f"; nonfinite={rule}: 3 of 4 steps {done} (first step 1, last step 3)" in describe_run(of_study, outcome)
+    (words,) = describe_configurations([of_study, of_study], pd.concat([summary, summary]), states).values()
+    assert f"nonfinite={rule}: 4 steps of a run not finite" in words
 
 
 def test_adam_skips_as_well(tmp_path):

@@ -1,0 +1,126 @@
+"""The finding on remedies: which ones helped in the committed study, for a run that vanishes or explodes as it does."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from experiments.analysis.gain_and_horizon import fate_of
+from experiments.store.studies import Run
+from experiments.wording import counted
+
+MEASURED = Path(__file__).parents[2] / "results" / "reference" / "remedies" / "summary.csv"
+"""Outcomes of the runs of study=remedies; without this file there is no finding."""
+
+ALIKE = {"cell": "rnn", "cell.nonlinearity": "tanh", "model.num_layers": 1, "truncation": None, "remedy": "none"}
+"""What a run has in common with those of the study. It also has its loss at the last timestep alone."""
+
+OPTIMIZER = "sgd"
+"""The study's optimiser, which summary.csv does not name because it is the same in all runs."""
+
+MOST_NAMED = 3
+"""The largest number of remedies in a finding."""
+
+
+class Helped(NamedTuple):
+    """A remedy that helped in the study.
+
+    Attributes:
+        options: What to add to the command line, such as 'remedy=omega'.
+        solved_at_step: Median over its runs of the first evaluated step at which the task was solved.
+    """
+
+    options: str
+    solved_at_step: float
+
+
+def say_remedy(run: Run, outcome: Mapping[str, Any]) -> str:
+    """Name the remedies that helped in the study; empty if the run is not in its situation, or solved its task.
+
+    A remedy helped if all of its runs solved the task and their gradient reached the first timestep at the last
+    recorded step, while none of the runs without it solved the task.
+
+    Args:
+        run: A training, or a probe of an untrained network.
+        outcome: Row of the run in summary.csv.
+    """
+    study = _measured(MEASURED)
+    if study is None or not _is_alike(run) or outcome.get("solved") == 1:
+        return ""
+    fate = _fate(outcome, run.info["timesteps"])
+    for gain, runs in study.groupby("init.gain"):
+        without = runs[(runs["clip"] == run.config.get("clip")) & (runs["remedy"] == "none")]
+        if without.empty or not _is_in_situation(fate, outcome, without):
+            continue
+        helped = sorted(_that_helped(runs, without), key=lambda one: one.solved_at_step)
+        if helped:
+            return _sentence(run, fate, f"{gain:g}", without, helped)
+    return ""
+
+
+@cache
+def _measured(path: Path) -> pd.DataFrame | None:
+    return pd.read_csv(path, keep_default_na=False, na_values=[""]) if path.is_file() else None
+
+
+def _is_alike(run: Run) -> bool:
+    """Whether a run has a network of the study's kind, without a remedy, and its loss at the last timestep alone."""
+    of_trained = run.is_probe and run.info.get("checkpoint")
+    same = all(run.config.get(key, value) == value for key, value in ALIKE.items())
+    return same and run.info["readout_steps"] == 1 and not of_trained
+
+
+def _fate(outcome: Mapping[str, Any], length: int) -> str:
+    """What the gradient did before training; empty if it is not known."""
+    reach, left = outcome.get("horizon_at_init"), outcome.get("arriving_at_init")
+    return "" if reach is None or left is None or pd.isna(reach + left) else fate_of(reach, left, length)
+
+
+def _is_in_situation(fate: str, outcome: Mapping[str, Any], without: pd.DataFrame) -> bool:
+    """Whether the gradient vanished or exploded before training, and did so in the study's runs without a remedy."""
+    grown = without["arriving_at_init"].min()
+    if fate == "vanishes":
+        return all(
+            _fate({str(key): value for key, value in row.items()}, length) == fate
+            for row, length in zip(without.to_dict("records"), without["task.length"], strict=True)
+        )
+    return bool(fate in ("grows", "explodes") and grown > 10 and outcome["arriving_at_init"] >= grown)
+
+
+def _that_helped(runs: pd.DataFrame, without: pd.DataFrame) -> Iterator[Helped]:
+    """Yield the clipping rules and remedies that helped, beside the clipping that the run has."""
+    if without["solved"].any():
+        return
+    clip = without["clip"].iloc[0]
+    for (rule, remedy), those in runs.groupby(["clip", "remedy"]):
+        is_further = rule == clip or clip == "none"
+        reached = those["horizon"] >= those["task.length"] - 1
+        if is_further and set(those["seed"]) == set(without["seed"]) and (those["solved"] == 1).all() and reached.all():
+            new = {"clip": rule if rule != clip else "none", "remedy": remedy}
+            options = " ".join(f"{key}={value}" for key, value in new.items() if value != "none")
+            yield Helped(options, float(those["solved_at_step"].median()))
+
+
+def _sentence(run: Run, fate: str, gain: str, without: pd.DataFrame, helped: list[Helped]) -> str:
+    seeds, length = without["seed"].nunique(), int(without["task.length"].iloc[0])
+    task, clip = without["task"].iloc[0], without["clip"].iloc[0]
+    errors = " to ".join(f"{error:.0%}" for error in sorted({without["best_error"].min(), without["best_error"].max()}))
+    named = ", ".join(f"{one.options} (median step {one.solved_at_step:.0f})" for one in helped[:MOST_NAMED])
+    others = f", and {len(helped) - MOST_NAMED} more" if len(helped) > MOST_NAMED else ""
+    differs = [
+        f"{key}={mine}"
+        for key, mine, theirs in (
+            ("task", run.config.get("task"), task),
+            ("task.length", run.info["timesteps"], length),
+            ("optimizer", OPTIMIZER if run.is_probe else run.config.get("optimizer"), OPTIMIZER),
+        )
+        if mine != theirs
+    ]
+    unknown = f", but with {' '.join(differs)} it was not measured" if differs else ""
+    return (
+        f"before training the gradient {fate}, as in study=remedies (tanh rnn, {OPTIMIZER}, task={task}, "
+        f"task.length={length}, init.gain={gain}, clip={clip}, {counted(seeds, 'seed')}): there all runs solved the "
+        f"task with {named}{others}, and none without (best error {errors}){unknown}"
+    )
