@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -13,6 +13,10 @@ from models.padding import Starts, is_present
 
 Outputs = Float[Tensor, "steps batch output"]
 PerSequence = Float[Tensor, " batch"]
+
+
+LossAt = Literal["last", "all"]
+"""Whether the last timestep has a loss, or every timestep that has an answer."""
 
 
 class Batch(NamedTuple):
