@@ -12,9 +12,9 @@ from experiments.tasks.task import Batch, ClassificationTask, LossAt
 class LaggedParity(ClassificationTask):
     """Read a random bit at each timestep, as -1 or 1, and answer the parity of the bits at some lags.
 
-    Every timestep that has bits at all lags before it is read out, or the last one. As one of the lags is above 0, the bit at the
-    timestep itself says nothing about the answer: guessing has a loss of ln 2 and is wrong at half of the timesteps.
-    The error of a sequence is the share of its answers that are wrong. There is no published criterion.
+    Every timestep that has bits at all lags before it is read out, or the last one. As one of the lags is above 0, the
+    bit at the timestep itself says nothing about the answer: guessing has a loss of ln 2 and is wrong at half of the
+    timesteps. The error of a sequence is the share of its answers that are wrong. There is no published criterion.
 
     Args:
         timesteps: Number of timesteps T, larger than all lags.
@@ -24,6 +24,7 @@ class LaggedParity(ClassificationTask):
 
     input_size = 1
     output_size = 2
+    readout_steps: int
     chance_loss = log(2)
     chance_error = 0.5
     solved_below = None

@@ -120,6 +120,17 @@ def test_the_split_of_the_digits_never_changes():
     assert 0 <= test.inputs.min() < test.inputs.max() == 1
 
 
+def test_permuted_digits_have_the_same_pixels_in_another_order_that_never_changes():
+    plain, permuted = draw(Digits(80)), draw(Digits(80, permuted=True))
+    order = torch.randperm(64, generator=Generator().manual_seed(0))
+    assert not torch.equal(order, torch.arange(64))
+    assert torch.equal(permuted.inputs[:64], plain.inputs[:64][order])
+    assert not permuted.inputs[64:].any()
+    assert torch.equal(permuted.targets, plain.targets)
+    (held_out,), (of_plain,) = (Digits(permuted=one).held_out(1, Generator()) for one in (True, False))
+    assert torch.equal(held_out.inputs, of_plain.inputs[order])
+
+
 def test_digits_are_followed_by_blank_steps():
     plain, longer = draw(Digits()), draw(Digits(80))
     assert torch.equal(longer.inputs[:64], plain.inputs)
