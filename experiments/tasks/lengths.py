@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from experiments.tasks.task import Batch, PaddedBatch
+from models.padding import is_present
 
 Spread = Annotated[float, Field(ge=0, le=1)]
 Length = int | Int64[Tensor, " batch"]
@@ -49,10 +50,11 @@ class Lengths:
         return self.longest - length
 
     def batch(self, inputs: Tensor, targets: Shaped[Tensor, "steps batch *output"], length: Length) -> Batch:
-        """The batch of sequences that end at the last timestep, with 0 before their first timesteps."""
+        """The batch of sequences that end at the last timestep. Inputs before their first timesteps become 0."""
         if isinstance(length, int):
             return Batch(inputs, targets)
-        return PaddedBatch(inputs, targets, self.longest - length)
+        starts = self.longest - length
+        return PaddedBatch(inputs.masked_fill_(~is_present(starts, len(inputs))[..., None], 0.0), targets, starts)
 
 
 def draw_between(first: Length, end: Length, batch_size: int, generator: Generator) -> Int64[Tensor, "1 batch"]:

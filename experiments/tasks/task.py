@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
-from models.padding import Starts, is_present
+from models.padding import Starts
 
 Outputs = Float[Tensor, "steps batch output"]
 PerSequence = Float[Tensor, " batch"]
@@ -51,7 +51,7 @@ class PaddedBatch(Batch):
     """A batch of sequences of different lengths. They all end at the last timestep; see `models.padding`.
 
     Args:
-        inputs: As in `Batch`. They are 0 in the padding.
+        inputs: As in `Batch`, with 0 in the padding.
         targets: As in `Batch`.
         starts: Number of padded timesteps before each sequence.
     """
@@ -61,7 +61,7 @@ class PaddedBatch(Batch):
     def __new__(
         cls, inputs: Float[Tensor, "time batch input"], targets: Shaped[Tensor, "steps batch *output"], starts: Starts
     ) -> "PaddedBatch":
-        batch = super().__new__(cls, inputs.masked_fill(~is_present(starts, len(inputs))[..., None], 0.0), targets)
+        batch = super().__new__(cls, inputs, targets)
         batch._starts = starts
         return batch
 

@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -78,17 +79,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         candidates = {name: made(name, keys) for name, keys in tasks(Path(folder)).items()}
     step, generator = training_step(candidates["adding"]), Generator().manual_seed(0)
-    spread = [
-        name for name in candidates if hasattr(candidates[name], "_lengths") or hasattr(candidates[name], "_delays")
-    ]
+    spread = [name for name in candidates if "length_spread" in compose([f"task={name}"]).task]
     candidates |= {f"{name}, spread 0.1": made(name, ["task.length_spread=0.1"]) for name in spread}
     print(f"| task | T | ms to draw {BATCH} sequences | share of a training step |")
     print("| --- | ---: | ---: | ---: |")
     for name, task in candidates.items():
-        task.draw(BATCH, generator)
-        times = [(timed(lambda: task.draw(BATCH, generator), 20), timed(step, 2)) for _ in range(rounds)]
-        share = statistics.median(draw / training for draw, training in times)
-        drawn = statistics.median(draw for draw, _ in times)
+        draw = partial(task.draw, BATCH, generator)
+        draw()
+        times = [(timed(draw, 20), timed(step, 2)) for _ in range(rounds)]
+        share = statistics.median(drawing / training for drawing, training in times)
+        drawn = statistics.median(drawing for drawing, _ in times)
         print(f"| {name} | {task.timesteps} | {drawn:.2f} | {share:.3f}{' (above the limit)' * (share > LIMIT)} |")
 
 
