@@ -19,6 +19,7 @@ import torch
 from torch import Generator, nn
 
 from experiments.catalogue.choices import catalogue
+from experiments.catalogue.key_comments import options
 from experiments.config.composing import compose
 from experiments.config.parts import build
 from experiments.tasks.task import Task
@@ -79,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         candidates = {name: made(name, keys) for name, keys in tasks(Path(folder)).items()}
     step, generator = training_step(candidates["adding"]), Generator().manual_seed(0)
-    spread = [name for name in candidates if "length_spread" in compose([f"task={name}"]).task]
+    spread = [name for name in candidates if "task.length_spread" in {one.key for one in options("task", name)}]
     candidates |= {f"{name}, spread 0.1": made(name, ["task.length_spread=0.1"]) for name in spread}
     print(f"| task | T | ms to draw {BATCH} sequences | share of a training step |")
     print("| --- | ---: | ---: | ---: |")
