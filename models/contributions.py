@@ -5,7 +5,7 @@ shares of a parameter add up to 1 if the parts add up to dL/dW.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -89,6 +89,10 @@ class OuterProducts(Contribution):
     def join(cls, pieces: Sequence[Any], windows: Sequence[int]) -> "OuterProducts":
         sources = [piece._source for piece in pieces if piece._source is not None]
         return cls(torch.cat([piece._rows for piece in pieces]), torch.cat(sources) if sources else None)
+
+    def apply(self, move: Callable[[Tensor], Tensor]) -> "OuterProducts":
+        """The same gradient with its timesteps in another order, such as one of its own for each sequence."""
+        return OuterProducts(move(self._rows), None if self._source is None else move(self._source))
 
     @cached_property
     def _total(self) -> Tensor:

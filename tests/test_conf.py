@@ -8,6 +8,7 @@ from experiments.catalogue.readme import readme
 from experiments.config.composing import compose
 from experiments.training.run import run
 from tests.experiments.tasks.idx_files import write_images
+from tests.experiments.tasks.mxl_files import write_scales
 
 CHOICES = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.yaml"))]
 README = (CONF / "README.md").read_text()
@@ -29,9 +30,11 @@ def needs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     (folder / "pump.csv").write_text("a,b\n" + "".join(f"{i},{i * i % 7}\n" for i in range(90)))
     write_images(folder)
+    write_scales(folder, pieces=10, length=9)
     return {
         "task=csv": [f"task.path={folder / 'pump.csv'}", "task.target=a", "task.length=5"],
         "task=fashion_mnist": [f"task.path={folder}"],
+        "task=music": [f"task.path={folder}", "task.length=8"],
     }
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from experiments.errors import UsageError
 from experiments.tasks.lagged_parity import LaggedParity
+from experiments.tasks.task import LossAt
 
 
 class DelayedParity(LaggedParity):
@@ -18,6 +19,7 @@ class DelayedParity(LaggedParity):
         length: Number of timesteps T, at least delay + bits.
         delay: Number of timesteps between the last bit and the answer.
         bits: Number of bits.
+        loss_at: Whether the last timestep has a loss, or all timesteps that have an answer.
 
     Raises:
         UsageError: `length` is smaller than delay + bits.
@@ -28,7 +30,8 @@ class DelayedParity(LaggedParity):
         length: Annotated[int, Field(ge=2)],
         delay: Annotated[int, Field(ge=0)],
         bits: Annotated[int, Field(ge=2)],
+        loss_at: LossAt = "all",
     ) -> None:
         if length < delay + bits:
             raise UsageError(f"task.length={length}: must be at least task.delay + task.bits, {delay + bits}")
-        super().__init__(length, range(delay, delay + bits))
+        super().__init__(length, range(delay, delay + bits), loss_at)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from experiments.errors import UsageError
 from experiments.tasks.lagged_parity import LaggedParity
+from experiments.tasks.task import LossAt
 
 
 class DelayedXor(LaggedParity):
@@ -17,12 +18,15 @@ class DelayedXor(LaggedParity):
     Args:
         length: Number of timesteps T, larger than `delay`.
         delay: Larger one of the two lags; the other one is its half, rounded down.
+        loss_at: Whether the last timestep has a loss, or all timesteps that have an answer.
 
     Raises:
         UsageError: `length` is not larger than `delay`.
     """
 
-    def __init__(self, length: Annotated[int, Field(ge=2)], delay: Annotated[int, Field(ge=1)]) -> None:
+    def __init__(
+        self, length: Annotated[int, Field(ge=2)], delay: Annotated[int, Field(ge=1)], loss_at: LossAt = "all"
+    ) -> None:
         if length <= delay:
             raise UsageError(f"task.length={length}: must be larger than task.delay={delay}")
-        super().__init__(length, (delay // 2, delay))
+        super().__init__(length, (delay // 2, delay), loss_at)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Generator, Tensor
 
+from experiments.tasks.images import pixel_order
 from experiments.tasks.task import Batch, ClassificationTask
 
 PIXELS = 64
@@ -25,6 +26,7 @@ class Digits(ClassificationTask):
     Args:
         length: Number of timesteps T, at least the 64 pixels. The timesteps after the pixels are blank, so the network
             must remember the image for longer.
+        permuted: Whether the pixels of all images are in the same random order.
     """
 
     input_size = 1
@@ -34,8 +36,9 @@ class Digits(ClassificationTask):
     chance_error = 0.9
     solved_below = None
 
-    def __init__(self, length: Annotated[int, Field(ge=PIXELS)] = PIXELS) -> None:
+    def __init__(self, length: Annotated[int, Field(ge=PIXELS)] = PIXELS, permuted: bool = False) -> None:
         self.timesteps = length
+        self._order = pixel_order(PIXELS, permuted)
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         images, labels, _, _ = _split()
@@ -49,7 +52,7 @@ class Digits(ClassificationTask):
 
     def _read(self, images: Float[Tensor, "batch pixels"], labels: Tensor) -> Batch:
         inputs = torch.zeros(self.timesteps, len(images), 1)
-        inputs[:PIXELS, :, 0] = images.T
+        inputs[:PIXELS, :, 0] = images.T[self._order]
         return Batch(inputs, labels[None])
 
 

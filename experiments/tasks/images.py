@@ -50,7 +50,7 @@ class Images(ClassificationTask):
         _, rows, columns = files.images.shape
         self.timesteps, self.input_size = (rows * columns, 1) if by == "pixel" else (rows, columns)
         pixels = rows * columns
-        self._order = torch.randperm(pixels, generator=Generator().manual_seed(0)) if permuted else torch.arange(pixels)
+        self._order = pixel_order(pixels, permuted)
         shares = files.labels.bincount().double() / len(files.labels)
         self.output_size = len(shares)
         self.chance_loss = -torch.special.xlogy(shares, shares).sum().item()
@@ -74,6 +74,11 @@ class Images(ClassificationTask):
     def _batch(self, part: tuple[Tensor, Tensor], chosen: Int64[Tensor, " batch"]) -> Batch:
         pixels = part[0][chosen].flatten(1)[:, self._order].float() / 255
         return Batch(pixels.view(len(chosen), self.timesteps, self.input_size).transpose(0, 1), part[1][chosen][None])
+
+
+def pixel_order(pixels: int, permuted: bool) -> Int64[Tensor, " pixels"]:
+    """The order in which the pixels of all images are read; a random one is the same in every run."""
+    return torch.randperm(pixels, generator=Generator().manual_seed(0)) if permuted else torch.arange(pixels)
 
 
 class _Files(NamedTuple):

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Generator, Tensor
 
-from experiments.tasks.task import Batch, Outputs, PerSequence, Task
+from experiments.tasks.task import Batch, LossAt, Outputs, PerSequence, Task
 
 SLOWEST, FASTEST = 0.02, 0.2
 """Frequencies in periods per timestep."""
@@ -25,24 +25,33 @@ class SineFrequency(Task):
     Args:
         length: Number of timesteps T.
         noise: Standard deviation of Gaussian noise that is added to the sine.
+        loss_at: Whether the last timestep has a loss, or all timesteps, at which the answer is the same.
     """
 
     input_size = 1
     output_size = 1
-    readout_steps = 1
     chance_loss = 1 / 12
     chance_error = 0.8
     solved_below = None
 
-    def __init__(self, length: Annotated[int, Field(ge=2)], noise: Annotated[float, Field(ge=0)] = 0.0) -> None:
+    def __init__(
+        self,
+        length: Annotated[int, Field(ge=2)],
+        noise: Annotated[float, Field(ge=0)] = 0.0,
+        loss_at: LossAt = "last",
+    ) -> None:
         self.timesteps, self.noise = length, noise
+        self.readout_steps = 1 if loss_at == "last" else None
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         place, phase = torch.rand(2, batch_size, generator=generator)
         frequency = SLOWEST + (FASTEST - SLOWEST) * place
         periods = torch.arange(self.timesteps)[:, None] * frequency + phase
         noise = self.noise * torch.randn(self.timesteps, batch_size, generator=generator)
-        return Batch((torch.sin(2 * pi * periods) + noise)[..., None], place[None, :, None])
+        answers = place[None, :, None]
+        if self.readout_steps is None:
+            answers = answers.expand(self.timesteps, batch_size, 1)
+        return Batch((torch.sin(2 * pi * periods) + noise)[..., None], answers)
 
     def losses(self, outputs: Outputs, targets: Tensor) -> PerSequence:
         return ((outputs - targets) ** 2).mean(dim=(0, 2))

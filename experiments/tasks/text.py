@@ -15,7 +15,7 @@ from torch.nn.functional import one_hot
 
 from experiments.errors import UsageError
 from experiments.tasks.data_files import KEY, check_file, evenly, version
-from experiments.tasks.task import Batch, ClassificationTask, Outputs, PerSequence
+from experiments.tasks.task import Batch, ClassificationTask, LossAt, Outputs, PerSequence
 
 HELD_OUT = 0.1
 """Share of the text, at its end, that is held out."""
@@ -33,12 +33,12 @@ class Text(ClassificationTask):
         length: Number of timesteps T.
         path: Path of the text, in UTF-8; None for the help texts of Python's standard library (465,000 characters).
         unit: Whether a timestep reads a character or a byte.
+        loss_at: Whether the last timestep has a loss, or all timesteps.
 
     Raises:
         UsageError: The file cannot be read, is not UTF-8, is too short, or has a single character only.
     """
 
-    readout_steps = None
     solved_below = None
 
     def __init__(
@@ -46,8 +46,10 @@ class Text(ClassificationTask):
         length: Annotated[int, Field(ge=1)],
         path: str | None = None,
         unit: Literal["character", "byte"] = "character",
+        loss_at: LossAt = "all",
     ) -> None:
         self.timesteps = length
+        self.readout_steps = None if loss_at == "all" else 1
         text = _default(unit) if path is None else _read(path, unit, *version(check_file(path, text=unit != "byte")))
         cut = len(text.codes) - int(HELD_OUT * len(text.codes))
         if len(text.codes) - cut <= length:
@@ -84,7 +86,8 @@ class Text(ClassificationTask):
 
     def _windows(self, starts: Int64[Tensor, " batch"]) -> Batch:
         codes = self._codes[starts + torch.arange(self.timesteps + 1)[:, None]].long()
-        return Batch(one_hot(codes[:-1], self.input_size).float(), codes[1:])
+        first = 1 if self.readout_steps is None else self.timesteps
+        return Batch(one_hot(codes[:-1], self.input_size).float(), codes[first:])
 
 
 class _Coded(NamedTuple):

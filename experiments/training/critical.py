@@ -28,7 +28,7 @@ def critical(cell: Cell, task: Task) -> None:
     if cell.input_size != task.input_size:
         raise UsageError("init=critical: knows the input of the first layer only; it needs model.num_layers=1")
     with torch.device("cpu"):
-        x = task.draw(SAMPLES, torch.Generator().manual_seed(0)).inputs
+        x = task.draw(SAMPLES, torch.Generator().manual_seed(0)).inputs_of_all
     if not x.float().square().isfinite().all():
         raise UsageError("init=critical: some inputs of the task are nan, or larger than 1e19; it needs finite inputs")
     if cell.weight_hh.is_meta:  # a network that is built only to check it has no values

@@ -40,16 +40,22 @@ TASKS = [
     DelayedParity(12, delay=5, bits=2),
     DelayedXor(2, delay=1),
     DelayedXor(12, delay=7),
+    DelayedXor(12, delay=7, loss_at="last"),
     RunningParity(1),
     RunningParity(7),
+    RunningParity(7, loss_at="last"),
+    RunningParity(1, loss_at="last"),
     Palindrome(2),
     Palindrome(9),
     SineFrequency(2),
     SineFrequency(20),
+    SineFrequency(20, loss_at="all"),
     Noise(1, size=1, std=1.0),
     Noise(5, size=3, std=2.0),
 ]
-EACH = pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{type(task).__name__}{task.timesteps}")
+EACH = pytest.mark.parametrize(
+    "task", TASKS, ids=lambda task: f"{type(task).__name__}{task.timesteps}-{task.readout_steps}"
+)
 
 
 def batch(task, seed=1):
@@ -69,7 +75,7 @@ def without_memory(task, drawn):
     elif isinstance(task, NoiselessMemorization | SelectiveCopy):
         outputs[:-COPIED, :, task.symbols] = CERTAIN
         outputs[-COPIED:, :, task.symbols] = -CERTAIN
-    elif isinstance(task, RunningParity):
+    elif isinstance(task, RunningParity) and len(outputs) == task.timesteps:
         first_bit = (drawn.inputs[0, :, 0] > 0).long()
         outputs[0] = CERTAIN * one_hot(first_bit, 2)
     return outputs

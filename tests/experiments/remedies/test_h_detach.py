@@ -37,6 +37,13 @@ def test_the_gradient_is_that_of_a_detached_h(small, gradients, probability, blo
             torch.testing.assert_close(contribution.total(), parameter.grad, rtol=1e-12, atol=1e-14)
 
 
+def test_the_trace_blocks_the_timesteps_that_training_blocked_where_lengths_differ(small, gradients):
+    parts, batch = small("cell=lstm", "remedy=h_detach", "remedy.probability=0.5", "task.length_spread=1")
+    found, done = gradients(parts, batch, parts.remedy)
+    for name, contribution in done.trace.layers[0].contributions.items():
+        torch.testing.assert_close(contribution.total(), found[name], rtol=1e-10, atol=1e-14)
+
+
 def test_without_blocks_it_is_the_plain_lstm(small, gradients):
     found, plain = (
         gradients(*small("cell=lstm", *remedy))[0] for remedy in (["remedy=h_detach", "remedy.probability=0"], [])

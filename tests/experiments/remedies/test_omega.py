@@ -7,6 +7,7 @@ import torch
 from experiments.config.composing import compose
 from experiments.config.parts import build
 from experiments.errors import UsageError
+from experiments.tasks.task import Batch
 from experiments.training.run import run
 
 SLOPES = {"tanh": lambda h: 1 - h**2, "relu": lambda h: (h > 0).astype(float), "identity": np.ones_like}
@@ -40,6 +41,18 @@ def test_omega_and_its_gradient_are_those_of_the_paper(small, gradients, nonline
     for name, gradient in with_omega.items():
         expected = plain[name].numpy() + (3 * derivative if name == "layers.0.weight_hh" else 0)
         np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-10, atol=1e-14)
+
+
+def test_omega_leaves_out_the_timesteps_before_a_sequence(small, gradients):
+    """It is the mean of what each sequence alone has; the gradient of a single loss is larger by the batch size."""
+    parts, batch = small("remedy=omega", "task.length_spread=1")
+    assert len(batch.starts.unique()) > 1
+    _, done = gradients(parts, batch, parts.remedy)
+    alone = []
+    for number, start in enumerate(batch.starts.tolist()):
+        one = slice(number, number + 1)
+        alone.append(gradients(parts, Batch(batch.inputs[start:, one], batch.targets[:, one]), parts.remedy)[1].penalty)
+    assert done.penalty == pytest.approx(np.mean(alone), rel=1e-12)
 
 
 def test_omega_of_three_numbers(small, gradients):

@@ -1,5 +1,7 @@
 """The field's tasks: each target against its definition, written as a slow loop, and the marked timesteps."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -19,6 +21,7 @@ from experiments.tasks.running_parity import RunningParity
 from experiments.tasks.selective_copy import SelectiveCopy
 from experiments.tasks.sine_frequency import FASTEST, SLOWEST, SineFrequency
 from experiments.tasks.temporal_order_3bit import TemporalOrder3Bit
+from experiments.tasks.text import Text
 
 TASKS = [
     Multiplication(3),
@@ -178,6 +181,30 @@ def test_the_answer_is_the_frequency_of_the_sine():
         zeros = rising - x[rising] / (x[rising + 1] - x[rising])
         frequency = (len(zeros) - 1) / (zeros[-1] - zeros[0])
         assert frequency == pytest.approx(SLOWEST + (FASTEST - SLOWEST) * answer.item(), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        RunningParity,
+        partial(DelayedParity, delay=3, bits=2),
+        partial(DelayedXor, delay=3),
+        SineFrequency,
+        Text,
+    ],
+)
+def test_a_loss_at_the_last_timestep_asks_for_the_last_one_of_all_answers(make):
+    last, every = (make(20, loss_at=loss_at) for loss_at in ("last", "all"))
+    one, whole = draw(last), draw(every)
+    assert torch.equal(one.inputs, whole.inputs)
+    assert torch.equal(one.targets, whole.targets[-1:])
+    assert last.readout_steps == len(one.targets) == 1 < (every.readout_steps or every.timesteps) == len(whole.targets)
+
+
+def test_the_frequency_is_asked_for_at_every_timestep():
+    targets = draw(SineFrequency(9, loss_at="all")).targets
+    assert targets.shape == (9, 200, 1)
+    assert (targets == targets[0]).all()
 
 
 def test_noise_has_the_given_size_and_variance():

@@ -47,7 +47,7 @@ def test_adding_answers_the_sum_of_the_marked_numbers(length):
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{type(task).__name__}{task.timesteps}")
 def test_a_network_that_outputs_nan_has_solved_nothing(task):
-    def network(inputs):
+    def network(inputs, starts=None):
         return network.weight.expand(task.readout_steps or task.timesteps, inputs.shape[1], task.output_size)
 
     network.weight = torch.full((1,), torch.nan)
@@ -118,6 +118,17 @@ def test_the_split_of_the_digits_never_changes():
     assert len(trained_on) > 1400
     assert not trained_on & {tuple(image.flatten().tolist()) for image in test.inputs.unbind(dim=1)}
     assert 0 <= test.inputs.min() < test.inputs.max() == 1
+
+
+def test_permuted_digits_have_the_same_pixels_in_another_order_that_never_changes():
+    plain, permuted = draw(Digits(80)), draw(Digits(80, permuted=True))
+    order = torch.randperm(64, generator=Generator().manual_seed(0))
+    assert not torch.equal(order, torch.arange(64))
+    assert torch.equal(permuted.inputs[:64], plain.inputs[:64][order])
+    assert not permuted.inputs[64:].any()
+    assert torch.equal(permuted.targets, plain.targets)
+    (held_out,), (of_plain,) = (Digits(permuted=one).held_out(1, Generator()) for one in (True, False))
+    assert torch.equal(held_out.inputs, of_plain.inputs[order])
 
 
 def test_digits_are_followed_by_blank_steps():
