@@ -41,7 +41,9 @@ reference: .venv/installed
 	$(BIN)/bptt plot lengths --figure success --figure horizon --output results/reference/lengths
 	$(BIN)/bptt probe study=forget --fresh --yes
 	$(BIN)/bptt plot forget --figure phase --output results/reference/forget
-	for study in quickstart prediction lengths forget; do cp results/$$study/summary.csv results/reference/$$study/; done
+	$(BIN)/bptt sweep study=own_data --fresh --yes
+	$(BIN)/bptt plot own_data --figure reach_vs_data --output results/reference/own_data
+	for study in quickstart prediction lengths forget own_data; do cp results/$$study/summary.csv results/reference/$$study/; done
 
 # Registers the claims: which commit fixed their bounds, before the verdict seeds are run.
 register: .venv/installed

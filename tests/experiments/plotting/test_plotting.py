@@ -82,7 +82,8 @@ def assert_line(ax, label, expected, rtol=1e-15):
 
 def test_by_default_what_differs_is_compared_and_faceted(study, figures):
     drawn = figures(study)
-    assert set(drawn) == set(FIGURES) - {"prediction", "spectrum", "success", "horizon", "phase", "cost", "size"}
+    missing = {"prediction", "spectrum", "success", "horizon", "reach_vs_data", "phase", "cost", "size"}
+    assert set(drawn) == set(FIGURES) - missing
     for name in ("clipping", "contributions", "gradient_flow", "training"):
         axes = drawn[name].axes
         assert [ax.get_title().partition(",")[0] for ax in axes[:2]] == ["clip = none", "clip = norm"]
