@@ -17,11 +17,13 @@ class DataReach(NamedTuple):
 
     Attributes:
         lag: Largest lag at which the answer depends on an input; None if there is none.
+        dependence: Largest dependence at that lag; None if there is none.
         most: Largest lag that was looked at.
         rows: Number of rows that were read.
     """
 
     lag: int | None
+    dependence: float | None
     most: int
     rows: int
 
@@ -30,8 +32,10 @@ def data_reach(lags: pd.DataFrame) -> DataReach | None:
     """How far back the data of a run reach, from its data_lags.csv; None if the table is empty."""
     if lags.empty:
         return None
-    above = lags.loc[lags["dependence"] > lags["bound"], "lag"]
-    return DataReach(int(above.max()) if len(above) else None, int(lags["lag"].max()), int(lags["rows"].iloc[0]))
+    above = lags[lags["dependence"] > lags["bound"]]
+    farthest = above[above["lag"] == above["lag"].max()]
+    found = (int(farthest["lag"].iloc[0]), float(farthest["dependence"].max())) if len(above) else (None, None)
+    return DataReach(*found, int(lags["lag"].max()), int(lags["rows"].iloc[0]))
 
 
 def gradient_reach(run: Run) -> int | None:
@@ -53,7 +57,8 @@ def describe_data(run: Run) -> str:
     if data.lag is None:
         return f"no linear dependence of {answer} on its inputs was found up to lag {data.most} ({data.rows:,} rows)"
     end = "" if data.lag < data.most else " or more, as no larger one was looked at"
-    return f"{answer} depends on inputs up to lag {data.lag}{end}{_before(run, data.lag)}, {_against(run, data.lag)}"
+    there = f"{_before(run, data.lag)}dependence {data.dependence:.2g} there"
+    return f"{answer} depends on inputs up to lag {data.lag}{end} ({there}), {_against(run, data.lag)}"
 
 
 def data_reading(run: Run) -> list[tuple[str, str]]:
@@ -71,9 +76,9 @@ def answer_of(run: Run) -> str:
 
 
 def _before(run: Run, lag: int) -> str:
-    """How many rows before the answer a lag is, if they are not the same."""
+    """Say how many rows before the answer a lag is, if they are not the same."""
     ahead = int(run.config.get("task.horizon") or 0)
-    return f" ({counted(lag + ahead, 'row')} before it)" if ahead else ""
+    return f"{counted(lag + ahead, 'row')} before it, " if ahead else ""
 
 
 def _against(run: Run, lag: int) -> str:
