@@ -52,7 +52,9 @@ reference: .venv/installed
 	$(BIN)/bptt sweep study=remedies --fresh --yes
 	$(BIN)/bptt plot remedies --figure ranking --width 6.6 --output results/reference/remedies
 	for study in zoo remedies; do cp results/$$study/states.csv results/reference/$$study/; done
-	for study in quickstart prediction lengths forget zoo remedies; do cp results/$$study/summary.csv results/reference/$$study/; done
+	$(BIN)/bptt sweep study=own_data --fresh --yes
+	$(BIN)/bptt plot own_data --figure reach_vs_data --output results/reference/own_data
+	for study in quickstart prediction lengths forget zoo remedies own_data; do cp results/$$study/summary.csv results/reference/$$study/; done
 
 # Registers the claims: which commit fixed their bounds, before the verdict seeds are run.
 register: .venv/installed

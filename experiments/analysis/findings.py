@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from experiments.analysis.data_findings import data_reading, describe_data
 from experiments.analysis.gain_and_horizon import (
     Horizon,
     Profile,
@@ -41,8 +42,9 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
     """
     if run.info["status"] == "failed":
         return f"failed: {run.info['error']}"
-    flow, errors = [_ended(run), _flow(run), _underflow(run)], [_error(run, outcome)]
-    sentences = [*flow, *errors, say_nonfinite(run), _norms(run, outcome), _updates(run), say_remedy(run, outcome)]
+    flow = [_ended(run), _flow(run), _underflow(run), describe_data(run)]
+    training = [_error(run, outcome), say_nonfinite(run), _norms(run, outcome), _updates(run)]
+    sentences = [*flow, *training, say_remedy(run, outcome)]
     return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
 
 
@@ -380,6 +382,7 @@ def probe_readings(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
         alone = run.config.get("model.num_layers") == 1 and run.info["readout_steps"] == 1
         meaning = theory["law"] if alone else f"{theory['law']}; of layer 0's Jacobian, not of the gradient"
         readings.insert(1, Reading("gain in theory", number(theory["gain"]), meaning))
+    readings += [Reading("reach of the data", *reading) for reading in data_reading(run)]
     readings += _bounds(run)
     exponents = run.table("lyapunov")
     largest = float(exponents.loc[exponents["layer"] == 0, "exponent"].max()) if len(exponents) else math.nan

@@ -28,8 +28,8 @@ from experiments.errors import UsageError
 
 ORDER = (
     *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "gates"),
-    *("gate_means", "marked_timesteps", "success", "horizon", "ranking", "phase", "spectrum", "prediction"),
-    *("cost", "size"),
+    *("gate_means", "marked_timesteps", "success", "horizon", "reach_vs_data", "ranking", "phase", "spectrum"),
+    *("prediction", "cost", "size"),
 )
 """The order in which our figures are shown; a figure that is not listed comes last."""
 

@@ -28,11 +28,14 @@ COLUMNS = {
         *("mean_squared_sv", "log10_mean_squared_sv"),
     ),
     "lyapunov": ("layer", "index", "exponent"),
+    "data_lags": ("lag", "column", "dependence", "bound", "rows"),
     **{name: columns_of(path).names for name, path in measures().items()},
 }
 """The columns of each table, in order. A run may have further tables, from a measure of the user's own."""
 
-TEXT_COLUMNS = tuple(dict.fromkeys(word for path in measures().values() for word in columns_of(path).words))
+TEXT_COLUMNS = tuple(
+    dict.fromkeys(["column", *(word for path in measures().values() for word in columns_of(path).words)])
+)
 """The columns of `COLUMNS` that hold words; all others hold numbers."""
 
 ADDED_LATER = (

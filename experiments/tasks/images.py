@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from experiments.errors import UsageError
-from experiments.tasks.data_files import KEY, evenly
+from experiments.tasks.data_files import KEY, evenly, version
 from experiments.tasks.task import Batch, ClassificationTask
 
 FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
@@ -45,7 +45,7 @@ class Images(ClassificationTask):
     solved_below = None
 
     def __init__(self, path: str, by: Literal["pixel", "row"] = "pixel", permuted: bool = False) -> None:
-        files = _read(path)
+        files = _read(path, tuple(version(file) for file in self.files_in(path).values()))
         self._training, self._test = (files.images, files.labels), (files.test_images, files.test_labels)
         _, rows, columns = files.images.shape
         self.timesteps, self.input_size = (rows * columns, 1) if by == "pixel" else (rows, columns)
@@ -62,6 +62,11 @@ class Images(ClassificationTask):
             "rows": rows,
             "columns": columns,
         }
+
+    @staticmethod
+    def files_in(path: str) -> dict[str, Path]:
+        """The files of a folder that the task reads, by name; those that are missing are left out."""
+        return {name: file for name in FILES if (file := _find(path, name)) is not None}
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         return self._batch(self._training, torch.randint(0, len(self._training[0]), (batch_size,), generator=generator))
@@ -92,8 +97,8 @@ class _Files(NamedTuple):
 
 
 @lru_cache(maxsize=1)
-def _read(path: str) -> _Files:
-    """Read the four files, once in a process."""
+def _read(path: str, versions: tuple[tuple[int, int], ...]) -> _Files:
+    """Read the four files; again only if the size or modification time of one changes."""
     found = {name: _array(path, name, dimensions=3 if "images" in name else 1) for name in FILES}
     images, labels, test_images, test_labels = (torch.from_numpy(array) for array, _ in found.values())
     for name, one, of in (("train", images, labels), ("t10k", test_images, test_labels)):
@@ -107,9 +112,14 @@ def _read(path: str) -> _Files:
     return _Files(images, labels.long(), test_images, test_labels.long(), sha256)
 
 
+def _find(folder: str, name: str) -> Path | None:
+    """An IDX file, compressed or not."""
+    return next((file for file in (Path(folder, name), Path(folder, f"{name}.gz")) if file.is_file()), None)
+
+
 def _array(folder: str, name: str, dimensions: int) -> tuple[NDArray[np.uint8], str]:
     """The content of an IDX file of bytes, compressed or not, and its digest."""
-    file = next((file for file in (Path(folder, name), Path(folder, f"{name}.gz")) if file.is_file()), None)
+    file = _find(folder, name)
     if file is None:
         raise UsageError(
             f"{KEY}={folder}: has no {name} or {name}.gz; on Debian, install dataset-fashion-mnist, or give the folder "

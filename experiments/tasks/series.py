@@ -1,6 +1,6 @@
 """A CSV file as a task: forecast a column, or classify by a label."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,7 +14,11 @@ from torch.nn.functional import cross_entropy
 from experiments.errors import UsageError
 from experiments.tasks.csv_file import Layout, Table, read_table
 from experiments.tasks.data_files import KEY, check_file, evenly, version
+from experiments.tasks.dependence import Dependence, dependence_by_lag
 from experiments.tasks.task import Batch, Outputs, PerSequence, Task
+
+MOST_LABELS = 6
+"""Number of labels, the most frequent ones, whose dependence on the inputs is measured."""
 
 
 class Series(Task):
@@ -88,12 +92,13 @@ class Series(Task):
             raise UsageError(f"task.horizon=0: the answer {self._name} would be an input; leave it out of task.columns")
         self.timesteps, self.horizon, self.tolerance = length, horizon, tolerance
         cuts = [(start, end - int(held_out * (end - start)), end) for start, end in table.bounds]
-        self._training = self._starts([(start, cut) for start, cut, _ in cuts], "training")
+        self._training_parts = [(start, cut) for start, cut, _ in cuts]
+        self._training = self._starts(self._training_parts, "training")
         self._held_out = self._starts([(cut, end) for _, cut, end in cuts], "held-out")
         in_training = np.concatenate([np.arange(start, cut) for start, cut, _ in cuts])
         scaled, means, stds = _scale(table.inputs, in_training)
         self._inputs = torch.from_numpy(scaled)
-        self.input_size = len(table.columns)
+        self.input_size, self._columns = len(table.columns), [" ".join(name.split()) for name in table.columns]
         self._answers: Tensor
         chances = (
             self._prepare_target(table, in_training) if label is None else self._prepare_labels(table, in_training)
@@ -129,6 +134,15 @@ class Series(Task):
         if targets.is_floating_point():
             return ((outputs - targets).abs() > self.tolerance).to(outputs.dtype)[0, :, 0]
         return (outputs[0].argmax(dim=-1) != targets[0]).to(outputs.dtype)
+
+    def dependence(self) -> Sequence[Dependence]:
+        """How much the answer depends on each input column at each lag; of labels, the most frequent ones count."""
+        answers = self._answers.numpy()
+        if answers.ndim == 1:
+            answers = answers[:, None] == np.argsort(-np.bincount(answers), kind="stable")[:MOST_LABELS]
+        inputs = self._inputs.numpy()
+        pieces = [(inputs[a : b - self.horizon], answers[a + self.horizon : b]) for a, b in self._training_parts]
+        return dependence_by_lag([piece for piece in pieces if len(piece[1])], self._columns, self.timesteps)
 
     def _windows(self, starts: Int64[Tensor, " batch"]) -> Batch:
         rows = starts + torch.arange(self.timesteps)[:, None]

@@ -1,7 +1,7 @@
 """The base classes of the tasks: `Task`, and `ClassificationTask` for tasks whose answers are classes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
+from experiments.tasks.dependence import Dependence
 from models.padding import Starts
 
 Outputs = Float[Tensor, "steps batch output"]
@@ -115,6 +116,13 @@ class Task(ABC):
         By default a task marks none, which is None.
         """
         return None
+
+    def dependence(self) -> Sequence[Dependence]:
+        """How much the answer depends on the inputs at each lag; the rows of data_lags.csv.
+
+        By default there are none. A task with the user's own data measures them in the training part.
+        """
+        return ()
 
     def held_out(self, samples: int, generator: Generator) -> Iterator[Batch]:
         """Yield sequences for evaluation in batches of at most 250.

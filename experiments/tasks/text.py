@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -15,10 +15,17 @@ from torch.nn.functional import one_hot
 
 from experiments.errors import UsageError
 from experiments.tasks.data_files import KEY, check_file, evenly, version
+from experiments.tasks.dependence import MOST_REGRESSORS, Dependence, dependence_by_lag, lags_wanted
 from experiments.tasks.task import Batch, ClassificationTask, LossAt, Outputs, PerSequence
 
 HELD_OUT = 0.1
 """Share of the text, at its end, that is held out."""
+
+MOST_SYMBOLS = 7
+"""Number of symbols, the most frequent ones, whose dependence on each other is measured."""
+
+NAMES = {0x09: "tab", 0x0A: "newline", 0x20: "space"}
+"""Names of characters that cannot be seen, by code point."""
 
 
 class Text(ClassificationTask):
@@ -58,15 +65,15 @@ class Text(ClassificationTask):
                 f"{KEY}={path}: has {len(text.codes):,} {unit}s; task.length={length} needs {needed:,}, as a tenth is "
                 "held out; reduce task.length or give a longer text"
             )
-        if text.symbols < 2:
+        if len(text.names) < 2:
             raise UsageError(f"{KEY}={path}: has a single {unit} over and over; there is nothing to predict")
-        self._codes, self._cut = torch.from_numpy(text.codes), cut
-        self.input_size = self.output_size = text.symbols
-        unigram, self.chance_loss, self.chance_error = _entropies(text.codes[:cut], text.symbols)
+        self._codes, self._cut, self._names = torch.from_numpy(text.codes), cut, text.names
+        self.input_size = self.output_size = len(text.names)
+        unigram, self.chance_loss, self.chance_error = _entropies(text.codes[:cut], len(text.names))
         self.data = {
             "sha256": text.sha256,
             f"{unit}s": len(text.codes),
-            "symbols": text.symbols,
+            "symbols": len(text.names),
             "training": cut,
             "held_out": len(text.codes) - cut,
             "unigram_bits": unigram,
@@ -81,6 +88,14 @@ class Text(ClassificationTask):
         starts = torch.arange(self._cut, len(self._codes) - self.timesteps, self.timesteps)
         return map(self._windows, evenly(starts, samples))
 
+    def dependence(self) -> Sequence[Dependence]:
+        """How much each of the most frequent symbols depends on where these symbols stand before it."""
+        codes = self._codes[: self._cut].numpy()
+        number = max(2, min(MOST_SYMBOLS, MOST_REGRESSORS // lags_wanted(self.timesteps)))
+        chosen = np.argsort(-np.bincount(codes), kind="stable")[:number]
+        stands = codes[:, None] == chosen
+        return dependence_by_lag([(stands[:-1], stands[1:])], [self._names[code] for code in chosen], self.timesteps)
+
     def losses(self, outputs: Outputs, targets: Tensor) -> PerSequence:
         return super().losses(outputs, targets) / math.log(2)
 
@@ -91,10 +106,10 @@ class Text(ClassificationTask):
 
 
 class _Coded(NamedTuple):
-    """A text as numbers from 0: `codes`, the number of different `symbols`, and the `sha256` of the file."""
+    """A text as numbers from 0: `codes`, the `names` of the different symbols, and the `sha256` of the file."""
 
     codes: np.ndarray[Any, np.dtype[np.int32]]
-    symbols: int
+    names: list[str]
     sha256: str
 
 
@@ -126,7 +141,16 @@ def _code(path: str, content: bytes, unit: str) -> _Coded:
             ) from None
         units = np.frombuffer(decoded.encode("utf-32-le"), np.uint32)
     different, codes = np.unique(units, return_inverse=True)
-    return _Coded(codes.astype(np.int32), len(different), hashlib.sha256(content).hexdigest())
+    names = [f"0x{value:02x}" if unit == "byte" else _name(value) for value in different.tolist()]
+    return _Coded(codes.astype(np.int32), names, hashlib.sha256(content).hexdigest())
+
+
+def _name(code_point: int) -> str:
+    """A character, or U+ and its number where it could not be read in a CSV file."""
+    if code_point in NAMES:
+        return NAMES[code_point]
+    character = chr(code_point)
+    return character if character.isprintable() and character not in ",\"'" else f"U+{code_point:04X}"
 
 
 def _entropies(codes: np.ndarray[Any, np.dtype[np.int32]], symbols: int) -> tuple[float, float, float]:

@@ -103,6 +103,7 @@ def _probe_gradients(config: Config, parts: Parts, files: RunWriter) -> tuple[Ba
     network, task = parts.network, parts.task
     generator = generator_of(config.seed, "training")
     metrics = files.table("metrics")
+    files.table("data_lags").append(task.dependence())
     first, overflow = None, None
     for number in range(1, config.probe.batches + 1):
         batch = task.draw(config.batch_size, generator).to(torch.device(config.device), torch.float64)

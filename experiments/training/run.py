@@ -88,6 +88,7 @@ def _train(
         saver.restore(saved)
     metrics = files.table("metrics")
     evaluation = files.table("evaluation")
+    files.table("data_lags").append(task.dependence() if saved is None else ())
 
     def after_step(step: Step) -> bool:
         if step.finite and is_due(step.number, config.record.evaluate_every, end.last_step):

@@ -16,7 +16,19 @@ from experiments.measures.measure import find_measure
 def user_files(config: Config) -> dict[str, Path]:
     """The user's own files that a run depends on: data files by their key, modules by their name."""
     chosen = {group: getattr(config, group) for group in CHOICES}
-    return data_files(chosen) | user_modules(chosen_targets(config))
+    return data_files(chosen) | files_in_folder(chosen["task"]) | user_modules(chosen_targets(config))
+
+
+def files_in_folder(task: Mapping[str, Any]) -> dict[str, Path]:
+    """The files that a task reads from the folder `task.path`, such as 'task.path/train-images-idx3-ubyte'.
+
+    Args:
+        task: Arguments of the task, with `_target_`. Its class names the files in a method `files_in`.
+    """
+    files_in, path = getattr(locate(str(task["_target_"])), "files_in", None), task.get("path")
+    if files_in is None or not isinstance(path, str):
+        return {}
+    return {f"task.path/{name}": file for name, file in files_in(path).items()}
 
 
 def chosen_targets(config: Config) -> list[str]:

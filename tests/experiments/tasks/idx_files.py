@@ -12,9 +12,9 @@ def idx(array):
     return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
 
 
-def write_images(folder: Path, training=40, test=20, size=(4, 3), classes=3):
+def write_images(folder: Path, training=40, test=20, size=(4, 3), classes=3, seed=0):
     """Write random images and labels; the training files compressed. Return them by part: (images, labels)."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(seed)
     written = {}
     for part, number in (("train", training), ("t10k", test)):
         images = generator.integers(0, 256, (number, *size), dtype=np.uint8)

@@ -9,13 +9,12 @@ import torch
 from torch import Generator
 
 from experiments.errors import UsageError
-from experiments.tasks.images import Images, _read
+from experiments.tasks.images import Images
 from tests.experiments.tasks.idx_files import idx, write_images
 
 
 @pytest.fixture
 def written(tmp_path):
-    _read.cache_clear()
     return write_images(tmp_path)
 
 
@@ -63,7 +62,6 @@ def test_chance_is_what_the_shares_of_the_labels_score(tmp_path, written):
 
 def test_missing_and_damaged_files_are_refused(tmp_path, written):
     def refused(message):
-        _read.cache_clear()
         with pytest.raises(UsageError, match=message) as error:
             Images(str(tmp_path))
         assert "\n" not in str(error.value)
