@@ -8,6 +8,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from experiments.analysis.advice import (
+    describe_safe_threshold,
+    describe_scale,
+    describe_spikes,
+    describe_truncation,
+)
 from experiments.analysis.gain_and_horizon import Horizon, Profile, arriving, gradient_profiles, horizon, overflow_lag
 from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.single_losses import average_over_losses, gradients_by_lag, has_several_losses
@@ -35,7 +41,9 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
     """
     if run.info["status"] == "failed":
         return f"failed: {run.info['error']}"
-    sentences = [_ended(run), _flow(run), _underflow(run), _error(run, outcome), _norms(run, outcome), _updates(run)]
+    of_gradient = [_flow(run), describe_truncation(run), _underflow(run)]
+    of_steps = [_norms(run, outcome), describe_spikes(run), _updates(run), describe_safe_threshold(run)]
+    sentences = [_ended(run), *of_gradient, _error(run, outcome), *of_steps]
     return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
 
 
@@ -306,7 +314,7 @@ def _norms(run: Run, outcome: Mapping[str, Any]) -> str:
         return ""
     would_cut = f"a threshold of {number(outcome['p90_grad_norm'])} would cut at most 10% of the steps"
     clipped = outcome["clipped_fraction"]  # not known if no step had a finite norm
-    cut = "" if clipped is None else cut_by(run, f"{percent(clipped)} of the steps")
+    cut = "" if clipped is None else cut_by(run, f"{percent(clipped)} of the steps{describe_scale(run)}")
     cut = cut or would_cut
     return f"gradient norm over {steps} steps: {quantiles(outcome)}; {cut}"
 
