@@ -46,7 +46,7 @@ def test_the_share_of_a_sequence_is_that_of_its_own_gradient(name):
 
 @pytest.mark.parametrize("name", ["tanh", "lstm", "gru"])
 def test_a_planted_input_is_found(name):
-    """Sequence 2 has an input at timestep 7 that is 1000 times as large as all others. It does not saturate the cell."""
+    """Sequence 2 has an input at timestep 7 that is 1000 times as large as the others. No cell saturates."""
     net, x = network(name), inputs(LENGTH)
     with torch.no_grad():
         net.cells[0].weight_ih.mul_(1e-3)
