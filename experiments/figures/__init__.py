@@ -27,7 +27,7 @@ from experiments.catalogue.figures import figures
 from experiments.errors import UsageError
 
 ORDER = (
-    *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "gates"),
+    *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "spikes", "gates"),
     *("gate_means", "marked_timesteps", "success", "horizon", "phase", "spectrum", "prediction", "cost", "size"),
 )
 """The order in which our figures are shown; a figure that is not listed comes last."""
