@@ -1,5 +1,7 @@
 """Steps at which the gradient norm leaves its running distribution, and the timestep at which that begins."""
 
+from typing import Any
+
 import pandas as pd
 
 from experiments.drawing.lines import draw_line, mark_extremes, rows_by_line
@@ -43,7 +45,13 @@ def draw_beginnings(data: dict[str, pd.DataFrame], panel: Panel) -> None:
 def _draw_spikes(panel: Panel, spikes: pd.DataFrame, column: str) -> None:
     for value, rows, colour, marker in rows_by_line(panel, spikes):
         name = f"{value}, {column} of spikes"
-        look = {"linestyle": "", "marker": marker, "markersize": 3.5, "markerfacecolor": "none", "color": colour}
+        look: dict[str, Any] = {
+            "linestyle": "",
+            "marker": marker,
+            "markersize": 3.5,
+            "markerfacecolor": "none",
+            "color": colour,
+        }
         panel.add_line(rows["step"], rows[column].where(rows[column] < float("inf")), name=name, value=value, **look)
 
 
