@@ -5,7 +5,7 @@ shares of a parameter add up to 1 if the parts add up to dL/dW.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -36,6 +36,19 @@ class Contribution(ABC):
     @abstractmethod
     def products(self, windows: Bounds, direction: Tensor) -> Float[Tensor, " windows"]:
         """The inner product of each window's part with a tensor in the parameter's shape, in float64."""
+
+    @abstractmethod
+    def parts(self, windows: Bounds) -> Iterator[Tensor]:
+        """Each window's part, one after the other, in the parameter's shape.
+
+        Args:
+            windows: Windows of timesteps, from the first to the last or from the last to the first. Autograd's parts
+                are those of the windows that it was unrolled with.
+        """
+
+    def norms_by_sample(self) -> Float[Tensor, " batch"] | None:
+        """The L2 norm of each sample's part in float64; None if autograd has added up the samples."""
+        return None
 
     @classmethod
     @abstractmethod
@@ -135,6 +148,16 @@ class OuterProducts(Contribution):
             norms.append(l2_norm(torch.stack(parts).flatten(1), dim=1))
         return torch.cat(norms)
 
+    def parts(self, windows: Bounds) -> Iterator[Tensor]:
+        return (self._part(slice(first - 1, last)) for first, last in windows)
+
+    def norms_by_sample(self) -> Float[Tensor, " batch"]:
+        rows = self._rows.transpose(0, 1)
+        if self._source is None:
+            return l2_norm(rows.sum(dim=1), dim=1)
+        chunks = zip(torch.split(rows, AT_ONCE), torch.split(self._source.transpose(0, 1), AT_ONCE), strict=True)
+        return torch.cat([l2_norm((some.mT @ source).flatten(1), dim=1) for some, source in chunks])
+
     def _part(self, timesteps: slice) -> Tensor:
         rows = self._rows[timesteps].flatten(0, 1)
         if self._source is None:
@@ -176,6 +199,9 @@ class Parts(Contribution):
 
     def total(self) -> Tensor:
         return self._parts.sum(dim=0)
+
+    def parts(self, windows: Bounds) -> Iterator[Tensor]:
+        return iter(self._parts if windows[0] <= windows[-1] else self._parts.flip(0))
 
     def norms(self, windows: Bounds) -> Float[Tensor, " windows"]:
         return l2_norm(self._parts.flatten(1), dim=1)

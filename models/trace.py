@@ -1,6 +1,6 @@
 """The trace of a network on one batch: states, gates and gradients of every layer at every timestep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
@@ -58,6 +58,7 @@ class Trace:
         overflowed: Whether a nan in a gradient means a value beyond the range of the dtype, which becomes inf.
         trained: See `Layer`.
         starts: Number of padded timesteps before each sequence; None for sequences without padding.
+        unroll_again: Function that unrolls a layer, counted from 0, with another truncation.
 
     Attributes:
         marked: Timesteps of each sequence that the task marks, (time, batch); None if the task marks none.
@@ -76,9 +77,11 @@ class Trace:
         overflowed: bool = False,
         trained: Mapping[str, Tensor] | None = None,
         starts: Starts | None = None,
+        unroll_again: Callable[[int, int | None], Unrolled] | None = None,
     ) -> None:
         self.starts = starts
         self.windows, self._overflowed, self._trained = windows, overflowed, trained or {}
+        self._unroll_again = unroll_again
         self._unrolled, self._direct = unrolled, direct
         self.layers = [self._layer(*layer) for layer in zip(range(len(unrolled)), unrolled, direct, strict=True)]
 
@@ -171,6 +174,32 @@ class Trace:
                 direct = gradient.input()
         return layers
 
+    def with_truncation(self, truncation: int | None) -> dict[str, Contribution] | None:
+        """Backpropagate the same loss at the same weights, but cut as `truncation` says (see `models.truncation`).
+
+        Every layer is unrolled and backpropagated once more.
+
+        Args:
+            truncation: Timesteps after which the gradient is cut; None does not cut it.
+
+        Returns:
+            The parts of all timesteps in the gradient of each parameter of the layers, by its name in the network.
+            None if a layer has other states than before, as a cell that draws random numbers has.
+        """
+        if self._unroll_again is None:
+            return None
+        direct = self._direct[-1]
+        contributions: dict[str, Contribution] = {}
+        for index in reversed(range(len(self._unrolled))):
+            again = self._unroll_again(index, truncation)
+            if not all(_close(again.states[name], states) for name, states in self._unrolled[index].states.items()):
+                return None
+            gradient = _backward(index, again, direct)
+            contributions |= {f"layers.{index}.{name}": one for name, one in gradient.contributions.items()}
+            if index:
+                direct = gradient.input()
+        return contributions
+
 
 def follow(
     cells: Sequence[Cell],
@@ -208,13 +237,17 @@ def follow(
             raise DetachedState(f"layer {index}: the loss does not depend on it")
         unrolled.append(unrolled_by(h) or unroll(cell, below.detach(), windows, h.detach(), truncation, starts))
         direct.append(h.grad)
+
+    def unroll_again(index: int, truncation: int | None) -> Unrolled:
+        return unroll(cells[index], inputs[index].detach(), windows, hidden[index].detach(), truncation, starts)
+
     trained = {
         f"layers.{index}.{name}": parameter.grad
         for index, cell in enumerate(cells)
         for name, parameter in cell.named_parameters()
         if parameter.grad is not None and not penalized
     }
-    return Trace(unrolled, direct, windows, overflowed, trained, starts)
+    return Trace(unrolled, direct, windows, overflowed, trained, starts, unroll_again)
 
 
 def _backward(index: int, unrolled: Unrolled, direct: Trajectory) -> Gradient:
@@ -222,3 +255,8 @@ def _backward(index: int, unrolled: Unrolled, direct: Trajectory) -> Gradient:
         return unrolled.backward(direct)
     except DetachedState as error:
         raise DetachedState(f"layer {index}, {error}") from error
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    """Whether two trajectories are the same but for rounding: different random numbers change them by far more."""
+    return bool((one - other).abs().max() <= 0.01 * other.abs().max())

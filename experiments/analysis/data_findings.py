@@ -34,7 +34,8 @@ def data_reach(lags: pd.DataFrame) -> DataReach | None:
         return None
     above = lags[lags["dependence"] > lags["bound"]]
     farthest = above[above["lag"] == above["lag"].max()]
-    lag, dependence = (int(farthest["lag"].iloc[0]), float(farthest["dependence"].max())) if len(above) else (None, None)
+    lag = int(farthest["lag"].iloc[0]) if len(above) else None
+    dependence = float(farthest["dependence"].max()) if len(above) else None
     return DataReach(lag, dependence, int(lags["lag"].max()), int(lags["rows"].iloc[0]))
 
 

@@ -8,6 +8,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
+from experiments.analysis.advice import (
+    describe_safe_threshold,
+    describe_scale,
+    describe_spikes,
+    describe_truncation,
+)
 from experiments.analysis.data_findings import data_reading, describe_data
 from experiments.analysis.gain_and_horizon import (
     Horizon,
@@ -42,9 +48,10 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
     """
     if run.info["status"] == "failed":
         return f"failed: {run.info['error']}"
-    flow = [_ended(run), _flow(run), _underflow(run), describe_data(run)]
-    training = [_error(run, outcome), say_nonfinite(run), _norms(run, outcome), _updates(run)]
-    sentences = [*flow, *training, say_remedy(run, outcome)]
+    of_gradient = [_flow(run), describe_truncation(run), _underflow(run), describe_data(run)]
+    of_steps = [say_nonfinite(run), _norms(run, outcome), describe_spikes(run), _updates(run)]
+    advice = [describe_safe_threshold(run), say_remedy(run, outcome)]
+    sentences = [_ended(run), *of_gradient, _error(run, outcome), *of_steps, *advice]
     return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
 
 
@@ -302,7 +309,7 @@ def _norms(run: Run, outcome: Mapping[str, Any]) -> str:
         return ""
     would_cut = f"a threshold of {number(outcome['p90_grad_norm'])} would cut at most 10% of the steps"
     clipped = outcome["clipped_fraction"]  # not known if no step had a finite norm
-    cut = "" if clipped is None else cut_by(run, f"{percent(clipped)} of the steps")
+    cut = "" if clipped is None else cut_by(run, f"{percent(clipped)} of the steps{describe_scale(run)}")
     cut = cut or would_cut
     return f"gradient norm over {steps} steps: {quantiles(outcome)}; {cut}"
 

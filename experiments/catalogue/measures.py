@@ -13,6 +13,7 @@ FOLDER = Path(__file__).parent.parent / "measures"
 TAKEN = (
     *("metrics", "evaluation", "jacobian", "lyapunov", "summary", "states", "claims"),
     *("every", "windows", "evaluate_every", "evaluate_samples", "lag_samples", "tensorboard"),
+    *("spike_limit", "spike_batches"),
 )
 """Names of bptt's other CSV files and of the other keys in `record`."""
 

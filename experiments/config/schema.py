@@ -45,6 +45,8 @@ class RecordConfig(Section):
     evaluate_every: PositiveInt
     evaluate_samples: PositiveInt
     lag_samples: PositiveInt = 8
+    spike_limit: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 6.0
+    spike_batches: bool = False
     tensorboard: bool = False
 
     @property
@@ -65,6 +67,9 @@ class RecordConfig(Section):
             more["windows"] = self.windows
         if "lags" in self.measures and self.lag_samples != recorded.get("lag_samples"):
             more["lag_samples"] = self.lag_samples
+        for key, default in (("spike_limit", 6.0), ("spike_batches", False)):
+            if "spikes" in self.measures and getattr(self, key) not in (recorded.get(key, default), False):
+                more[key] = getattr(self, key)
         if self.tensorboard and not recorded.get("tensorboard"):
             more["tensorboard"] = True
         return more

@@ -27,7 +27,7 @@ from experiments.catalogue.figures import figures
 from experiments.errors import UsageError
 
 ORDER = (
-    *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "gates"),
+    *("gradient_flow", "gradient_map", "contributions", "contribution_map", "training", "clipping", "spikes", "gates"),
     *("gate_means", "marked_timesteps", "success", "horizon", "reach_vs_data", "ranking", "phase", "spectrum"),
     *("prediction", "cost", "size"),
 )

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from types import NoneType
 from typing import ClassVar
 
@@ -11,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from experiments.errors import UsageError, in_a_line
+from experiments.tasks.task import Batch
 from models.network import RecurrentNetwork
 from models.trace import Trace
 
@@ -30,10 +32,22 @@ class Measure:
         columns: Names of the columns in order. They must be a tuple of literals, because some readers find them
             without importing torch.
         words: Names of the columns that contain words; all other columns contain numbers.
+        asks: Whether the measure may ask for the trace of any step, by `wants`.
+        folder: Folder of the run, for files other than the CSV file.
     """
 
     columns: ClassVar[tuple[str, ...]] = ()
     words: ClassVar[tuple[str, ...]] = ()
+    asks: ClassVar[bool] = False
+    folder: Path | None = None
+
+    def wants(self, grad_norm: float) -> bool:
+        """Whether the measure wants the trace of a step with this gradient norm. Called at every step if `asks`."""
+        return False
+
+    def on_request(self, step: int, network: RecurrentNetwork, batch: Batch, trace: Trace) -> Iterable[Row]:
+        """Yield rows about a step that `wants` asked for, before clipping. The trace has a window for each timestep."""
+        return ()
 
     def before_update(self, step: int, network: RecurrentNetwork, trace: Trace) -> Iterable[Row]:
         """Yield rows about the gradients after backpropagation and before clipping."""

@@ -29,11 +29,11 @@ class Parameters(Measure):
         self._before: dict[str, tuple[Tensor, float]] = {}
 
     def before_update(self, step: int, network: RecurrentNetwork, trace: Trace) -> Iterable[Row]:
-        self._before = {part.name: (part.weight.clone(), _norm(part.gradient)) for part in _parts(network)}
+        self._before = {part.name: (part.weight.clone(), _norm(part.gradient)) for part in parts_of(network)}
         return ()
 
     def after_update(self, step: int, network: RecurrentNetwork) -> Iterable[Row]:
-        for part in _parts(network):
+        for part in parts_of(network):
             before, grad_norm = self._before[part.name]
             spectrum = _spectrum(before) if part.recurrent else (None, None)
             yield step, part.name, grad_norm, _norm(before), _norm(part.weight - before), *spectrum
@@ -58,7 +58,7 @@ class Part(NamedTuple):
         return self.parameter.grad[self.rows]
 
 
-def _parts(network: RecurrentNetwork) -> list[Part]:
+def parts_of(network: RecurrentNetwork) -> list[Part]:
     """Every parameter, and every recurrent matrix that is a block of one."""
     blocks = {
         f"layers.{layer}.{block.name}": Part(

@@ -1,5 +1,6 @@
 """Another record for a finished run: it is repeated, and what it recorded is replaced; the training stays as it is."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from experiments.catalogue.measures import measures
 from experiments.config.composing import compose
 from experiments.config.schema import RecordConfig
 from experiments.errors import UsageError
+from experiments.measures.spikes import BATCHES
 from experiments.store.files import write_json, write_whole
 from experiments.store.integrity import CONFIG, describe_files
 from experiments.store.locks import lock_run, read_info
@@ -66,6 +68,9 @@ def replace_record(folder: Path, again: Path) -> None:
             (folder / name).unlink(missing_ok=True)
         for name in (*tables, *events):
             write_whole(folder / name, (again / name).read_bytes())
+        shutil.rmtree(folder / BATCHES, ignore_errors=True)
+        if (again / BATCHES).is_dir():
+            shutil.copytree(again / BATCHES, folder / BATCHES)
         saved = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
         saved["record"] = yaml.safe_load((again / CONFIG).read_text(encoding="utf-8"))["record"]
         write_whole(folder / CONFIG, yaml.safe_dump(saved, sort_keys=False))

@@ -18,6 +18,7 @@ from experiments.store.csv_writer import CsvWriter
 from experiments.tasks.task import Task
 from experiments.training.backpropagation import Start, backpropagate
 from experiments.training.overflow import Overflow, find_overflow, infinite_where_unknown
+from experiments.training.requested_trace import answer_requests
 from models.contributions import Bounds
 from models.differentiation import DetachedState
 from models.network import RecurrentNetwork
@@ -122,11 +123,13 @@ def train(
     """
     parameters = dict(network.named_parameters())
     first = next(iter(parameters.values()))
+    asking = {measure: table for measure, table in measures.items() if measure.asks}
     number, last = first_step - 1, steps
     while number < last:
         number += 1
         batch = task.draw(batch_size, generator).to(first.device, first.dtype)
         remedy.before_step(number, network, batch.inputs)
+        start = Start(network, first.device) if asking else None
         recorded = bool(measures) and is_due(number, record_every, last)
         loss, penalty, trace = backpropagate(network, task, batch, remedy=remedy, windows=windows if recorded else None)
         gradients = _gradients(parameters)
@@ -143,6 +146,8 @@ def train(
                 norm = math.inf
                 infinite_where_unknown(network)
 
+        if start is not None:
+            answer_requests(asking, number, norm, start, network, task, batch, remedy, overflowed=overflow is not None)
         if trace is not None:
             with Start(network, first.device).again():
                 for measure, table in measures.items():

@@ -83,6 +83,8 @@ def _train(
         "random": RandomNumbers(generator, torch.device(config.device)),
         **{f"measure.{name}": measure for name, measure in parts.measures.items()},
     }
+    for measure in parts.measures.values():
+        measure.folder = files.path
     saver = Saver(files, code_version(config), stateful, config.checkpoint_seconds)
     if saved is not None:
         saver.restore(saved)

@@ -10,33 +10,7 @@ import pytest
 from experiments.analysis.configuration_findings import describe_best_trial, describe_configurations
 from experiments.analysis.findings import against_chance, describe_run, probe_readings
 from experiments.analysis.summary import summarize_runs
-from experiments.store.studies import Run
-
-LENGTH = 100
-"""Timesteps of every run; ten recorded timesteps are the lags 0, 10, ..., 90."""
-
-
-@pytest.fixture
-def write(tmp_path):
-    """Write a run's folder: its gradients by state at steps 1 and 51, and any other tables."""
-
-    def make(cell="lstm", seed=0, *, states=None, tables=None, info=None, **config):
-        folder = tmp_path / f"{cell}{seed}"
-        folder.mkdir()
-        rows = [
-            {"step": step, "layer": 0, "state": state, "timestep": LENGTH - lag, "lag": lag, "grad_norm": norm}
-            for state, (first, last) in (states or {}).items()
-            for step, norms in ((1, first), (51, last))
-            for lag, norm in zip(range(0, LENGTH, LENGTH // len(norms)), norms, strict=True)
-        ]
-        for name, table in {**({"gradients": rows} if rows else {}), **(tables or {})}.items():
-            pd.DataFrame(table).to_csv(folder / f"{name}.csv", index=False)
-        known = {"status": "completed", "timesteps": LENGTH, "readout_steps": 1, "parameters": 1, **(info or {})}
-        base = {"cell": cell, "task": "adding", "seed": seed, "steps": 51, "record.evaluate_every": 50}
-        return Run(folder, base | {key.replace("__", "."): value for key, value in config.items()}, known)
-
-    return make
-
+from tests.experiments.analysis.conftest import LENGTH
 
 FLAT = [1.0] * 10
 
@@ -451,7 +425,7 @@ def test_what_the_runs_own_clipping_cut(write):
     scales = [0.5] * 30 + [1.0] * 70
     table = metrics(np.full(100, 3.0), clip_scale=scales)
     runs = [write("rnn", seed, tables={"metrics": table}, clip="norm", clip__threshold=1.5) for seed in range(2)]
-    assert said(runs[0]).endswith("largest 3; clip=norm at 1.5 cut 30% of the steps")
+    assert said(runs[0]).endswith("largest 3; clip=norm at 1.5 cut 30% of the steps to 0.5 of their norm on average")
     assert said_together(*runs).endswith("largest 3 in any run; clip=norm at 1.5 cut 30% of the steps")
 
 

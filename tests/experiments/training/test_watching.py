@@ -23,6 +23,7 @@ SMALL = [
 RECORDS = {
     "nothing": ["record=none"],
     "everything": ["record=full", "record.every=1", "record.windows=all", "record.lags=true"],
+    "truncation": ["record=none", "record.truncation=true", "record.spikes=true", "record.every=5", "record.windows=2"],
     "gradients": ["record=none", "record.gradients=true", "record.every=1000", "record.windows=3"],
     "contributions": ["record=none", "record.contributions=true", "record.every=3", "record.windows=3"],
     "parameters": ["record=none", "record.parameters=true", "record.gates=true", "record.every=1"],
@@ -85,7 +86,7 @@ def test_the_bytes_of_a_training_do_not_depend_on_what_is_recorded(tmp_path, cel
     assert bare.keys() == set(TRAINED)
     assert tables == {"metrics", "evaluation"}
     gates = {"gates"} if cell in ("lstm", "gru") else set()
-    assert runs["everything"][2] == {"metrics", "evaluation", *measures()} - {"gates"} | gates
+    assert runs["everything"][2] == {"metrics", "evaluation", *measures()} - {"gates", "spikes", "truncation"} | gates
     for record, (status, files, _) in runs.items():
         assert status == "completed", record
         for name in TRAINED:

@@ -1,0 +1,183 @@
+"""Findings that say what to do: after how many timesteps to cut, what a clipping threshold does, where spikes begin."""
+
+import math
+
+import numpy as np
+import pandas as pd
+
+from experiments.spike_detector import find_spikes
+from experiments.store.studies import Run
+from experiments.wording import counted
+
+TOLERANCE = 0.1
+"""Largest distance of a truncated gradient from the whole one that counts as close, relative to the whole."""
+
+MOSTLY = 0.9
+"""Share of clipped steps from which on the threshold acts as a learning rate."""
+
+OUTLIER = 0.5
+"""Least share of one sequence in the gradient of a batch for which it is named."""
+
+
+def describe_truncation(run: Run) -> str:
+    """Say after how many timesteps backpropagation may be cut, and what the run's own cut does to the gradient.
+
+    The smallest K is the one from which on every recorded cut is within the tolerance.
+    """
+    table = run.table("truncation")
+    if table.empty:
+        return ""
+    cuts = table[table["parameter"] == "layers"].sort_values("truncation", kind="stable")
+    needed = {step: _smallest(cuts[cuts["step"] == step]) for step in cuts["step"].unique().tolist()}
+    if not needed:
+        return ""
+    last, length = max(needed), run.info["timesteps"]
+    rows = cuts[cuts["step"] == last].set_index("truncation")["distance"]
+    enough = needed[last]
+    if enough == length and len(rows) > 1:
+        words = f"at step {last}, every recorded cut changes the gradient by more than {TOLERANCE:.0%} of its norm"
+    else:
+        words = (
+            f"at step {last}, a cut after {enough} of {length} timesteps changes the gradient by at most "
+            f"{TOLERANCE:.0%} of its norm"
+        )
+    below = rows[rows.index < enough]
+    if len(below):
+        words += f" (after {below.index[-1]} by {_percent(below.iloc[-1])})"
+    worst = max(needed, key=lambda step: (needed[step], step))
+    if needed[worst] > enough:
+        words += f", at step {worst} it takes {needed[worst]}"
+    own = run.config.get("truncation")
+    if own is not None and own in rows.index and int(own) < length:
+        words += f"; at step {last}, truncation={own} changes it by {_percent(rows[own])}"
+    return words
+
+
+def _smallest(cuts: pd.DataFrame) -> int:
+    """The smallest K from which on all distances are within the tolerance; the whole sequence is."""
+    far = cuts.loc[cuts["distance"] > TOLERANCE, "truncation"]
+    within = cuts["truncation"] if far.empty else cuts.loc[cuts["truncation"] > far.max(), "truncation"]
+    return int(within.min())
+
+
+def describe_scale(run: Run) -> str:
+    """Say to what part of its norm clipping cut the gradient, as the rest of a sentence; empty if it cut nothing."""
+    metrics = run.table("metrics")
+    scales = metrics["clip_scale"].dropna() if len(metrics) else pd.Series(dtype=float)
+    cut = scales[scales < 1]
+    if cut.empty:
+        return ""
+    words = f" to {cut.mean():.3g} of their norm on average"
+    share = len(cut) / len(scales)
+    if share >= MOSTLY and run.config.get("clip") == "norm" and moves_by_clipped_gradient(run):
+        words += ", so the threshold acts as a learning rate: these updates all have the length lr times the threshold"
+    return words
+
+
+def moves_by_clipped_gradient(run: Run) -> bool:
+    """Whether the length of each recorded update was lr times the clipped norm: plain SGD, and nothing besides it."""
+    plain = run.config.get("optimizer") == "sgd" and not run.config.get("optimizer.momentum")
+    updates = _updates(run) if plain else pd.DataFrame()
+    if updates.empty:
+        return False
+    expected = updates["lr"] * updates["clipped_grad_norm"]
+    # An update is measured as a difference of weights, which rounds it to float32's precision of the weights.
+    allowed = 0.01 * expected + 1e-6 * updates["weight_norm"]
+    return bool(((updates["update_norm"] - expected).abs() <= allowed).all())
+
+
+def _updates(run: Run) -> pd.DataFrame:
+    """The recorded updates of all parameters together: step, update_norm, weight_norm and columns of metrics.csv."""
+    parameters, metrics = run.table("parameters"), run.table("metrics")
+    if parameters.empty or metrics.empty:
+        return pd.DataFrame()
+    whole = parameters[~parameters["parameter"].str.contains("[", regex=False)]
+    whole = whole[whole["step"] != run.info.get("diverged_at_step")]
+    squares = whole.assign(update_norm=whole["update_norm"] ** 2, weight_norm=whole["weight_norm"] ** 2)
+    norms = squares.groupby("step")[["update_norm", "weight_norm"]].sum() ** 0.5
+    known = norms.join(metrics.set_index("step")[["grad_norm", "clipped_grad_norm", "lr"]], how="inner")
+    finite: pd.DataFrame = known.loc[np.isfinite(known.to_numpy(float)).all(axis=1)]
+    return finite
+
+
+def describe_safe_threshold(run: Run) -> str:
+    """Say at which threshold no recorded update would have exceeded the weights; empty if none did, or if not known.
+
+    An update of plain SGD is lr times the clipped norm, so a threshold of weight_norm / lr keeps it at the size of the
+    weights. It must hold at each recorded step whose unclipped update would be larger. For other optimisers the update
+    does not scale with the clipped norm.
+    """
+    if not moves_by_clipped_gradient(run):
+        return ""
+    updates = _updates(run)
+    if not (updates["update_norm"] > updates["weight_norm"]).any():
+        return ""
+    larger = updates[updates["lr"] * updates["grad_norm"] > updates["weight_norm"]]
+    threshold = _rounded_down(float((larger["weight_norm"] / larger["lr"]).min()))
+    return f"with clip=norm at {threshold:g}, none of these updates would have been larger than the weights"
+
+
+def _rounded_down(value: float, digits: int = 3) -> float:
+    """The largest number of some digits that is not above a positive value."""
+    if not value:
+        return 0.0
+    unit = 10.0 ** (math.floor(math.log10(value)) - digits + 1)
+    rounded = float(f"{math.floor(value / unit) * unit:.{digits}g}")
+    return rounded if rounded <= value else float(f"{rounded - unit:.{digits}g}")
+
+
+def describe_spikes(run: Run) -> str:
+    """Say at how many steps the gradient norm left its running distribution, and where the largest spike comes from."""
+    metrics, origins = run.table("metrics"), run.table("spikes")
+    if run.is_probe or metrics.empty:
+        return ""
+    diverged = run.info.get("diverged_at_step")
+    limit = float(run.config.get("record.spike_limit") or 6.0)
+    steps = metrics["step"].to_numpy()
+    found = find_spikes(metrics["grad_norm"].to_numpy(float), limit)
+    rising = {int(steps[place]): spike for place, spike in found.items() if math.isfinite(spike.norm)}
+    words = []
+    if rising:
+        ratios = {step: spike.norm / (spike.median or math.nan) for step, spike in rising.items()}
+        largest = max(ratios, key=lambda step: ratios[step])
+        at = (
+            f"at step {largest}"
+            if len(rising) == 1
+            else f"at {counted(len(rising), 'step')}, the farthest at {largest}"
+        )
+        words.append(
+            f"the gradient norm left its running distribution {at}: {ratios[largest]:.3g} times the running median"
+            f"{_origin(run, origins, largest)}"
+        )
+        if origins.empty:
+            words.append("bptt replay RUN record.spikes=true shows where that comes from")
+    if diverged is not None and (where := _origin(run, origins, int(diverged))):
+        words.append(f"the gradient that is not finite at step {diverged}{where}")
+    return "; ".join(words)
+
+
+def _origin(run: Run, origins: pd.DataFrame, step: int) -> str:
+    """Say where the spike of a step comes from, as the rest of a sentence; empty if it was not traced."""
+    rows = origins[origins["step"] == step] if len(origins) else origins
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    length = run.info["timesteps"]
+    words = []
+    if not pd.isna(row["timestep"]):
+        where = f"{row['timestep']:.0f} of {length}, in layer {row['layer']:.0f}, state {row['state']}"
+        leaves = "leaves it at" if math.isfinite(row["grad_norm"]) else "is not finite from"
+        words.append(f"going back from the end, it {leaves} timestep {where}")
+    if not pd.isna(row["parameter_share"]):
+        words.append(f"{row['parameter']} has {_percent(row['parameter_share'])} of its squared norm")
+    if not pd.isna(row["sample"]) and row["sample_share"] >= OUTLIER:
+        words.append(
+            f"sequence {row['sample']:.0f} of the batch, counted from 0, has {_percent(row['sample_share'])} of the "
+            "squared norms of all sequences"
+        )
+    return " (" + "; ".join(words) + ")" if words else ""
+
+
+def _percent(share: float) -> str:
+    """Format a share as a percentage with three digits."""
+    return f"{100 * share:.3g}%"
