@@ -4,7 +4,7 @@ The gradients that reach the states of every call are known from the loop's own 
 another one then, and all of them are redone at once, as one timestep of a large batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -47,7 +47,10 @@ def read_loop(calls: Sequence[Call]) -> Reading:
     unrolled = cell.unroll(x.view(1, time * batch, -1), flat, [(1, 1)], after[0].view(1, time * batch, -1))
     direct = _reached(calls, "output", after[0])
     if len(after) > 1:
-        unrolled.further = {"c": _reached(calls, "c", after[1]).view(1, time * batch, -1)}
+        reached = _reached(calls, "c", after[1])
+        if first.after[0].grad_fn is not first.after[1].grad_fn:
+            reached -= direct * _h_by_c(unrolled.gates, after[1])
+        unrolled.further = {"c": reached.view(1, time * batch, -1)}
     gradient = unrolled.backward(direct.view(1, time * batch, -1))
 
     def by_timestep(values: Tensor) -> Tensor:
@@ -67,6 +70,15 @@ def read_loop(calls: Sequence[Call]) -> Reading:
         direct,
         torch.full((batch,), time, device=x.device),
     )
+
+
+def _h_by_c(gates: Mapping[str, Tensor], c: Tensor) -> Tensor:
+    """dh_t/dc_t of an LSTM.
+
+    torch's fused kernels make h_t and c_t in one node, and what reaches c_t there does not include what comes through
+    h_t. Elsewhere h_t is computed from c_t in autograd's graph, and what reaches c_t is all of it.
+    """
+    return gates["output"].view_as(c) * (1 - c.tanh().square())
 
 
 def _by_state(calls: Sequence[Call]) -> list[tuple[Tensor, ...]]:

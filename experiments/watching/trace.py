@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from jaxtyping import Bool
-from torch import Tensor
-
 from experiments.watching.readings import Reading
 from models.contributions import Bounds
 from models.recursion import Trajectory
@@ -17,16 +14,12 @@ class WatchedTrace(Trace):
     Args:
         reading: What the layer read.
         windows: Windows of timesteps.
-
-    Attributes:
-        present: Whether each sequence has begun at each timestep, (time, batch); None if all begin at timestep 1.
     """
-
-    present: Bool[Tensor, "time batch"] | None = None
 
     def __init__(self, reading: Reading, windows: Bounds) -> None:
         self.windows, self._overflowed = windows, False
         self._reading = reading
+        self.starts = reading.timesteps - reading.lengths if reading.is_ragged else None
         parameters = dict(reading.cell.named_parameters())
         trained = {f"layers.0.{name}": one.grad for name, one in parameters.items() if one.grad is not None}
         contributions = {f"layers.0.{name}": one for name, one in reading.contributions.items()}
