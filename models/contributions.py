@@ -90,9 +90,9 @@ class OuterProducts(Contribution):
         sources = [piece._source for piece in pieces if piece._source is not None]
         return cls(torch.cat([piece._rows for piece in pieces]), torch.cat(sources) if sources else None)
 
-    def apply(self, change: Callable[[Tensor], Tensor]) -> "OuterProducts":
-        """The same with rows and source changed in the same way, such as shifted in time, (time, batch, ...)."""
-        return OuterProducts(change(self._rows), None if self._source is None else change(self._source))
+    def apply(self, move: Callable[[Tensor], Tensor]) -> "OuterProducts":
+        """The same gradient with its timesteps in another order, such as one of its own for each sequence."""
+        return OuterProducts(move(self._rows), None if self._source is None else move(self._source))
 
     @classmethod
     def beside(cls, batches: Sequence["OuterProducts"]) -> "OuterProducts":
