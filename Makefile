@@ -26,6 +26,7 @@ cross: .venv/installed
 bench: .venv/installed
 	$(BIN)/python -m tests.bench.recording
 	$(BIN)/python -m tests.bench.tasks
+	$(BIN)/python -m tests.bench.watching
 	$(BIN)/python -m tests.bench.denormals
 	$(BIN)/python -m tests.bench.cells
 	$(BIN)/python -m tests.bench.sweeping

@@ -107,6 +107,12 @@ class OuterProducts(Contribution):
         """The same gradient with its timesteps in another order, such as one of its own for each sequence."""
         return OuterProducts(move(self._rows), None if self._source is None else move(self._source))
 
+    @classmethod
+    def beside(cls, batches: Sequence["OuterProducts"]) -> "OuterProducts":
+        """The gradient over several batches of the same timesteps as that over one."""
+        sources = [batch._source for batch in batches if batch._source is not None]
+        return cls(torch.cat([batch._rows for batch in batches], dim=1), torch.cat(sources, dim=1) if sources else None)
+
     @cached_property
     def _total(self) -> Tensor:
         rows = self._rows.flatten(0, 1)
