@@ -89,7 +89,7 @@ class SolvedOrHopeless(Solved):
         self, by: PositiveInt, below: Annotated[float, Field(gt=0, le=1)] = 0.9, evaluations: PositiveInt = 2
     ) -> None:
         super().__init__(evaluations)
-        self._hopeless = Hopeless(by, below)
+        self.by, self._hopeless = by, Hopeless(by, below)
 
     def __call__(self, evaluations: Sequence[Evaluated]) -> str | None:
         return super().__call__(evaluations) or self._hopeless(evaluations)

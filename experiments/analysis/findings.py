@@ -60,6 +60,8 @@ def _ended(run: Run) -> str:
     status = run.info["status"]
     if status == "completed":
         stopped = run.info.get("stopped")
+        if stopped == "hopeless":
+            stopped = f"hopeless, no error below {run.config['stop.below']:g} of chance by step {run.config['stop.by']}"
         return f"stopped at step {run.info['stopped_at_step']} of {run.config['steps']}: {stopped}" if stopped else ""
     metrics = run.table("metrics")
     if metrics.empty:

@@ -20,7 +20,7 @@ from experiments.errors import UsageError, in_a_line, is_out_of_memory
 from experiments.measures.measure import Measure, find_measure
 from experiments.nonfinite import Diverge
 from experiments.remedies import Remedy
-from experiments.stopping import Solved, Stop
+from experiments.stopping import Hopeless, Solved, SolvedOrHopeless, Stop
 from experiments.tasks.task import Task
 from models.network import RecurrentNetwork
 
@@ -119,6 +119,8 @@ def _construct(config: Config, device: str) -> Parts:
             f"stop={config.stop['name']}: task={config.task['name']} has no criterion for being solved; "
             "use stop=hopeless or stop=none"
         )
+    if isinstance(stop, Hopeless | SolvedOrHopeless) and stop.by >= config.steps:
+        raise UsageError(f"stop.by={stop.by}: must be less than steps={config.steps}; otherwise it never ends a run")
     initialize = parts["init"]
     if "task" in inspect.signature(initialize).parameters:
         initialize = partial(initialize, task=task)

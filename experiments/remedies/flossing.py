@@ -7,6 +7,7 @@ from jaxtyping import Float
 from pydantic import Field, NonNegativeInt, PositiveInt
 from torch import Tensor
 
+from experiments.errors import UsageError
 from experiments.remedies.remedy import Remedy
 from models.lyapunov import lyapunov_exponents
 from models.network import RecurrentNetwork
@@ -44,12 +45,18 @@ class Flossing(Remedy):
         lr: Positive = 0.001,
     ) -> None:
         self.exponents, self.before, self.during, self.every, self.lr = exponents, before, during, every, lr
+        if (during > 0) != (every is not None):
+            raise UsageError("remedy.during and remedy.every need each other: updates of an episode, steps between two")
+        if before == during == 0:
+            raise UsageError("remedy.before=0: makes no update; give more, or remedy.during and remedy.every")
 
     def attach(self, network: RecurrentNetwork) -> None:
         for cell in network.cells:
             size = sum(state.shape[1] * (1 + state.is_complex()) for state in cell.initial_state(1))
             if self.exponents > size:
-                raise ValueError(f"exponents={self.exponents}: must be at most {size}, the size of the cell's state")
+                raise ValueError(
+                    f"remedy.exponents={self.exponents}: must be at most {size}, the size of the cell's state"
+                )
         self._optimizer = torch.optim.Adam([one for cell in network.cells for one in cell.parameters()], self.lr)
 
     def before_step(self, step: int, network: RecurrentNetwork, inputs: Float[Tensor, "time batch input"]) -> None:

@@ -73,9 +73,17 @@ def test_episodes_come_before_training_and_at_intervals():
 
 
 def test_what_cannot_be_flossed_is_said(tmp_path):
-    with pytest.raises(UsageError, match=r"^remedy=flossing: exponents=9: must be at most 8, the size of the cell's s"):
+    with pytest.raises(
+        UsageError, match=r"^remedy=flossing: remedy.exponents=9: must be at most 8, the size of the cell's s"
+    ):
         build(compose(["remedy=flossing", "remedy.exponents=9", "model.hidden_size=8"]))
     small = ["model.hidden_size=8", "task.length=20", "steps=2", "remedy=flossing", f"results_dir={tmp_path}"]
     result = run(compose([*small, "cell.nonlinearity=relu", "remedy.exponents=8"]))
     assert result.status == "failed"
     assert "a Lyapunov exponent is not finite, because a direction of the state collapsed; use fewer" in result.error
+
+
+@pytest.mark.parametrize("override", ["remedy.during=5", "remedy.every=10", "remedy.before=0"])
+def test_options_that_make_no_update_are_refused(override):
+    with pytest.raises(UsageError, match=r"^remedy\."):
+        build(compose(["remedy=flossing", override]))

@@ -166,7 +166,9 @@ def test_summary_findings_and_status_say_where_a_run_was_stopped(choose):
     assert summary["stopped_at_step"].tolist() == [17, 17, None]
     assert summary["status"].tolist() == ["completed"] * 3
     first = describe_run(runs[0], summary.iloc[0].to_dict())
-    assert first.startswith("stopped at step 17 of 40: hopeless; at step 17, the gradient ")
+    assert first.startswith(
+        "stopped at step 17 of 40: hopeless, no error below 0.1 of chance by step 12; at step 17, the gradient "
+    )
     assert "stopped" not in describe_run(runs[2], summary.iloc[2].to_dict())
     of_one, of_both = describe_configurations(runs, summary, states).values()
     assert of_both.endswith("; 2 of 2 runs stopped early: hopeless")
