@@ -45,12 +45,12 @@ class Flossing(Remedy):
         lr: Positive = 0.001,
     ) -> None:
         self.exponents, self.before, self.during, self.every, self.lr = exponents, before, during, every, lr
-        if (during > 0) != (every is not None):
-            raise UsageError("remedy.during and remedy.every need each other: updates of an episode, steps between two")
-        if before == during == 0:
-            raise UsageError("remedy.before=0: makes no update; give more, or remedy.during and remedy.every")
 
     def attach(self, network: RecurrentNetwork) -> None:
+        if (self.during > 0) != (self.every is not None):
+            raise UsageError("remedy.during and remedy.every need each other: updates of an episode, steps between two")
+        if self.before == self.during == 0:
+            raise UsageError("remedy.before=0: makes no update; give more, or remedy.during and remedy.every")
         for cell in network.cells:
             size = sum(state.shape[1] * (1 + state.is_complex()) for state in cell.initial_state(1))
             if self.exponents > size:

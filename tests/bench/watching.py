@@ -3,8 +3,8 @@
 Loops of the same model take turns in one process, step by step: a layer of torch's own with a read-out, and Adam.
 
     bare       the loop alone
-    watched    with `bptt.watch(model, folder, every=2)`: a recorded step and the one after it, which has the rest of its
-               work
+    watched    with `bptt.watch(model, folder, every=2)`: a recorded step and the one after it, which has the rest
+               of its work
     idle       with `bptt.watch`, but steps that are not recorded
     hooks      with a hook on each parameter that makes a histogram of its gradient, as `wandb.watch` does, and keeps it
 
