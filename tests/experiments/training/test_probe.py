@@ -11,6 +11,7 @@ from experiments.errors import UsageError
 from experiments.store.studies import read_runs
 from experiments.training.probe import config_of_checkpoint, probe
 from experiments.training.run import run
+from models.rnn import RNN
 
 SMALL = ["model.hidden_size=12", "batch_size=8", "probe.samples=3", "probe.batches=4"]
 
@@ -42,6 +43,24 @@ def test_a_probe_of_a_linear_recurrence_is_exact_and_says_what_theory_says(tmp_p
     norms = pd.read_csv(result.folder / "metrics.csv")["grad_norm"]
     assert readings["gradient norm"].meaning == f"median; {norms.max():.3g} at most, over 4 batches, untrained"
     assert readings["parameters"].value == str(12 * 2 + 12 * 12 + 2 * 12 + 13)
+
+
+@pytest.mark.parametrize("equations", [True, False])
+def test_a_probe_of_different_lengths_is_about_the_timesteps_that_all_samples_have(tmp_path, equations, monkeypatch):
+    monkeypatch.setattr(RNN, "has_equations", equations)
+    options = [
+        "cell.nonlinearity=identity",
+        "init=orthogonal",
+        "init.gain=0.8",
+        "task.length=20",
+        "task.length_spread=0.5",
+        "dtype=float64",
+    ]
+    result = probe(compose([*SMALL, *options, "record.windows=all", f"results_dir={tmp_path}"]))
+    jacobian = pd.read_csv(result.folder / "jacobian.csv")
+    assert 19 <= jacobian["lag"].max() < 28
+    np.testing.assert_allclose(jacobian["log10_sv_max"], jacobian["lag"] * np.log10(0.8), atol=1e-6)
+    np.testing.assert_allclose(pd.read_csv(result.folder / "lyapunov.csv")["exponent"], np.log(0.8), atol=1e-6)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
