@@ -31,12 +31,13 @@ def orthogonal(cell: Cell, gain: float) -> None:
 
 
 def gaussian(cell: Cell, gain: float) -> None:
-    """Draw independent N(0, gain^2 / hidden) entries. The spectral radius tends to `gain` with the width (Ginibre).
+    """Draw independent N(0, gain^2 / hidden) entries, in float32.
 
-    float32 and float64 draw different numbers, because registered claims rest on runs in each of them.
+    The spectral radius tends to `gain` with the width (Ginibre).
     """
     for block in _blocks(cell):
-        nn.init.normal_(block.weight, std=abs(gain) * block.weight.shape[1] ** -0.5)
+        drawn = torch.empty(block.weight.shape, dtype=torch.float32)
+        block.weight.copy_(drawn.normal_(std=abs(gain) * block.weight.shape[1] ** -0.5))
 
 
 def identity(cell: Cell, gain: float) -> None:

@@ -11,7 +11,7 @@ from models.cells.lstm_1997 import LSTM1997
 from models.cells.mgu import MGU
 from models.cells.orthogonal import OrthogonalRNN
 from models.gru import GRU
-from models.initialization import chrono, glorot, orthogonal, sparse, spectral_radius, uniform
+from models.initialization import chrono, gaussian, glorot, orthogonal, sparse, spectral_radius, uniform
 from models.lstm import LSTM
 from models.rnn import RNN
 
@@ -36,11 +36,10 @@ def radius_of(weight):
     return torch.linalg.eigvals(weight).abs().max().item()
 
 
-@pytest.mark.parametrize("name", DRAWN_IN_FLOAT64)
+@pytest.mark.parametrize("name", ["gaussian", *DRAWN_IN_FLOAT64])
 def test_the_same_seed_draws_alike_in_float32_and_float64(name):
-    single, double = (
-        initialized(LSTM, DRAWN_IN_FLOAT64[name], dtype=dtype) for dtype in (torch.float32, torch.float64)
-    )
+    draw = {"gaussian": partial(gaussian, gain=1.2), **DRAWN_IN_FLOAT64}[name]
+    single, double = (initialized(LSTM, draw, dtype=dtype) for dtype in (torch.float32, torch.float64))
     for one, other in zip(single.parameters(), double.parameters(), strict=True):
         assert torch.equal(one, other.float())
 
