@@ -34,8 +34,9 @@ def data_reach(lags: pd.DataFrame) -> DataReach | None:
         return None
     above = lags[lags["dependence"] > lags["bound"]]
     farthest = above[above["lag"] == above["lag"].max()]
-    found = (int(farthest["lag"].iloc[0]), float(farthest["dependence"].max())) if len(above) else (None, None)
-    return DataReach(*found, int(lags["lag"].max()), int(lags["rows"].iloc[0]))
+    lag, dependence = (float(farthest[name].max()) if len(above) else None for name in ("lag", "dependence"))
+    most, rows = int(lags["lag"].max()), int(lags["rows"].iloc[0])
+    return DataReach(None if lag is None else int(lag), dependence, most, rows)
 
 
 def gradient_reach(run: Run) -> int | None:
