@@ -114,6 +114,7 @@ def stop(*_):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_are_accepted(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # a search makes its storage
+    (tmp_path / "pump.csv").write_text("flow,pressure\n" + "1,2\n2,1\n" * 300)  # a probe reads it when it is planned
     program, name, *arguments = shlex.split(command, comments=True)
     overrides = [argument for argument in arguments if "=" in argument]
     if program == "make":
@@ -208,6 +209,20 @@ def test_the_readme_shows_what_the_commands_print(tmp_path, warm):
             printed = printed_by(example.command, tmp_path, warm)
             for part in parts_shown(example.shown):
                 assert part in words_of(printed), f"{example.command} printed\n{printed}"
+
+
+def test_the_examples_on_own_data_run_from_an_empty_folder(tmp_path, warm):
+    text = (ROOT / "cli" / "README.md").read_text()
+    section = text.partition("## Your own data\n")[2].partition("\n## ")[0]
+    for command in re.findall(r"^    (python3 .*)$", section, flags=re.MULTILINE):
+        printed_by(command, tmp_path, warm)
+    assert len((tmp_path / "pump.csv").read_text().splitlines()) == 3001
+    commands = [command for command in COMMAND.findall(section) if "fashion_mnist" not in command]
+    assert len(commands) >= 4
+    for command in commands:
+        short = "probe.batches=1 probe.samples=1" if command.startswith("bptt probe") else "steps=1"
+        words = shlex.join(shlex.split(command, comments=True))
+        assert "depends on" in " ".join(printed_by(f"{words} {short} model.hidden_size=4", tmp_path, warm).split())
 
 
 def quantity_of(row):

@@ -23,6 +23,7 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
     from cli.run_plan import warn_of_doubtful, warn_of_unrecorded
     from cli.show_progress import show_progress
     from experiments.config.composing import compose
+    from experiments.config.parts import draft
     from experiments.config.user_folder import extend_python_path
     from experiments.errors import UsageError
     from experiments.store.progress import FollowedRun
@@ -31,6 +32,8 @@ def run(overrides: Overrides = None, config_dir: ConfigDir = None, fresh: Fresh 
 
     extend_python_path(config_dir)
     config = compose(overrides or [], config_dir)
+    if fresh:
+        draft(config)  # what cannot be run must not delete what has been
     prepare_folder(config.run_folder, fresh=fresh, retry=True)
     with show_progress([FollowedRun(config.run_folder, config.run_folder.name, config.steps)], quiet=quiet):
         result = run_one(config)

@@ -21,6 +21,9 @@ from experiments.tasks.task import Batch, ClassificationTask, LossAt, Outputs, P
 HELD_OUT = 0.1
 """Share of the text, at its end, that is held out."""
 
+MOST_BYTES = 2**27
+"""Largest size of a text, which is held in memory."""
+
 MOST_SYMBOLS = 7
 """Number of symbols, the most frequent ones, whose dependence on each other is measured."""
 
@@ -57,7 +60,7 @@ class Text(ClassificationTask):
     ) -> None:
         self.timesteps = length
         self.readout_steps = None if loss_at == "all" else 1
-        text = _default(unit) if path is None else _read(path, unit, *version(check_file(path, text=unit != "byte")))
+        text = _default(unit) if path is None else _read(path, unit, *_version(path, unit))
         cut = len(text.codes) - int(HELD_OUT * len(text.codes))
         if len(text.codes) - cut <= length:
             needed = math.ceil((length + 1) / HELD_OUT)
@@ -103,6 +106,14 @@ class Text(ClassificationTask):
         codes = self._codes[starts + torch.arange(self.timesteps + 1)[:, None]].long()
         first = 1 if self.readout_steps is None else self.timesteps
         return Batch(one_hot(codes[:-1], self.input_size).float(), codes[first:])
+
+
+def _version(path: str, unit: str) -> tuple[int, int]:
+    """Size and modification time of a text that can be read."""
+    size, modified = version(check_file(path, text=unit != "byte"))
+    if size > MOST_BYTES:
+        raise UsageError(f"{KEY}={path}: has {size:,} bytes, but at most {MOST_BYTES:,} are read; give a part of it")
+    return size, modified
 
 
 class _Coded(NamedTuple):

@@ -1,10 +1,13 @@
 """A run on a table of the user's own: what it records of the file, and what commands say if the file changes."""
 
 import json
+import time
 
 import numpy as np
 import pandas as pd
+import pytest
 
+from experiments.tasks.series import Series
 from tests.experiments.tasks.idx_files import write_images
 
 TINY = ["model.hidden_size=3", "batch_size=2", "steps=3", "record.evaluate_samples=4", "study=s", "-q"]
@@ -48,14 +51,89 @@ def test_replay_says_if_a_text_or_an_image_file_has_changed(bptt, tmp_path):
     assert "used another version of train-images-idx3-ubyte.gz, " in differ.stdout
 
 
-def test_a_file_that_cannot_be_used_is_one_line_and_nothing_is_written(bptt, tmp_path):
-    (tmp_path / "pump.csv").write_text("a,b\n1,2\n,3\n")
-    refused = bptt("run", *ASKED)
+def table(*rows, header="time,a,b", first=1):
+    return "\n".join([header, *(f"{i},{i}.5,{i * i % 7}" for i in range(first, 60)), *rows]) + "\n"
+
+
+TWELVE = {
+    "empty": ("", [], "is empty"),
+    "one row": ("time,a,b\n1,2,3\n", [], "need 6; reduce task.length or give more rows"),
+    "a label never seen in training": (
+        table("60,1,new").replace(",6\n", ",5\n"),
+        ["task.target=null", "task.label=b", "task.columns=[a]"],
+        "row 60, column b: the label 'new' is not in the training part; change task.held_out or delete these rows",
+    ),
+    "a missing column": (
+        table(),
+        ["task.target=flow"],
+        "task.target=flow: pump.csv has no such column, but time, a, b",
+    ),
+    "mixed separators": (table("60;1;1"), [], "'60;1;1' is not a number; does the file mix separators?"),
+    "Korean header in cp949": (
+        table(header="시간,압력,유량").encode("cp949"),
+        [],
+        "is not UTF-8; add task.encoding=cp949",
+    ),
+    "a German Excel export": (
+        b"\xef\xbb\xbf" + table().replace(",", ";").replace(".", ",").encode(),
+        [],
+        "'1,5' is not a number; if it has a decimal comma, add task.decimal=comma",
+    ),
+    "dates out of order": (table("5,1,1"), ["task.time=time"], "5 is before 59 in row 59; sort the rows by time"),
+    "NaN": (table("60,NaN,1"), [], "row 60, column a: the value is missing; fill it in or delete the row"),
+    "no file": (None, [], "there is no such file in "),
+    "zeros": (2 * 10**9, [], "holds null bytes, so it is not text in UTF-8; save it as UTF-8 text"),
+    "zeros as bytes": (2 * 10**9, ["task=text", "task.unit=byte"], "at most 134,217,728 are read; give a part of it"),
+    "a folder": ("folder", [], "is a folder; give a file"),
+}
+
+
+@pytest.mark.parametrize("broken", TWELVE)
+def test_a_broken_file_is_one_line_that_says_what_to_do_and_nothing_is_written(bptt, tmp_path, broken):
+    content, more, message = TWELVE[broken]
+    path = tmp_path / "pump.csv"
+    if content == "folder":
+        path.mkdir()
+    elif isinstance(content, int):
+        with open(path, "wb") as sparse:
+            sparse.truncate(content)
+    elif content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    asked = ["task=csv", "task.path=pump.csv", "task.target=a", "task.length=5", *TINY]
+    if "task=text" in more:
+        asked.remove("task.target=a")
+    before = time.process_time()
+    refused = bptt("run", *asked, *more)
+    assert time.process_time() - before < 5
     assert refused.exit_code == 2
-    assert refused.stderr == (
-        "bptt: task.path=pump.csv: row 2, column a: the value is missing; fill it in or delete the row\n"
-    )
+    assert refused.stderr.count("\n") == 1
+    assert refused.stderr.startswith("bptt: ")
+    assert message in refused.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_the_excel_export_is_read_as_the_message_says(bptt, tmp_path):
+    (tmp_path / "pump.csv").write_bytes(TWELVE["a German Excel export"][0])
+    folder = tmp_path / bptt("run", *ASKED, "task.decimal=comma").stdout.strip()
+    assert json.loads((folder / "run.json").read_text())["data"]["means"][0] == 25.0
+
+
+def test_a_run_goes_on_if_its_file_is_deleted_and_says_so_when_it_is_repeated(bptt, tmp_path, monkeypatch):
+    write(tmp_path / "pump.csv", 90)
+    draw = Series.draw
+
+    def delete_and_draw(*arguments):
+        (tmp_path / "pump.csv").unlink(missing_ok=True)
+        return draw(*arguments)
+
+    monkeypatch.setattr(Series, "draw", delete_and_draw)
+    ended = bptt("run", *ASKED)
+    assert ended.exit_code == 0
+    again = bptt("run", *ASKED, "--fresh")
+    assert again.exit_code == 2
+    assert again.stderr.count("\n") == 1
+    assert again.stderr.startswith("bptt: task.path=pump.csv: there is no such file in ")
+    assert (tmp_path / ended.stdout.strip() / "metrics.csv").exists()
 
 
 def test_run_and_probe_say_how_far_the_data_reach_and_how_far_the_gradient_does(bptt, tmp_path):

@@ -2,6 +2,8 @@
 
 import hashlib
 import math
+import resource
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -217,3 +219,16 @@ def test_a_file_that_cannot_be_used_is_refused_with_the_row_and_what_to_do(make,
 def test_a_changed_file_is_read_again(make, frame):
     assert make(frame, target="a", columns=["a"]).data["rows"] == 200
     assert make(frame.iloc[:150], target="a", columns=["a"]).data["rows"] == 150
+
+
+def test_windows_are_cut_when_they_are_drawn_and_not_kept(make):
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+
+    table = "a\n" + "\n".join(map(str, np.arange(100_000) % 97)) + "\n"
+    draw(make(table, 100, target="a"))
+    before = resident()
+    task = make(table + "1\n", 100, target="a")
+    for _ in range(100):
+        draw(task)  # 0.2 MiB
+    assert resident() - before < 15  # all windows would be 38 MiB
