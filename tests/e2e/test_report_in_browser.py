@@ -276,7 +276,7 @@ def test_a_report_of_200_runs_is_small(open_page, make_run, tmp_path, monkeypatc
         return Runs(
             replace(
                 only,
-                prefix=f"{cell} {gain} {length} ",
+                prefix=f"{cell} {gain} {length} {seed} ",
                 config={**only.config, "cell": cell, "init.gain": gain, "task.length": length, "seed": seed},
             )
             for cell in ("lstm", "gru")

@@ -63,7 +63,7 @@ def in_bash(script, tmp_path, line):
         ("bptt plot --for", ["--format"]),
         ("bptt plot ", ["deep", "wide"]),
         ("bptt plot deep ", ["wide"]),
-        ("bptt plot deep --compare task.", ["task.length", "task.halved"]),
+        ("bptt plot deep --compare task.", ["task.length", "task.halved", "task.length_spread"]),
         ("bptt plot deep --where cell=r", ["rnn"]),
         ("bptt list st", ["stop", "study"]),
     ],

@@ -85,7 +85,18 @@ def assert_line(ax, label, expected, rtol=1e-15):
 
 def test_by_default_what_differs_is_compared_and_faceted(study, figures):
     drawn = figures(study)
-    absent = {"prediction", "spectrum", "success", "horizon", "reach_vs_data", "ranking", "phase", "cost", "size"}
+    absent = {
+        "prediction",
+        "spectrum",
+        "success",
+        "horizon",
+        "reach_vs_data",
+        "ranking",
+        "phase",
+        "cost",
+        "size",
+        "spikes",
+    }
     assert set(drawn) == set(FIGURES) - absent
     for name in ("clipping", "contributions", "gradient_flow", "training"):
         axes = drawn[name].axes

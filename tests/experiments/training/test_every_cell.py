@@ -16,6 +16,7 @@ from experiments.config.parts import build
 from experiments.training.probe import probe
 from experiments.training.run import run
 from tests.experiments.tasks.idx_files import write_images
+from tests.experiments.tasks.mxl_files import write_scales
 
 SMALL = ["steps=2", "model.hidden_size=4", "batch_size=2", "record.evaluate_samples=4", "record.every=1"]
 SMALL += ["record.windows=3", "probe.samples=2", "probe.batches=1"]
@@ -32,6 +33,7 @@ OTHER_TASKS = {name: [LENGTH] for name in choices("task") if name not in TASKS} 
     "delayed_parity": [LENGTH, "task.delay=2"],
     "delayed_xor": [LENGTH, "task.delay=4"],
     "fashion_mnist": ["task.by=row", "task.path={folder}"],
+    "music": [LENGTH, "task.path={folder}"],
     "csv": [LENGTH, "task.path={folder}/pump.csv", "task.target=a"],
 }
 REPRESENTATIVES = ("rnn", "lstm", "lru")  # written equations, torch's kernel, a complex state
@@ -43,6 +45,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("files")
     (folder / "pump.csv").write_text("a,b\n" + "".join(f"{i},{i * i % 7}\n" for i in range(90)))
     write_images(folder)
+    write_scales(folder, pieces=12, length=20)
     return folder
 
 
