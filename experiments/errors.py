@@ -6,7 +6,8 @@ import traceback
 from functools import lru_cache
 from pathlib import Path
 
-from bptt_start import PACKAGES
+OWN_PACKAGES = ("cli", "conf", "experiments", "models")
+"""Our packages, as in `bptt_start`, which must not be imported in a user's process: it takes their names."""
 
 INSTALLED = {"site-packages", "dist-packages"}
 """Names of the folders that hold installed packages."""
@@ -37,7 +38,7 @@ def is_users_code(path: Path) -> bool:
     """Whether a file is Python source that is neither ours, nor Python's, nor an installed package's."""
     path = path.resolve()
     root = Path(__file__).resolve().parents[1]
-    known = [root / package for package in PACKAGES] + [Path(sysconfig.get_path("stdlib"))]
+    known = [root / package for package in OWN_PACKAGES] + [Path(sysconfig.get_path("stdlib"))]
     return path.suffix == ".py" and INSTALLED.isdisjoint(path.parts) and not any(map(path.is_relative_to, known))
 
 

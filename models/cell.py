@@ -73,6 +73,11 @@ class Cell(nn.Module):
         self.input_size = input_size
         self.hidden_size = hidden_size
 
+    @property
+    def has_equations(self) -> bool:
+        """Whether `unroll` computes the gradients by written-out equations, and not by autograd."""
+        return False
+
     def initial_state(self, batch: int) -> State:
         """The state before timestep 1, which is zero."""
         like = next(self.parameters())

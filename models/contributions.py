@@ -5,7 +5,7 @@ shares of a parameter add up to 1 if the parts add up to dL/dW.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -89,6 +89,16 @@ class OuterProducts(Contribution):
     def join(cls, pieces: Sequence[Any], windows: Sequence[int]) -> "OuterProducts":
         sources = [piece._source for piece in pieces if piece._source is not None]
         return cls(torch.cat([piece._rows for piece in pieces]), torch.cat(sources) if sources else None)
+
+    def apply(self, move: Callable[[Tensor], Tensor]) -> "OuterProducts":
+        """The same gradient with its timesteps in another order, such as one of its own for each sequence."""
+        return OuterProducts(move(self._rows), None if self._source is None else move(self._source))
+
+    @classmethod
+    def beside(cls, batches: Sequence["OuterProducts"]) -> "OuterProducts":
+        """The gradient over several batches of the same timesteps as that over one."""
+        sources = [batch._source for batch in batches if batch._source is not None]
+        return cls(torch.cat([batch._rows for batch in batches], dim=1), torch.cat(sources, dim=1) if sources else None)
 
     @cached_property
     def _total(self) -> Tensor:

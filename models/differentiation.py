@@ -1,6 +1,6 @@
 """Backpropagation by autograd through a cell's `step`, for cells without written-out backward equations."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from jaxtyping import Float
@@ -61,13 +61,18 @@ class Differentiated(Unrolled):
 
     def backward(self, direct: Trajectory) -> Gradient:
         if direct.dim() == self.states["h"].dim():
-            return self._backward(direct)
-        losses = [self._backward(one) for one in direct.unbind(1)]
+            return self._backward({"h": direct, **self.further})
+        losses = [self._backward({"h": one}) for one in direct.unbind(1)]
         states = {name: torch.stack([one.states[name] for one in losses], dim=1) for name in self.states}
         return Gradient(states, {}, lambda: torch.stack([one.input() for one in losses], dim=1))
 
-    def _backward(self, direct: Trajectory) -> Gradient:
-        read = [(h, d) for h, d in zip(self._states["h"][1:], direct.unbind(), strict=True) if h.requires_grad]
+    def _backward(self, direct: Mapping[str, Trajectory]) -> Gradient:
+        read = [
+            (state, part)
+            for name, parts in direct.items()
+            for state, part in zip(self._states[name][1:], parts.unbind(), strict=True)
+            if state.requires_grad
+        ]
         if not read:
             raise DetachedState("state h: it depends on no parameter and no input in autograd's graph")
         states = [
@@ -79,8 +84,8 @@ class Differentiated(Unrolled):
         weights = [weight for aliases in self._weights for weight in aliases.values()]
         in_graph = [tensor for *_, state, later in states if state.requires_grad for tensor in (state, later)]
         inputs = [self._x, *weights, *in_graph]
-        hidden, grad_outputs = zip(*read, strict=True)
-        found = iter(torch.autograd.grad(hidden, inputs, grad_outputs, retain_graph=True, allow_unused=True))
+        outputs, grad_outputs = zip(*read, strict=True)
+        found = iter(torch.autograd.grad(outputs, inputs, grad_outputs, retain_graph=True, allow_unused=True))
         x = next(found)
         by_window = [{name: next(found) for name in aliases} for aliases in self._weights]
         gradients = {name: torch.zeros_like(steps[1:]) for name, steps in self.states.items()}

@@ -43,16 +43,16 @@ class TorchCell(GatedCell):
 
     def forward(self, x: InputSequence, state: State) -> tuple[HiddenSequence, State]:
         constant = not any(tensor.requires_grad for tensor in state)
-        if self._is_itself and constant and self.own_is_faster and x.device.type == "cpu":
+        if self.has_equations and constant and self.own_is_faster and x.device.type == "cpu":
             unrolled = self.solve(x, state, None)
             hidden: Tensor = Recurrence.apply(unrolled, x, *self.parameters())  # type: ignore[no-untyped-call]
-            return hidden, tuple(states[-1] for states in unrolled.states.values())
+            return hidden, (hidden[-1], *[states[-1] for states in unrolled.states.values()][1:])
         if self.kernel is None or not self._has_its_step:
             return super().forward(x, state)
         return self.run_kernel(x, state)
 
     def unroll(self, x: InputSequence, state: State, windows: Bounds, hidden: HiddenSequence | None = None) -> Unrolled:
-        if not self._is_itself:
+        if not self.has_equations:
             return super().unroll(x, state, windows, hidden)
         return self.solve(x, state, hidden)
 
@@ -100,7 +100,7 @@ class TorchCell(GatedCell):
         return type(self).step is owner.step and type(self).compute_gates is owner.compute_gates
 
     @property
-    def _is_itself(self) -> bool:
+    def has_equations(self) -> bool:
         """Whether the equations of `solve` are those of the cell, and its parameters are all that there are."""
         return self._has_its_step and dict(self.named_parameters()).keys() <= _PARAMETERS
 

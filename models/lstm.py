@@ -132,8 +132,10 @@ class UnrolledLSTM(Unrolled):
         dh_t, dc_t, dc_gates = dh.unbind(), dc.unbind(), dc.unsqueeze(-2).unbind()
         da_ifg, da_o = da[..., :3, :].unbind(), da[..., 3, :].unbind()
         dh_rows, da_rows = dh.flatten(1, -2).unbind(), da.flatten(-2).flatten(1, -2).unbind()
-        later = torch.zeros_like(dc_t[0])
+        later, further = torch.zeros_like(dc_t[0]), self.further.get("c") if direct.dim() == 3 else None
         for t in range(len(dh) - 1, -1, -1):
+            if further is not None:
+                later.add_(further[t])
             torch.addcmul(later, dh_t[t], h_by_c[t], out=dc_t[t])
             torch.mul(dc_gates[t], ifg[t], out=da_ifg[t])
             torch.mul(dh_t[t], o[t], out=da_o[t])
@@ -146,7 +148,10 @@ class UnrolledLSTM(Unrolled):
 
     @torch.no_grad()
     def along_gates(self, direct: Trajectory) -> dict[str, Trajectory]:
-        return {"c": accumulate(self.gates["forget"], direct * self._h_by_c)}
+        reaching = direct * self._h_by_c
+        if "c" in self.further:
+            reaching += self.further["c"]
+        return {"c": accumulate(self.gates["forget"], reaching)}
 
     @torch.no_grad()
     def jacobians(self, first: int, last: int) -> Float[Tensor, "time batch state state"]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models import truncation
 from models.cell import Cell, HiddenSequence
+from models.padding import Starts
 
 
 class RecurrentNetwork(nn.Module):
@@ -57,15 +58,22 @@ class RecurrentNetwork(nn.Module):
         """The layers, from the one that reads the input to the one that is read out."""
         return cast(list[Cell], list(self.layers))
 
-    def forward(self, x: Float[Tensor, "time batch input"]) -> Float[Tensor, "steps batch output"]:
-        """Return the outputs of the timesteps that are read out."""
-        return self.read_out(self.hidden(x)[-1])
+    def forward(
+        self, x: Float[Tensor, "time batch input"], starts: Starts | None = None
+    ) -> Float[Tensor, "steps batch output"]:
+        """Return the outputs of the timesteps that are read out.
 
-    def hidden(self, x: Float[Tensor, "time batch input"]) -> list[HiddenSequence]:
-        """Return h of every timestep of each layer, from the one that reads the input upwards."""
+        Args:
+            x: Sequences.
+            starts: Number of padded timesteps before each sequence; None for sequences without padding.
+        """
+        return self.read_out(self.hidden(x, starts)[-1])
+
+    def hidden(self, x: Float[Tensor, "time batch input"], starts: Starts | None = None) -> list[HiddenSequence]:
+        """Return h of every timestep of each layer, from the one that reads the input upwards; see `forward`."""
         hidden = []
         for cell in self.cells:
-            x = truncation.run(cell, x, self.truncation)
+            x = truncation.run(cell, x, self.truncation, starts)
             hidden.append(x)
         return hidden
 

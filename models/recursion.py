@@ -7,6 +7,7 @@ A cell that writes out its equations (rnn.py, lstm.py, gru.py) has a subclass of
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -45,11 +46,15 @@ class Unrolled(ABC):
         states: Every state by name: before timestep 1, and after each timestep, (time + 1, batch, size).
         gates: Every gate by name at each timestep, (time, batch, hidden).
         gradient: The gradient that training computed with `Recurrence`; None if it used another way.
+        further: The direct part of dL/ds_t of states other than h, by name, (time, batch, size): what reaches s_t
+            neither through h_t nor through the next timestep. Empty for the layers of a network, which read out h only.
+            Several losses at once do not have it.
     """
 
     states: dict[str, Trajectory]
     gates: dict[str, Trajectory]
     gradient: Gradient | None = None
+    further: Mapping[str, Trajectory] = MappingProxyType({})
 
     @abstractmethod
     def backward(self, direct: Trajectory) -> Gradient:

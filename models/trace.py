@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 import torch
 from jaxtyping import Bool
@@ -11,6 +11,7 @@ from torch import Tensor
 from models.cell import Cell, HiddenSequence, InputSequence
 from models.contributions import Bounds, Contribution
 from models.differentiation import DetachedState
+from models.padding import Starts, is_present
 from models.recursion import Gradient, Trajectory, Unrolled, unrolled_by
 from models.truncation import unroll
 
@@ -56,6 +57,7 @@ class Trace:
         windows: Windows of timesteps. A measure writes a row for the end of each, or for each.
         overflowed: Whether a nan in a gradient means a value beyond the range of the dtype, which becomes inf.
         trained: See `Layer`.
+        starts: Number of padded timesteps before each sequence; None for sequences without padding.
 
     Attributes:
         marked: Timesteps of each sequence that the task marks, (time, batch); None if the task marks none.
@@ -73,7 +75,9 @@ class Trace:
         windows: Bounds,
         overflowed: bool = False,
         trained: Mapping[str, Tensor] | None = None,
+        starts: Starts | None = None,
     ) -> None:
+        self.starts = starts
         self.windows, self._overflowed, self._trained = windows, overflowed, trained or {}
         self._unrolled, self._direct = unrolled, direct
         self.layers = [self._layer(*layer) for layer in zip(range(len(unrolled)), unrolled, direct, strict=True)]
@@ -86,6 +90,32 @@ class Trace:
     def at_ends(self, values: Trajectory) -> Trajectory:
         """The values at the end of each window, of values at timesteps 1 to T."""
         return values if len(values) == len(self.windows) else values[[last - 1 for last in self.ends]]
+
+    def of_sequences(
+        self, values: Trajectory, timesteps: Sequence[int] | None = None
+    ) -> list[tuple[list[int], Tensor]]:
+        """The values of the sequences that have begun, in groups of timesteps at which they are the same sequences.
+
+        Without padding, all timesteps are one group. A timestep before all sequences is in none.
+
+        Args:
+            values: Values of the timesteps that are asked for, (timesteps, batch, ...).
+            timesteps: These timesteps, counted from 1; None for the ends of the windows.
+
+        Returns:
+            The timesteps of each group, and the values (timesteps, sequences, ...).
+        """
+        timesteps = self.ends if timesteps is None else list(timesteps)
+        if self.starts is None:
+            return [(timesteps, values)]
+        begun = [tuple(one) for one in is_present(self.starts, self.ends[-1])[[t - 1 for t in timesteps]].tolist()]
+        groups = []
+        for sequences, group in groupby(range(len(timesteps)), begun.__getitem__):
+            rows = list(group)
+            if any(sequences):
+                chosen = torch.tensor(sequences, device=values.device)
+                groups.append(([timesteps[row] for row in rows], values[rows][:, chosen]))
+        return groups
 
     def norms_and_shares(
         self, contribution: Contribution, whole: Tensor | None = None
@@ -151,6 +181,7 @@ def follow(
     overflowed: bool = False,
     penalized: bool = False,
     truncation: int | None = None,
+    starts: Starts | None = None,
 ) -> Trace:
     """Trace the layers of a network after backpropagation. The gradients of the parameters stay as they are.
 
@@ -165,6 +196,7 @@ def follow(
         penalized: Whether the gradients of the parameters include that of a penalty, so that they are not those of
             the loss alone; see `Layer.trained`.
         truncation: As in `RecurrentNetwork`.
+        starts: As in `Trace`.
 
     Raises:
         DetachedState: The loss does not depend on a layer, or the next timestep reads a state outside the graph.
@@ -174,7 +206,7 @@ def follow(
     for index, (cell, below, h) in enumerate(zip(cells, inputs, hidden, strict=True)):
         if h.grad is None:
             raise DetachedState(f"layer {index}: the loss does not depend on it")
-        unrolled.append(unrolled_by(h) or unroll(cell, below.detach(), windows, h.detach(), truncation))
+        unrolled.append(unrolled_by(h) or unroll(cell, below.detach(), windows, h.detach(), truncation, starts))
         direct.append(h.grad)
     trained = {
         f"layers.{index}.{name}": parameter.grad
@@ -182,7 +214,7 @@ def follow(
         for name, parameter in cell.named_parameters()
         if parameter.grad is not None and not penalized
     }
-    return Trace(unrolled, direct, windows, overflowed, trained)
+    return Trace(unrolled, direct, windows, overflowed, trained, starts)
 
 
 def _backward(index: int, unrolled: Unrolled, direct: Trajectory) -> Gradient:

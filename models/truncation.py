@@ -4,15 +4,18 @@ The hidden state goes on from piece to piece, so the outputs are those of the wh
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from models import padding
 from models.cell import Cell, HiddenSequence, InputSequence, State
 from models.contributions import Bounds, Contribution
 from models.differentiation import DetachedState
+from models.padding import Starts
 from models.recursion import Gradient, Trajectory, Unrolled
 
 T = TypeVar("T")
@@ -29,27 +32,41 @@ def pieces(length: int, truncation: int | None) -> Bounds:
     return [(max(1, last - truncation + 1), last) for last in reversed(lasts)]
 
 
-def run(cell: Cell, x: InputSequence, truncation: int | None) -> HiddenSequence:
+def run(cell: Cell, x: InputSequence, truncation: int | None, starts: Starts | None = None) -> HiddenSequence:
     """Run a layer over a sequence. Return h of every timestep, whose gradient does not flow from piece to piece.
 
     Args:
         cell: Layer.
         x: Input of the layer.
         truncation: Number of timesteps in a piece; None does not truncate.
+        starts: Number of padded timesteps before each sequence; None for sequences without padding. h is 0 there.
     """
     state = cell.initial_state(x.shape[1])
-    bounds = pieces(len(x), truncation)
-    if len(bounds) == 1:
+    cuts = {last for _, last in pieces(len(x), truncation)}
+    if starts is None and len(cuts) == 1:
         return cell(x, state)[0]  # type: ignore[no-any-return]
+    if starts is not None and len(cuts) == 1 and cell.has_equations:
+        return padding.run(cell, x, state, starts)
     hidden = []
-    for first, last in bounds:
-        h, state = cell(x[first - 1 : last], state)
-        state = tuple(tensor.detach() for tensor in state)
+    for before, last in pairwise(sorted({0, *cuts, *([] if starts is None else starts.tolist())})):
+        if starts is not None:
+            state = padding.begin(cell, state, starts >= before)
+        h, state = cell(x[before:last], state)
+        if last in cuts:
+            state = tuple(tensor.detach() for tensor in state)
         hidden.append(h)
-    return torch.cat(hidden)
+    whole = torch.cat(hidden)
+    return whole if starts is None else whole.masked_fill(~padding.is_present(starts, len(x))[..., None], 0.0)
 
 
-def unroll(cell: Cell, x: InputSequence, windows: Bounds, hidden: HiddenSequence, truncation: int | None) -> Unrolled:
+def unroll(
+    cell: Cell,
+    x: InputSequence,
+    windows: Bounds,
+    hidden: HiddenSequence,
+    truncation: int | None,
+    starts: Starts | None = None,
+) -> Unrolled:
     """Unroll a layer as `Cell.unroll` does, with a gradient that does not flow from piece to piece.
 
     Args:
@@ -58,12 +75,21 @@ def unroll(cell: Cell, x: InputSequence, windows: Bounds, hidden: HiddenSequence
         windows: Windows of timesteps; they need not fit the pieces.
         hidden: h of every timestep, as `run` returned it.
         truncation: Number of timesteps in a piece; None does not truncate.
+        starts: Number of padded timesteps before each sequence; None for sequences without padding.
     """
     state = cell.initial_state(x.shape[1])
     bounds = pieces(len(x), truncation)
     if len(bounds) == 1:
+        return _unroll(cell, x, state, windows, hidden, starts)
+    return Pieces(cell, x, state, windows, hidden, bounds, starts)
+
+
+def _unroll(
+    cell: Cell, x: InputSequence, state: State, windows: Bounds, hidden: HiddenSequence, starts: Starts | None
+) -> Unrolled:
+    if starts is None:
         return cell.unroll(x, state, windows, hidden)
-    return Pieces(cell, x, state, windows, hidden, bounds)
+    return padding.unroll(cell, x, state, windows, hidden, starts)
 
 
 class Pieces(Unrolled):
@@ -76,10 +102,18 @@ class Pieces(Unrolled):
         windows: Windows of timesteps.
         hidden: h of every timestep.
         bounds: First and last timestep of each piece.
+        starts: Number of padded timesteps before each sequence; None for sequences without padding.
     """
 
     def __init__(
-        self, cell: Cell, x: InputSequence, state: State, windows: Bounds, hidden: HiddenSequence, bounds: Bounds
+        self,
+        cell: Cell,
+        x: InputSequence,
+        state: State,
+        windows: Bounds,
+        hidden: HiddenSequence,
+        bounds: Bounds,
+        starts: Starts | None = None,
     ) -> None:
         self._bounds = bounds
         self._pieces: list[Unrolled] = []
@@ -92,7 +126,8 @@ class Pieces(Unrolled):
             ]
             self._windows += [number for number, _ in here]
             timesteps = slice(first - 1, last)
-            piece = cell.unroll(x[timesteps], state, [window for _, window in here], hidden[timesteps])
+            begins = None if starts is None else starts - (first - 1)
+            piece = _unroll(cell, x[timesteps], state, [window for _, window in here], hidden[timesteps], begins)
             state = tuple(steps[-1] for steps in piece.states.values())
             self._pieces.append(piece)
         before = self._pieces[0].states

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from experiments.measures.measure import Measure, Row, share_above
@@ -28,16 +29,21 @@ class Activations(Measure):
     def before_update(self, step: int, network: RecurrentNetwork, trace: Trace) -> Iterable[Row]:
         for index, (layer, cell) in enumerate(zip(trace.layers, network.cells, strict=True)):
             for state, values in layer.states.items():
-                entries = _entries(trace.at_ends(values[1:]))
-                mean = entries.double().mean(dim=1)
-                root = entries.shape[1] ** 0.5
-                sizes = (mean, l2_norm(entries - mean[:, None], dim=1) / root, l2_norm(entries, dim=1) / root)
-                saturated: Sequence[float | None] = [None] * len(entries)
-                if state in cell.bounded:
-                    saturated = share_above(entries.abs(), SATURATED).tolist()
-                statistics = torch.stack(sizes, dim=1).tolist()
-                for timestep, numbers, share in zip(trace.ends, statistics, saturated, strict=True):
-                    yield step, index, state, timestep, *numbers, share
+                for timesteps, group in trace.of_sequences(trace.at_ends(values[1:])):
+                    statistics = _statistics(_entries(group), bounded=state in cell.bounded)
+                    for timestep, numbers in zip(timesteps, statistics, strict=True):
+                        yield step, index, state, timestep, *numbers
+
+
+def _statistics(entries: Float[Tensor, "time entries"], *, bounded: bool) -> list[tuple[float | None, ...]]:
+    """Mean, standard deviation, root mean square and saturation at each timestep."""
+    mean = entries.double().mean(dim=1)
+    root = entries.shape[1] ** 0.5
+    sizes = (mean, l2_norm(entries - mean[:, None], dim=1) / root, l2_norm(entries, dim=1) / root)
+    saturated: Sequence[float | None] = [None] * len(entries)
+    if bounded:
+        saturated = share_above(entries.abs(), SATURATED).tolist()
+    return list(zip(*(size.tolist() for size in sizes), saturated, strict=True))
 
 
 def _entries(states: Tensor) -> Tensor:

@@ -31,20 +31,26 @@ class Gates(Measure):
     @torch.no_grad()
     def before_update(self, step: int, network: RecurrentNetwork, trace: Trace) -> Iterable[Row]:
         rows: list[Row] = []
-        marked = None if trace.marked is None else trace.at_ends(trace.marked)
+        marks = None if trace.marked is None else trace.of_sequences(trace.at_ends(trace.marked))
         for index, layer in enumerate(trace.layers):
             for gate, values in layer.gates.items():
-                at_ends = trace.at_ends(values)
-                flat = at_ends.flatten(1)
-                low, high = share_below(flat, -0.9 if gate == "candidate" else 0.1), share_above(flat, 0.9)
-                flat = flat.double()
-                mean = flat.mean(dim=1)
-                std = (torch.linalg.vector_norm(flat - mean[:, None], dim=1) ** 2 / flat.shape[1]).sqrt()
-                statistics = torch.stack([mean, std, low, high], dim=1).tolist()
-                by_marks = _by_marks(at_ends, marked)
-                for timestep, numbers, means in zip(trace.ends, statistics, by_marks, strict=True):
-                    rows.append((step, index, gate, timestep, *numbers, *means))
+                for number, (timesteps, group) in enumerate(trace.of_sequences(trace.at_ends(values))):
+                    low_limit = -0.9 if gate == "candidate" else 0.1
+                    statistics = _statistics(group.flatten(1), low_limit)
+                    by_marks = _by_marks(group, None if marks is None else marks[number][1])
+                    for timestep, numbers, means in zip(timesteps, statistics, by_marks, strict=True):
+                        rows.append((step, index, gate, timestep, *numbers, *means))
         return rows
+
+
+def _statistics(values: Float[Tensor, "windows entries"], low_limit: float) -> list[list[float]]:
+    """Mean, standard deviation, and the shares of values below `low_limit` and above 0.9, at each timestep."""
+    low, high = share_below(values, low_limit), share_above(values, 0.9)
+    values = values.double()
+    mean = values.mean(dim=1)
+    std = (torch.linalg.vector_norm(values - mean[:, None], dim=1) ** 2 / values.shape[1]).sqrt()
+    statistics: list[list[float]] = torch.stack([mean, std, low, high], dim=1).tolist()
+    return statistics
 
 
 def _by_marks(

@@ -28,18 +28,28 @@ class Gradients(Measure):
         length = trace.ends[-1]
         for index, layer in enumerate(trace.layers):
             for state, gradients in layer.gradients.items():
-                at_ends = trace.at_ends(gradients)
-                norms, below = norm_per_sample(at_ends), _underflow(at_ends)
-                along: Sequence[float | None] = [None] * len(norms)
+                batch = gradients.shape[1]
+                of_sequences = trace.of_sequences(trace.at_ends(gradients))
+                along: Iterable[Sequence[float | None]] = ([None] * len(timesteps) for timesteps, _ in of_sequences)
                 if state in layer.along_gates:
-                    along = norm_per_sample(trace.at_ends(layer.along_gates[state]))
-                for timestep, norm, share, direct in zip(trace.ends, norms, below, along, strict=True):
-                    yield step, index, state, timestep, length - timestep, norm, share, direct
+                    parts = trace.of_sequences(trace.at_ends(layer.along_gates[state]))
+                    along = (norm_per_sample(part, batch) for _, part in parts)
+                for (timesteps, values), directs in zip(of_sequences, along, strict=True):
+                    numbers = zip(norm_per_sample(values, batch), _underflow(values), directs, strict=True)
+                    for timestep, (norm, share, direct) in zip(timesteps, numbers, strict=True):
+                        yield step, index, state, timestep, length - timestep, norm, share, direct
 
 
-def norm_per_sample(gradients: Tensor) -> list[float]:
-    """sqrt(mean over b of ||dl_b/ds_b||^2) at each timestep, of dL/ds as (time, batch, size)."""
-    norms: list[float] = (l2_norm(_real(gradients).flatten(1), dim=1) * gradients.shape[1] ** 0.5).tolist()
+def norm_per_sample(gradients: Tensor, batch: int) -> list[float]:
+    """sqrt(mean over b of ||dl_b/ds_b||^2) at each timestep.
+
+    Args:
+        gradients: dL/ds of the sequences b that have begun, (time, sequences, size).
+        batch: Number of all sequences, over which L is the mean.
+    """
+    sequences = gradients.shape[1]
+    factor = sequences**0.5 * (batch / sequences)
+    norms: list[float] = (l2_norm(_real(gradients).flatten(1), dim=1) * factor).tolist()
     return norms
 
 

@@ -33,9 +33,11 @@ class Lags(Measure):
             for state, gradient in gradients.items():
                 for number, t in enumerate(losses):
                     reached = [lag for lag in lags if lag < t]
-                    norms = norm_per_sample(gradient[[t - lag - 1 for lag in reached], number])
-                    for lag, norm in zip(reached, norms, strict=True):
-                        yield step, index, state, t, lag, norm
+                    earlier = [t - lag for lag in reached]
+                    values = gradient[[timestep - 1 for timestep in earlier], number]
+                    for timesteps, group in trace.of_sequences(values, earlier):
+                        for timestep, norm in zip(timesteps, norm_per_sample(group, values.shape[1]), strict=True):
+                            yield step, index, state, t, t - timestep, norm
 
 
 def spread(length: int, losses: int, samples: int) -> list[int]:

@@ -51,7 +51,7 @@ def find_measure(name: str) -> type[Measure]:
         UsageError: The module does not exist, cannot be imported, or does not contain exactly one measure.
     """
     try:
-        module = importlib.import_module(f"experiments.measures.{name}")
+        module = importlib.import_module(f"{__package__}.{name}")
     except ModuleNotFoundError:
         try:
             module = importlib.import_module(f"measure.{name}")

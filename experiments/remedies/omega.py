@@ -9,6 +9,7 @@ from torch import Tensor
 from experiments.remedies.remedy import Remedy
 from models.network import RecurrentNetwork
 from models.norms import l2_norm
+from models.padding import is_present
 from models.rnn import RNN
 from models.trace import Trace
 
@@ -49,5 +50,8 @@ class Omega(Remedy):
             )  # the squares of a gradient may underflow
             back = (cell.slopes(h) * direction.masked_fill(size[..., None] == 0, 0.0)) @ cell.weight_hh
             ratio = torch.linalg.vector_norm(back, dim=-1)
-            omega = omega + ((ratio - 1) ** 2).masked_fill(size == 0, 0.0).sum(dim=0).mean()
+            left_out = size == 0
+            if trace.starts is not None:  # h before the first timestep of a sequence is a constant
+                left_out = left_out | ~is_present(trace.starts, len(h))
+            omega = omega + ((ratio - 1) ** 2).masked_fill(left_out, 0.0).sum(dim=0).mean()
         return self.weight * omega

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
+from experiments.tasks.lengths import Length, Lengths, draw_between
 from experiments.tasks.task import Batch, Outputs, PerSequence, Task
 
 
@@ -16,9 +17,7 @@ class MarkedNumbers(Task):
     than 1 % of the sequences are wrong (Pascanu et al. 2013).
 
     Args:
-        timesteps: Number of timesteps T.
-        parts: First timestep and end of the two parts of the sequence in which one number each is marked, from 0. The
-            parts do not overlap.
+        lengths: Number of timesteps of each sequence.
     """
 
     input_size = 2
@@ -26,20 +25,28 @@ class MarkedNumbers(Task):
     readout_steps = 1
     solved_below = 0.01
 
-    def __init__(self, timesteps: int, parts: tuple[tuple[int, int], tuple[int, int]]) -> None:
-        self.timesteps = timesteps
-        self._parts = parts
+    def __init__(self, lengths: Lengths) -> None:
+        self.timesteps, self._lengths = lengths.longest, lengths
+
+    @abstractmethod
+    def parts(self, length: Length) -> tuple[tuple[Length, Length], tuple[Length, Length]]:
+        """First timestep and end, from 0, of the two parts of a sequence that have one marked number each.
+
+        The parts do not overlap.
+        """
 
     @abstractmethod
     def answer(self, numbers: Float[Tensor, "2 batch"]) -> Float[Tensor, " batch"]:
         """The right answer for the two marked numbers of each sequence."""
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
+        length = self._lengths.draw(batch_size, generator)
         values = torch.rand(self.timesteps, batch_size, generator=generator)
-        marked = torch.cat([torch.randint(*part, (1, batch_size), generator=generator) for part in self._parts])
+        places = [draw_between(*part, batch_size, generator) for part in self.parts(length)]
+        marked = torch.cat(places) + self._lengths.starts(length)
         markers = torch.zeros_like(values).scatter_(0, marked, 1.0)
         answers = self.answer(values.gather(0, marked))
-        return Batch(torch.stack([values, markers], dim=-1), answers[None, :, None])
+        return self._lengths.batch(torch.stack([values, markers], dim=-1), answers[None, :, None], length)
 
     def marked(self, batch: Batch) -> Bool[Tensor, "time batch"]:
         """The two marked numbers."""

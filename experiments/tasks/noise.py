@@ -7,6 +7,7 @@ import torch
 from pydantic import Field
 from torch import Generator
 
+from experiments.tasks.lengths import Lengths, Spread
 from experiments.tasks.task import Batch, ClassificationTask
 
 
@@ -18,9 +19,10 @@ class Noise(ClassificationTask):
     50 % of the sequences. There is no criterion for when the task is solved.
 
     Args:
-        length: Number of timesteps T.
+        length: Number of timesteps T of the shortest sequences.
         size: Number of inputs at each timestep.
         std: Standard deviation of the noise.
+        length_spread: Range of the lengths within a batch, as a share of `length`; see `Lengths`.
     """
 
     output_size = 2
@@ -34,9 +36,12 @@ class Noise(ClassificationTask):
         length: Annotated[int, Field(ge=1)],
         size: Annotated[int, Field(ge=1)],
         std: Annotated[float, Field(ge=0)],
+        length_spread: Spread = 0.0,
     ) -> None:
-        self.timesteps, self.input_size, self.std = length, size, std
+        self._lengths = Lengths(length, length_spread)
+        self.timesteps, self.input_size, self.std = self._lengths.longest, size, std
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
+        length = self._lengths.draw(batch_size, generator)
         inputs = self.std * torch.randn(self.timesteps, batch_size, self.input_size, generator=generator)
-        return Batch(inputs, torch.randint(0, 2, (1, batch_size), generator=generator))
+        return self._lengths.batch(inputs, torch.randint(0, 2, (1, batch_size), generator=generator), length)

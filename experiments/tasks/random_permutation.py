@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn.functional import one_hot
 
+from experiments.tasks.lengths import Lengths, Spread
 from experiments.tasks.task import Batch, ClassificationTask
 
 
@@ -20,7 +21,8 @@ class RandomPermutation(ClassificationTask):
     network knows that only two symbols are ever asked for, its loss is near ln 100. The task is solved below 1 %.
 
     Args:
-        length: Number of timesteps T.
+        length: Number of timesteps T of the shortest sequences.
+        length_spread: Range of the lengths within a batch, as a share of `length`; see `Lengths`.
     """
 
     input_size = 100
@@ -30,13 +32,16 @@ class RandomPermutation(ClassificationTask):
     chance_error = 0.5
     solved_below = 0.01
 
-    def __init__(self, length: Annotated[int, Field(ge=2)]) -> None:
-        self.timesteps = length
+    def __init__(self, length: Annotated[int, Field(ge=2)], length_spread: Spread = 0.0) -> None:
+        self._lengths = Lengths(length, length_spread)
+        self.timesteps = self._lengths.longest
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
+        length = self._lengths.draw(batch_size, generator)
         symbols = torch.randint(2, self.input_size, (self.timesteps, batch_size), generator=generator)
-        symbols[0] = torch.randint(0, 2, (batch_size,), generator=generator)
-        return Batch(one_hot(symbols, self.input_size).float(), symbols[:1])
+        first = torch.randint(0, 2, (batch_size,), generator=generator)
+        symbols[self._lengths.starts(length), torch.arange(batch_size)] = first
+        return self._lengths.batch(one_hot(symbols, self.input_size).float(), first[None], length)
 
     def marked(self, batch: Batch) -> Bool[Tensor, "time batch"]:
         """The first symbol."""

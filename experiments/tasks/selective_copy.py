@@ -4,6 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from experiments.tasks.copy import COPIED, Copy
+from experiments.tasks.lengths import Length
 
 
 class SelectiveCopy(Copy):
@@ -14,6 +15,7 @@ class SelectiveCopy(Copy):
     are those of `Copy`.
     """
 
-    def _positions(self, batch_size: int, generator: Generator) -> Tensor:
+    def _positions(self, starts: Length, batch_size: int, generator: Generator) -> Tensor:
         scores = torch.rand(self.timesteps - COPIED - 1, batch_size, generator=generator)
+        scores.masked_fill_(torch.arange(len(scores))[:, None] < starts, -1.0)
         return scores.topk(COPIED, dim=0).indices.sort(dim=0).values

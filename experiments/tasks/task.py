@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
+from models.padding import Starts, is_present
+
 Outputs = Float[Tensor, "steps batch output"]
 PerSequence = Float[Tensor, " batch"]
 
@@ -25,10 +27,46 @@ class Batch(NamedTuple):
     inputs: Float[Tensor, "time batch input"]
     targets: Shaped[Tensor, "steps batch *output"]
 
+    @property
+    def starts(self) -> Starts | None:
+        """The number of padded timesteps before each sequence; None if there is no padding."""
+        return None
+
     def to(self, device: torch.device, dtype: torch.dtype) -> "Batch":
         """Return the batch on another device and in another data type. Classes stay integers."""
         targets = self.targets.to(device, dtype if self.targets.is_floating_point() else None)
         return Batch(self.inputs.to(device, dtype), targets)
+
+    @property
+    def inputs_of_all(self) -> Float[Tensor, "time batch input"]:
+        """The inputs of the timesteps that all sequences have."""
+        return self.inputs if self.starts is None else self.inputs[int(self.starts.max()) :]
+
+
+class PaddedBatch(Batch):
+    """A batch of sequences of different lengths. They all end at the last timestep; see `models.padding`.
+
+    Args:
+        inputs: As in `Batch`. They are 0 in the padding.
+        targets: As in `Batch`.
+        starts: Number of padded timesteps before each sequence.
+    """
+
+    _starts: Starts
+
+    def __new__(
+        cls, inputs: Float[Tensor, "time batch input"], targets: Shaped[Tensor, "steps batch *output"], starts: Starts
+    ) -> "PaddedBatch":
+        batch = super().__new__(cls, inputs.masked_fill(~is_present(starts, len(inputs))[..., None], 0.0), targets)
+        batch._starts = starts
+        return batch
+
+    @property
+    def starts(self) -> Starts:
+        return self._starts
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> "PaddedBatch":
+        return PaddedBatch(*super().to(device, dtype), self.starts.to(device))
 
 
 class Task(ABC):

@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 from torch.nn.functional import one_hot
 
+from experiments.tasks.lengths import Length, Lengths, Spread, at_least, draw_between
 from experiments.tasks.task import Batch, ClassificationTask
 
 
@@ -20,7 +21,8 @@ class TemporalOrder(ClassificationTask):
     for 75 % of the sequences. The task is solved below 1 %.
 
     Args:
-        length: Number of timesteps T.
+        length: Number of timesteps T of the shortest sequences.
+        length_spread: Range of the lengths within a batch, as a share of `length`; see `Lengths`.
     """
 
     tenths: tuple[int, ...] = (1, 5)
@@ -33,22 +35,26 @@ class TemporalOrder(ClassificationTask):
     chance_error = 0.75
     solved_below = 0.01
 
-    def __init__(self, length: Annotated[int, Field(ge=2)]) -> None:
-        self.timesteps = length
+    def __init__(self, length: Annotated[int, Field(ge=2)], length_spread: Spread = 0.0) -> None:
+        self._lengths = Lengths(length, length_spread)
+        self.timesteps = self._lengths.longest
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
+        length = self._lengths.draw(batch_size, generator)
         symbols = torch.randint(2, 6, (self.timesteps, batch_size), generator=generator)
         asked = torch.randint(0, 2, (len(self.tenths), batch_size), generator=generator)
-        positions = torch.cat([self._position(tenth, batch_size, generator) for tenth in self.tenths])
-        symbols.scatter_(0, positions, asked)
+        positions = torch.cat([_position(length, tenth, batch_size, generator) for tenth in self.tenths])
+        symbols.scatter_(0, positions + self._lengths.starts(length), asked)
         places = 2 ** torch.arange(len(self.tenths)).flip(0)[:, None]
-        return Batch(one_hot(symbols, self.input_size).float(), (places * asked).sum(dim=0, keepdim=True))
+        answers = (places * asked).sum(dim=0, keepdim=True)
+        return self._lengths.batch(one_hot(symbols, self.input_size).float(), answers, length)
 
     def marked(self, batch: Batch) -> Bool[Tensor, "time batch"]:
         """The symbols that are asked for."""
         return batch.inputs[..., :2].sum(dim=-1) > 0
 
-    def _position(self, tenth: int, batch_size: int, generator: Generator) -> Tensor:
-        """Draw a position (from 0) in [tenth T / 10, (tenth + 1) T / 10) for each sequence."""
-        start, end = self.timesteps * tenth // 10, self.timesteps * (tenth + 1) // 10
-        return torch.randint(start, max(end, start + 1), (1, batch_size), generator=generator)
+
+def _position(length: Length, tenth: int, batch_size: int, generator: Generator) -> Tensor:
+    """Draw a position (from 0) in [tenth T / 10, (tenth + 1) T / 10) for each sequence of T timesteps."""
+    start, end = length * tenth // 10, length * (tenth + 1) // 10
+    return draw_between(start, at_least(end, start + 1), batch_size, generator)

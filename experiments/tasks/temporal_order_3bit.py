@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from experiments.tasks.lengths import Spread
 from experiments.tasks.temporal_order import TemporalOrder
 
 
@@ -16,7 +17,8 @@ class TemporalOrder3Bit(TemporalOrder):
     sequences. The task is solved below 1 %.
 
     Args:
-        length: Number of timesteps T.
+        length: Number of timesteps T of the shortest sequences.
+        length_spread: Range of the lengths within a batch, as a share of `length`; see `Lengths`.
     """
 
     tenths = (1, 3, 6)
@@ -24,5 +26,5 @@ class TemporalOrder3Bit(TemporalOrder):
     chance_loss = log(8)
     chance_error = 0.875
 
-    def __init__(self, length: Annotated[int, Field(ge=4)]) -> None:
-        super().__init__(length)
+    def __init__(self, length: Annotated[int, Field(ge=4)], length_spread: Spread = 0.0) -> None:
+        super().__init__(length, length_spread)

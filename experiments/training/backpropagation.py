@@ -58,7 +58,7 @@ def backpropagate(
     network.zero_grad()
     traced = remedy is not None and remedy.reads_trace
     start = Start(network, batch.inputs.device) if traced or windows is not None else None
-    hidden = network.hidden(batch.inputs)
+    hidden = network.hidden(batch.inputs, batch.starts)
     if start is not None:
         for h in hidden:
             h.retain_grad()  # the direct part of dL/dh_t: through the read-out or the layer above at timestep t
@@ -78,6 +78,7 @@ def backpropagate(
                 overflowed=overflowed,
                 penalized=penalty is not None or traced,
                 truncation=network.truncation,
+                starts=batch.starts,
             )
         trace.marked = task.marked(batch)
     if remedy is not None and traced and trace is not None:

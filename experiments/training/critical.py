@@ -26,7 +26,7 @@ def critical(cell: Cell, task: Task) -> None:
         raise UsageError("init=critical: is for tanh units; it needs cell=rnn with cell.nonlinearity=tanh")
     if cell.input_size != task.input_size:
         raise UsageError("init=critical: knows the input of the first layer only; it needs model.num_layers=1")
-    x = task.draw(SAMPLES, torch.Generator().manual_seed(0)).inputs
+    x = task.draw(SAMPLES, torch.Generator().manual_seed(0)).inputs_of_all
     gain = critical_gain(float(input_variances(cell, x.to(cell.weight_hh.dtype)).mean()))
     drawn = torch.empty(cell.weight_hh.shape, dtype=torch.float64).normal_(std=gain * cell.hidden_size**-0.5)
     cell.weight_hh.copy_(drawn)

@@ -192,7 +192,7 @@ def evaluate(network: RecurrentNetwork, task: Task, samples: int, generator: Gen
     errors: list[Tensor] = []
     for batch in task.held_out(samples, generator):
         batch = batch.to(first.device, first.dtype)
-        outputs = network(batch.inputs)
+        outputs = network(batch.inputs, batch.starts)
         losses.append(task.losses(outputs, batch.targets).double())
         errors.append(task.errors(outputs, batch.targets).double().where(losses[-1].isfinite(), 1.0))
     loss, error = torch.cat(losses), torch.cat(errors)

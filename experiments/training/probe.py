@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,17 @@ from experiments.config.parts import Parts
 from experiments.config.schema import Config
 from experiments.errors import UsageError
 from experiments.store.csv_writer import RunWriter
+from experiments.tasks.task import Batch
 from experiments.training.backpropagation import backpropagate
 from experiments.training.checkpoint import Checkpoint
 from experiments.training.execution import Result, execute_run
 from experiments.training.overflow import Overflow, find_overflow, gradients_of, infinite_where_unknown
 from experiments.training.run import NETWORK, open_tables, windows_of
 from experiments.training.seeding import generator_of
+from models import padding
+from models.cell import Cell, InputSequence
 from models.jacobian import Spectrum, analyze, backward_step_jacobians
+from models.padding import Starts
 from models.recursion import Unrolled
 
 
@@ -45,8 +50,8 @@ def probe(config: Config, *, checkpoint: Path | None = None) -> Result:
 
     def compute(parts: Parts, files: RunWriter, _: Checkpoint | None) -> dict[str, Any]:
         parts.network.double()
-        inputs, overflow = _probe_gradients(config, parts, files)
-        _probe_jacobians(config, parts, files, inputs[:, : config.probe.samples])
+        batch, overflow = _probe_gradients(config, parts, files)
+        _probe_jacobians(config, parts, files, batch)
         return {
             "kind": "probe",
             "checkpoint": None if checkpoint is None else checkpoint.name,
@@ -89,13 +94,11 @@ def _load(run: Path) -> dict[str, Tensor]:
     return state
 
 
-def _probe_gradients(
-    config: Config, parts: Parts, files: RunWriter
-) -> tuple[Float[Tensor, "time batch input"], Overflow | None]:
+def _probe_gradients(config: Config, parts: Parts, files: RunWriter) -> tuple[Batch, Overflow | None]:
     """Record loss and gradient norm of some batches without updates, and the measures of the first batch.
 
     Returns:
-        The inputs of the first batch, and where the gradient overflowed float64 in the first batch in which it did.
+        The first batch, and where the gradient overflowed float64 in the first batch in which it did.
     """
     network, task = parts.network, parts.task
     generator = generator_of(config.seed, "training")
@@ -113,7 +116,7 @@ def _probe_gradients(
             norm = math.inf
         metrics.append([(number, loss, norm, *[None] * (len(metrics.columns) - 3))])
         if trace is not None:
-            first = batch.inputs
+            first = batch
             for measure, table in open_tables(parts.measures, files).items():
                 table.append(measure.before_update(number, network, trace))
                 table.append(measure.after_update(number, network))
@@ -121,30 +124,41 @@ def _probe_gradients(
     return first, overflow
 
 
-def _probe_jacobians(config: Config, parts: Parts, files: RunWriter, inputs: Float[Tensor, "time batch input"]) -> None:
-    """Record the spectrum of ds_T/ds_t at the end of each window, and the Lyapunov exponents, for each layer."""
-    length = len(inputs)
+def _probe_jacobians(config: Config, parts: Parts, files: RunWriter, batch: Batch) -> None:
+    """Record the spectrum of ds_T/ds_t at the end of each window, and the Lyapunov exponents, for each layer.
+
+    They are those of the timesteps that all samples have. With padding, the first of these is left out.
+    """
+    samples = config.probe.samples
+    inputs, starts = batch.inputs[:, :samples], None if batch.starts is None else batch.starts[:samples]
+    length, left_out = len(inputs), 0 if starts is None else int(starts.max()) + 1
+    groups = torch.arange(inputs.shape[1]).tensor_split(min(config.threads, inputs.shape[1]))
     lags = {length - last for _, last in windows_of(config, parts.task)}
     jacobian, lyapunov = files.table("jacobian"), files.table("lyapunov")
     for layer, cell in enumerate(parts.network.cells):
-        unrolled = [
-            cell.unroll(samples, cell.initial_state(samples.shape[1]), [(1, length)])
-            for samples in inputs.tensor_split(min(config.threads, inputs.shape[1]), dim=1)
-        ]
-        spectra, exponents = _analyze(unrolled, lags, transient=length // 10)
+        unrolled = [_unroll(cell, inputs[:, group], None if starts is None else starts[group]) for group in groups]
+        spectra, exponents = _analyze(unrolled, length - left_out, lags, transient=length // 10)
         jacobian.append((layer, length - spectrum.lag, *_spectrum_row(spectrum)) for spectrum in spectra)
         means = exponents.mean(dim=0).tolist()  # -inf if the direction collapsed in any sample
         lyapunov.append((layer, index, _known(exponent)) for index, exponent in enumerate(means, start=1))
         inputs = torch.cat([one.states["h"][1:] for one in unrolled], dim=1)
 
 
+def _unroll(cell: Cell, x: InputSequence, starts: Starts | None) -> Unrolled:
+    state, windows = cell.initial_state(x.shape[1]), [(1, len(x))]
+    return cell.unroll(x, state, windows) if starts is None else padding.unroll(cell, x, state, windows, None, starts)
+
+
 def _analyze(
-    groups: Sequence[Unrolled], lags: set[int], transient: int
+    groups: Sequence[Unrolled], timesteps: int, lags: set[int], transient: int
 ) -> tuple[list[Spectrum], Float[Tensor, "batch state"]]:
-    """`analyze` for groups of samples, each in a thread of its own, because LAPACK takes one matrix after the other."""
+    """`analyze` for the last timesteps of groups of samples.
+
+    Each group has a thread of its own, because LAPACK takes one matrix after the other.
+    """
 
     def one(unrolled: Unrolled) -> tuple[list[Spectrum], Tensor]:
-        return analyze(backward_step_jacobians(unrolled), lags, transient)
+        return analyze(islice(backward_step_jacobians(unrolled), timesteps), lags, transient)
 
     with ThreadPoolExecutor(len(groups), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         spectra, exponents = zip(*pool.map(one, groups), strict=True)

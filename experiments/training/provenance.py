@@ -10,13 +10,14 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from pydoc import locate
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from experiments.config.schema import Config
 from experiments.store.integrity import describe_inputs
-from experiments.training.user_files import chosen_targets, user_files
+
+if TYPE_CHECKING:
+    from experiments.config.schema import Config
 
 COMPUTES = (
     "models",
@@ -54,11 +55,13 @@ def _versions() -> dict[str, str]:
     return {**{package: version(package) for package in PACKAGES}, "torch": str(torch.__version__)}
 
 
-def code_version(config: Config) -> dict[str, Any]:
+def code_version(config: "Config") -> dict[str, Any]:
     """Versions of packages, digests of the source code and of the user's own files, and what is recorded.
 
     A run resumes from a checkpoint only if all of them are the same.
     """
+    from experiments.training.user_files import chosen_targets, user_files  # needs Hydra, unlike the rest
+
     files = describe_inputs(user_files(config))
     return {
         "versions": provenance()["versions"],

@@ -61,7 +61,7 @@ def record_at_start(
 
 def theory_of(config: Config, parts: Parts, *, trained: bool) -> dict[str, Any] | None:
     """What theory predicts for the network on inputs of the task; None if no closed form applies."""
-    inputs = parts.task.draw(config.batch_size, generator_of(config.seed, "theory")).inputs
+    inputs = parts.task.draw(config.batch_size, generator_of(config.seed, "theory")).inputs_of_all
     like = next(parts.network.parameters())
     theory = predict(config, parts.network.cells, inputs.to(like.device, like.dtype), trained=trained)
     return None if theory is None else theory._asdict()

@@ -47,7 +47,7 @@ def test_adding_answers_the_sum_of_the_marked_numbers(length):
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: f"{type(task).__name__}{task.timesteps}")
 def test_a_network_that_outputs_nan_has_solved_nothing(task):
-    def network(inputs):
+    def network(inputs, starts=None):
         return network.weight.expand(task.readout_steps or task.timesteps, inputs.shape[1], task.output_size)
 
     network.weight = torch.full((1,), torch.nan)

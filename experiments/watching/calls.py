@@ -1,0 +1,162 @@
+"""Seeing the calls of torch's recurrent layers, and the gradients that reach their outputs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from experiments.watching.weights import kind_of
+
+FUSED = (nn.RNN, nn.LSTM, nn.GRU)
+
+
+class NotSeen(Exception):
+    """A layer cannot be watched; the message says why."""
+
+
+@dataclass
+class Call:
+    """One call of a recurrent layer in a recorded step.
+
+    Attributes:
+        module: The layer.
+        input: Its input, as it was given.
+        before: The state that it was given, h first; empty if it was given none.
+        output: Its output; for a cell, h.
+        after: The state that it returned, h first. These are the tensors in autograd's graph.
+        weights: The weights that the call used, with their version, by torch's names.
+        random: State of the random number generator before the call, if there is dropout between layers.
+        gradients: What has reached the output and the states of `after` so far, by "output", "h" and "c".
+    """
+
+    module: nn.Module
+    input: Tensor | PackedSequence
+    before: tuple[Tensor, ...]
+    output: Tensor
+    after: tuple[Tensor, ...]
+    weights: dict[str, tuple[Tensor, int]]
+    random: Tensor | None
+    gradients: dict[str, Tensor] = field(default_factory=dict)
+
+    def watch_gradients(self, output: Tensor) -> None:
+        """Keep the gradients that reach the output and the returned states."""
+        named = {"output": output, **dict(zip(("h", "c"), self.after, strict=False))}
+        for name, tensor in named.items():
+            if tensor.requires_grad and not (name == "h" and tensor is output):
+                tensor.register_hook(self._keeper(name))  # type: ignore[no-untyped-call]
+
+    def _keeper(self, name: str) -> Any:
+        def keep(gradient: Tensor) -> None:
+            gradient = gradient.detach()
+            self.gradients[name] = self.gradients[name] + gradient if name in self.gradients else gradient
+
+        return keep
+
+    def weight(self, name: str) -> Tensor | None:
+        """A weight that the call used; None if there is none of this name.
+
+        Raises:
+            NotSeen: The weight has changed since.
+        """
+        if name not in self.weights:
+            return None
+        weight, version = self.weights[name]
+        if weight._version != version:
+            raise NotSeen("its weights changed before watch.step; call watch.step before the optimiser's step")
+        return weight
+
+
+class Calls:
+    """The calls of the recurrent layers of a model, while `on`.
+
+    Args:
+        model: Model whose layers are watched.
+
+    Attributes:
+        on: Whether calls are kept.
+        layers: The watched modules by their name in the model.
+        refused: Why a layer cannot be watched, by its name.
+        kept: The calls since `take`, in order.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.on = True
+        self.layers: dict[str, nn.Module] = {}
+        self.refused: dict[str, str] = {}
+        self.kept: list[Call] = []
+        self._random: dict[nn.Module, Tensor] = {}
+        for name, module in model.named_modules():
+            name = name or type(module).__name__
+            kind = getattr(module, "original_name", None)
+            if kind in {"RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"}:
+                self.refused[name] = "it is a scripted module"
+            elif kind_of(module) is not None:
+                self.layers[name] = module
+        self.refused |= dict(_inside(model, self.layers))
+        for name in self.refused:
+            self.layers.pop(name, None)
+        self._handles = [
+            handle
+            for module in self.layers.values()
+            for handle in (
+                module.register_forward_pre_hook(self._before),
+                module.register_forward_hook(self._after, with_kwargs=True),
+            )
+        ]
+
+    def take(self) -> list[Call]:
+        """The calls since the last time, without those that no gradient came back to."""
+        calls, self.kept = self.kept, []
+        return [call for call in calls if call.gradients]
+
+    def close(self) -> None:
+        """Remove all hooks."""
+        self.on, self.kept = False, []
+        for handle in self._handles:
+            handle.remove()
+
+    def _before(self, module: nn.Module, args: Any) -> None:
+        if self.on and getattr(module, "dropout", None) and module.training:
+            self._random[module] = torch.get_rng_state()
+
+    def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        if not self.on or not torch.is_grad_enabled():
+            return
+        input = args[0] if args else kwargs["input"]
+        hx = args[1] if len(args) > 1 else kwargs.get("hx")
+        before = () if hx is None else hx if isinstance(hx, tuple) else (hx,)
+        if isinstance(module, FUSED):
+            output, states = result
+            states = states if isinstance(states, tuple) else (states,)
+        else:
+            states = result if isinstance(result, tuple) else (result,)
+            output = states[0]
+        data = output.data if isinstance(output, PackedSequence) else output
+        if not data.requires_grad:
+            return
+        names = [name for name in dir_of_weights(module) if isinstance(getattr(module, name), Tensor)]
+        weights = {name: (weight, weight._version) for name in names for weight in [getattr(module, name)]}
+        random = self._random.pop(module, None)
+        call = Call(module, input, tuple(before), data.detach().clone(), states, weights, random)
+        call.watch_gradients(data)
+        self.kept.append(call)
+
+
+def dir_of_weights(module: nn.Module) -> list[str]:
+    """The names of the weights of one of torch's recurrent layers."""
+    if isinstance(module, nn.RNNBase):
+        return [name for names in module._all_weights for name in names]
+    return ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+
+
+def _inside(model: nn.Module, layers: dict[str, nn.Module]) -> Iterable[tuple[str, str]]:
+    """Name the layers inside modules whose calls cannot be seen, and why."""
+    for outer in model.modules():
+        compiled = hasattr(outer, "_orig_mod") or getattr(outer, "_compiled_call_impl", None) is not None
+        why = "it is compiled" if compiled else "it is in nn.DataParallel" * isinstance(outer, nn.DataParallel)
+        if why:
+            within = set(outer.modules())
+            yield from ((name, why) for name, layer in layers.items() if layer in within)

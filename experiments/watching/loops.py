@@ -1,0 +1,96 @@
+"""Loops over nn.RNNCell, nn.LSTMCell or nn.GRUCell: each call is a timestep.
+
+The gradients that reach the states of every call are known from the loop's own backward pass. No timestep depends on
+another one then, and all of them are redone at once, as one timestep of a large batch.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from experiments.watching.calls import Call, NotSeen
+from experiments.watching.fused import check_same
+from experiments.watching.readings import Reading
+from experiments.watching.weights import make_cell
+from models.contributions import OuterProducts
+
+
+def read_loop(calls: Sequence[Call]) -> Reading:
+    """What a layer read in a sequence of calls, each of which is one timestep.
+
+    Args:
+        calls: The calls, in order.
+
+    Raises:
+        NotSeen: The calls cannot be redone.
+    """
+    first = calls[0]
+    names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
+    weights = {name: weight for name in names if (weight := first.weight(name)) is not None}
+    if first.output.dtype != weights["weight_ih"].dtype:
+        raise NotSeen(f"it computes in {first.output.dtype} under torch.autocast")
+    cell = make_cell(first.module, weights)
+    x = torch.stack([_batched(call.input) for call in calls]).detach()  # type: ignore[arg-type]
+    time, batch = x.shape[:2]
+    after = [torch.stack([_batched(one) for one in steps]).detach() for steps in _by_state(calls)]
+    before = [torch.zeros_like(states[:1]) for states in after]
+    if first.before:
+        before = [_batched(one).detach()[None] for one in first.before]
+    read = [
+        torch.stack([_batched(call.before[i] if call.before else states[0]).detach() for call in calls])
+        for i, states in enumerate(before)
+    ]
+    flat = tuple(states.flatten(0, 1) for states in read)
+    for found, expected in zip(cell.step(x.flatten(0, 1), flat), after, strict=True):
+        check_same(found, expected.flatten(0, 1))
+    unrolled = cell.unroll(x.view(1, time * batch, -1), flat, [(1, 1)], after[0].view(1, time * batch, -1))
+    direct = _reached(calls, "output", after[0])
+    if len(after) > 1:
+        reached = _reached(calls, "c", after[1])
+        if first.after[0].grad_fn is not first.after[1].grad_fn:
+            reached -= direct * _h_by_c(unrolled.gates, after[1])
+        unrolled.further = {"c": reached.view(1, time * batch, -1)}
+    gradient = unrolled.backward(direct.view(1, time * batch, -1))
+
+    def by_timestep(values: Tensor) -> Tensor:
+        return values.reshape(time, batch, -1)
+
+    known: dict[int, OuterProducts] = {}  # two biases of an RNN or LSTM have one gradient
+    for one in gradient.contributions.values():
+        assert isinstance(one, OuterProducts)
+        known[id(one)] = known.get(id(one)) or one.apply(by_timestep)
+    return Reading(
+        cell,
+        {name: torch.cat(pair) for name, pair in zip(cell.state_names, zip(before, after, strict=True), strict=True)},
+        {name: by_timestep(values) for name, values in unrolled.gates.items()},
+        {name: by_timestep(values) for name, values in gradient.states.items()},
+        {},
+        {name: known[id(one)] for name, one in gradient.contributions.items()},
+        direct,
+        torch.full((batch,), time, device=x.device),
+    )
+
+
+def _h_by_c(gates: Mapping[str, Tensor], c: Tensor) -> Tensor:
+    """dh_t/dc_t of an LSTM.
+
+    torch's fused kernels make h_t and c_t in one node, and what reaches c_t there does not include what comes through
+    h_t. Elsewhere h_t is computed from c_t in autograd's graph, and what reaches c_t is all of it.
+    """
+    return gates["output"].view_as(c) * (1 - c.tanh().square())
+
+
+def _by_state(calls: Sequence[Call]) -> list[tuple[Tensor, ...]]:
+    return list(zip(*(call.after for call in calls), strict=True))
+
+
+def _batched(tensor: Tensor) -> Tensor:
+    """A tensor of one timestep with a batch axis."""
+    return tensor[None] if tensor.dim() == 1 else tensor
+
+
+def _reached(calls: Sequence[Call], name: str, like: Tensor) -> Tensor:
+    """What reached an output of each call, and 0 where nothing did."""
+    zero = torch.zeros_like(like[0])
+    return torch.stack([_batched(call.gradients[name]) if name in call.gradients else zero for call in calls])

@@ -1,0 +1,323 @@
+"""What `bptt.watch` returns: it counts the steps of the user's loop and has the measures write their tables."""
+
+import atexit
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from experiments.errors import in_a_line
+from experiments.measures.measure import Measure, Row, check_rows, find_measure
+from experiments.store.status import Status
+from experiments.watching.arguments import check_arguments
+from experiments.watching.calls import FUSED, Call, Calls, NotSeen
+from experiments.watching.folder import RunFolder
+from experiments.watching.fused import FusedCall, names_of
+from experiments.watching.loops import read_loop
+from experiments.watching.readings import Reading, one_after_the_other, side_by_side
+from experiments.watching.sequences import is_cell, sequences_of
+from experiments.watching.trace import WatchedTrace
+from experiments.watching.weights import kind_of
+from models.contributions import Bounds
+from models.trace import cut
+
+FLUSH_SECONDS = 1.0
+"""Longest time for which losses and gradient norms wait on their device."""
+
+
+class Watch:
+    """Records the recurrent layers of a model that the user's own loop trains; see `bptt.watch` for the arguments.
+
+    As a context manager, it ends the run on leaving.
+
+    Attributes:
+        path: Folder of the run.
+        number: Number of steps so far.
+        layers: Names of the watched layers; their numbers are those in the column `layer`.
+        not_seen: Why a layer was not seen, by its name.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        folder: str | os.PathLike[str],
+        *,
+        every: int,
+        windows: int | Literal["all"],
+        measures: Mapping[str, bool],
+        lag_samples: int,
+        name: str | None,
+        steps: int | None,
+        settings: Mapping[str, Any] | None,
+    ) -> None:
+        check_arguments(model, measures, settings, windows, every=every, lag_samples=lag_samples, steps=steps)
+        self._calls = Calls(model)
+        self.not_seen: dict[str, str] = {}
+        self.layers = [each for name, module in self._calls.layers.items() for each in _names(module, name)]
+        if not self.layers:
+            self._calls.close()
+            why = "; ".join(f"{name}: {reason}" for name, reason in self._calls.refused.items())
+            raise ValueError(
+                f"model: has no nn.RNN, nn.LSTM, nn.GRU or cell of theirs that can be watched{why and f' ({why})'}"
+            )
+        self.number = 0
+        self._every, self._windows, self._settings, self._steps = every, windows, dict(settings or {}), steps
+        self._recorded = {"every": every, "windows": windows, **measures, "lag_samples": lag_samples}
+        self._measures = [
+            {name: _make(name, lag_samples) for name, wanted in measures.items() if wanted} for _ in self.layers
+        ]
+        self._parameters = list(model.parameters())
+        self._pending: list[tuple[int, Tensor, Tensor]] = []
+        self._flushed = time.monotonic()
+        self._updating: list[tuple[int, int, Reading]] = []
+        self._timesteps = self._readout_steps = 0
+        self._pid = os.getpid()
+        study = Path(folder).expanduser()
+        try:
+            self._folder = RunFolder(study, name)
+        except BaseException:
+            self._calls.close()
+            raise
+        self._study = study.name
+        self.path = self._folder.path
+        self._is_open = True
+        atexit.register(self._at_exit)
+        for name, reason in self._calls.refused.items():
+            self._name_as_not_seen(name, reason)
+
+    def step(self, loss: Tensor | float) -> None:
+        """Count a step of the loop, and record it if it is due. Call it between the backward pass and the update.
+
+        Args:
+            loss: Loss of the step, one number.
+
+        Raises:
+            TypeError: The loss is not one number.
+            RuntimeError: The watch has been closed.
+        """
+        if not self._is_open:
+            raise RuntimeError("watch.step: the watch is closed; call bptt.watch again for another training")
+        loss = _one_number(loss)
+        self.number += 1
+        with torch.no_grad():
+            self._after_update()
+            self._pending.append((self.number, loss, self._grad_norm()))
+            if self._calls.on:
+                self._record(self._calls.take())
+            if self._calls.on or time.monotonic() - self._flushed > FLUSH_SECONDS:
+                self._write_metrics()
+        self._calls.on = self.number % self._every == 0
+
+    def close(self, status: Status = "completed", error: str | None = None) -> None:
+        """End the run: write all that is recorded and remove the hooks. Closing twice does nothing.
+
+        Args:
+            status: How the training ended, as in run.json.
+            error: Error of a failed training in one line.
+        """
+        if not self._is_open:
+            return
+        self._is_open = False
+        atexit.unregister(self._at_exit)
+        self._calls.close()
+        with torch.no_grad():
+            if status == "completed":  # otherwise the last step may have made no update
+                self._after_update()
+            self._write_metrics()
+        self._folder.close(status, self.number, error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(*_how_it_ended(error))
+
+    def _at_exit(self) -> None:
+        if os.getpid() == self._pid:  # not in a process that was forked from the user's
+            raised = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+            self.close(*_how_it_ended(raised))
+
+    def _record(self, calls: Sequence[Call]) -> None:
+        layer = 0
+        for name, module in self._calls.layers.items():
+            names = _names(module, name)
+            numbers = range(layer, layer + len(names))
+            layer += len(names)
+            try:
+                readings = self._read(module, [call for call in calls if call.module is module])
+                for number, reading in zip(numbers, readings, strict=True):
+                    self._measure(number, reading, _losses(readings[-1]))
+            except NotSeen as error:
+                self._name_as_not_seen(name, str(error))
+            except Exception as error:  # the user's training goes on
+                self._name_as_not_seen(name, in_a_line(error))
+        self._updating = [one for one in self._updating if one[0] == self.number]
+
+    def _read(self, module: nn.Module, calls: Sequence[Call]) -> list[Reading]:
+        """What each layer of a module read in this step."""
+        if not calls:
+            raise NotSeen(f"no gradient reached its output at step {self.number}, or it was not called")
+        sequences = [[linked.call for linked in sequence] for sequence in sequences_of(calls)]
+        if is_cell(module):
+            return [side_by_side([read_loop(sequence) for sequence in sequences])]
+        layers = [
+            [
+                one_after_the_other(chunks)
+                for chunks in zip(*(FusedCall(call, self._cut).readings() for call in sequence), strict=True)
+            ]
+            for sequence in sequences
+        ]
+        return [side_by_side(of_layer) for of_layer in zip(*layers, strict=True)]
+
+    def _measure(self, number: int, reading: Reading, readout_steps: int) -> None:
+        """Have the measures write their rows on one layer.
+
+        Args:
+            number: Number of the layer.
+            reading: What it read.
+            readout_steps: Number of timesteps, counted from the end, whose output of the module reaches the loss.
+        """
+        if not self._timesteps:
+            self._start(reading, readout_steps)
+        if number == 0 and reading.timesteps > self._timesteps:
+            self._timesteps = reading.timesteps
+            self._folder.update(timesteps=self._timesteps)
+        trace = WatchedTrace(reading, self._cut(reading.timesteps))
+        network: Any = _Network(reading, readout_steps)
+        for name, measure in self._measures[number].items():
+            self._append(number, name, measure, measure.before_update(self.number, network, trace))
+        self._updating.append((self.number, number, reading))
+
+    def _after_update(self) -> None:
+        """Let the measures see the weights after the update of the last recorded step."""
+        updated, self._updating = self._updating, []
+        for step, number, reading in updated:
+            network: Any = _Network(reading, 1)
+            for name, measure in self._measures[number].items():
+                self._append(number, name, measure, measure.after_update(step, network))
+
+    def _append(self, number: int, name: str, measure: Measure, rows: Iterable[Row]) -> None:
+        places = [measure.columns.index(column) for column in ("layer", "parameter") if column in measure.columns]
+        renumbered = [
+            tuple(_renumbered(value, number) if place in places else value for place, value in enumerate(row))
+            for row in check_rows(measure, rows)
+        ]
+        self._folder.table(name, measure.columns).append(renumbered)
+
+    def _cut(self, length: int) -> Bounds:
+        return cut(length, length if self._windows == "all" else self._windows)
+
+    def _grad_norm(self) -> Tensor:
+        """The norm of the gradient of all parameters, without waiting for their device."""
+        found = [one.grad for one in self._parameters if one.grad is not None]
+        if not found:
+            return torch.tensor(torch.nan)
+        return nn.utils.get_total_norm([one.coalesce().values() if one.is_sparse else one for one in found])
+
+    def _write_metrics(self) -> None:
+        pending, self._pending = self._pending, []
+        self._flushed = time.monotonic()
+        if pending:
+            rest = (None,) * 7
+            self._folder.table("metrics").append(
+                [(step, float(loss), float(norm), *rest) for step, loss, norm in pending]
+            )
+
+    def _start(self, reading: Reading, readout_steps: int) -> None:
+        """Write run.json, now that the first batch says what the layers are."""
+        self._timesteps = reading.timesteps
+        kinds = list(dict.fromkeys(str(kind_of(module)) for module in self._calls.layers.values()))
+        config = {
+            "cell": {"name": "+".join(kinds)},
+            "task": {"name": "watched"},
+            "model": {"hidden_size": reading.cell.hidden_size, "num_layers": len(self.layers)},
+            "record": self._recorded,
+            "study": {"name": self._study},
+            "batch_size": len(reading.lengths),
+            "steps": self._steps or 0,
+            "dtype": str(reading.direct.dtype).removeprefix("torch."),
+            "device": str(reading.direct.device),
+            **(self._settings or {"run": self.path.name}),
+        }
+        record = {
+            "seed": self._settings.get("seed"),
+            "threads": torch.get_num_threads(),
+            "parameters": sum(parameter.numel() for parameter in self._parameters),
+            "timesteps": reading.timesteps,
+            "readout_steps": readout_steps,
+            "cell": {"states": list(reading.cell.state_names), "kept_by": dict(reading.cell.kept_by)},
+            "record": self._recorded,
+            "watched": self.layers,
+            "not_seen": self.not_seen,
+        }
+        self._folder.start(config, record)
+
+    def _name_as_not_seen(self, name: str, reason: str) -> None:
+        if name not in self.not_seen:
+            self.not_seen[name] = reason
+            warnings.warn(f"bptt.watch: {name} is not seen: {reason}", stacklevel=4)
+            if self._timesteps:
+                self._folder.update(not_seen=self.not_seen)
+
+
+class _Network:
+    """What the measures ask of a network, for one watched layer.
+
+    Attributes:
+        cells: The layer.
+        readout_steps: Number of timesteps with a loss, counted from the end.
+    """
+
+    def __init__(self, reading: Reading, readout_steps: int) -> None:
+        self.cells, self.readout_steps = [reading.cell], readout_steps
+
+    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """The layer's parameters that have a gradient."""
+        named = self.cells[0].named_parameters()
+        return [(f"layers.0.{name}", one) for name, one in named if one.grad is not None]
+
+
+def _losses(reading: Reading) -> int:
+    """The number of timesteps from the first one with a direct part to the last."""
+    direct = (reading.direct.flatten(1) != 0).any(dim=1).tolist()
+    return len(direct) - direct.index(True) if True in direct else len(direct)
+
+
+def _renumbered(value: Any, number: int) -> Any:
+    """A layer's number or a parameter's name with the number of the watched layer in place of 0."""
+    return f"layers.{number}.{value.removeprefix('layers.0.')}" if isinstance(value, str) else number
+
+
+def _names(module: nn.Module, name: str) -> list[str]:
+    return names_of(module, name) if isinstance(module, FUSED) else [name]
+
+
+def _make(name: str, lag_samples: int) -> Measure:
+    make: Callable[..., Measure] = find_measure(name)
+    return make(lag_samples) if name == "lags" else make()
+
+
+def _one_number(loss: Any) -> Tensor:
+    if isinstance(loss, Tensor) and loss.numel() == 1:
+        return loss.detach()
+    if isinstance(loss, int | float):
+        return torch.tensor(loss)
+    raise TypeError(f"watch.step: the loss must be one number, but is {type(loss).__name__}")
+
+
+def _how_it_ended(raised: BaseException | None) -> tuple[Status, str | None]:
+    """The status of a training, and its error in one line, from the exception that ended it."""
+    if raised is None or (isinstance(raised, SystemExit) and not raised.code):
+        return "completed", None
+    if isinstance(raised, Exception):
+        return "failed", in_a_line(raised)
+    return "interrupted", None

@@ -1,0 +1,71 @@
+"""What a watched loop leaves behind: its files, and a training that is bitwise the same."""
+
+import json
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from cli.main import app
+
+
+def run_bptt(monkeypatch, capsys, *words):
+    monkeypatch.setattr(sys, "argv", ["bptt", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        app()
+    return ended.value.code, capsys.readouterr().out
+
+
+class Pump(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(2, 6, num_layers=2, dropout=0.3, batch_first=True)
+        self.out = nn.Linear(6, 1)
+
+    def forward(self, x):
+        return self.out(self.rnn(x)[0][:, -1])
+
+
+def train(steps, watching=None):
+    torch.manual_seed(1)
+    model = Pump().to(torch.float32)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    watched = None if watching is None else watching(model)
+    for _ in range(steps):
+        x = torch.randn(5, 8, 2, dtype=torch.float32)
+        optimizer.zero_grad()
+        loss = (model(x) - x.mean((1, 2))[:, None]).square().mean()
+        loss.backward()
+        if watched is not None:
+            watched.step(loss)
+        optimizer.step()
+    return model, watched
+
+
+def test_watching_changes_no_weight(watch):
+    plain, _ = train(100)
+    model, watched = train(100, lambda model: watch(model, every=3, lags=True))
+    assert not watched.not_seen
+    for one, other in zip(plain.parameters(), model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_the_commands_read_the_folder(watch, table, monkeypatch, capsys):
+    _, watched = train(21, lambda model: watch(model, every=10, activations=True, lags=True, settings={"lr": 0.01}))
+    rows = table(watched)
+    assert rows["step"].unique().tolist() == [1, 11, 21]
+    assert (rows.groupby(["step", "layer", "state"])["timestep"].count() == 8).all()
+    assert table(watched, "metrics")["step"].tolist() == list(range(1, 22))
+    updates = table(watched, "parameters")
+    assert updates["step"].unique().tolist() == [1, 11, 21]
+    assert updates["update_norm"].gt(0).all()
+    info = json.loads((watched.path / "run.json").read_text())
+    assert (info["status"], info["timesteps"], info["readout_steps"]) == ("completed", 8, 1)
+    assert (info["watched"], info["not_seen"]) == (["rnn[0]", "rnn[1]"], {})
+    study = watched.path.parents[1]
+    for words in (["status", study], ["plot", study], ["report", study]):
+        code, printed = run_bptt(monkeypatch, capsys, *words)
+        assert code == 0, printed
+    assert {"gradient_flow.png", "gates.png", "contributions.png"} <= {one.name for one in study.glob("figures/*")}
+    assert "run=run1" not in (study / "report.html").read_text()
