@@ -21,6 +21,7 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m tests.bench.recording
+	$(BIN)/python -m tests.bench.watching
 	$(BIN)/python -m tests.bench.denormals
 	$(BIN)/python -m tests.bench.sweeping
 	$(BIN)/python -m tests.bench.many_runs

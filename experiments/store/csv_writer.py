@@ -131,15 +131,17 @@ class RunWriter:
         self._kept = kept or {}
         self._tables: list[CsvWriter] = []
 
-    def table(self, name: str, columns: Sequence[str] | None = None) -> CsvWriter:
+    def table(self, name: str, columns: Sequence[str] | None = None, flush_seconds: float = 1.0) -> CsvWriter:
         """Open NAME.csv for writing, or resume it.
 
         Args:
             name: Name of the table.
             columns: Names of its columns; None takes them from `COLUMNS`.
+            flush_seconds: Longest time for which rows are held back.
         """
         columns = COLUMNS[name] if columns is None else columns
-        table = CsvWriter(self.path / f"{name}.csv", columns, self._mirror, kept=self._kept.get(name, 0))
+        path, kept = self.path / f"{name}.csv", self._kept.get(name, 0)
+        table = CsvWriter(path, columns, self._mirror, flush_seconds, kept)
         self._tables.append(table)
         return table
 

@@ -18,6 +18,9 @@ from experiments.store.locks import lock_run
 from experiments.store.status import Status
 from experiments.training.provenance import provenance
 
+FLUSH_SECONDS = 5.0
+"""Longest time for which rows are held back: writing them takes about as long as recording a step of a small model."""
+
 
 class RunFolder:
     """The folder of one watched training, locked until it is closed.
@@ -57,7 +60,7 @@ class RunFolder:
     def table(self, name: str, columns: Sequence[str] | None = None) -> CsvWriter:
         """The table NAME.csv, which is opened at its first use."""
         if name not in self._tables:
-            self._tables[name] = self._files.table(name, columns)
+            self._tables[name] = self._files.table(name, columns, FLUSH_SECONDS)
         return self._tables[name]
 
     def close(self, status: Status, steps: int, error: str | None = None) -> None:

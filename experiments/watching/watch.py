@@ -144,7 +144,10 @@ class Watch:
     def _at_exit(self) -> None:
         if os.getpid() == self._pid:  # not in a process that was forked from the user's
             raised = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
-            self.close(*_how_it_ended(raised))
+            try:
+                self.close(*_how_it_ended(raised))
+            except OSError as error:
+                print(f"bptt.watch: {self.path}: {in_a_line(error)}", file=sys.stderr)
 
     def _record(self, calls: Sequence[Call]) -> None:
         layer = 0
