@@ -23,8 +23,8 @@ MOST_TIMESTEPS = 40
 """Largest number of timesteps of a layer that are compared, evenly spread."""
 
 OUTLIER = 0.5
-"""Share of the gradient's norms that one of at least four samples must have to be named, if it also has
-`TIMES_MEDIAN` times the median of all samples."""
+"""Share of the norms of dL/dh, as it reaches the layer's outputs, that one of at least four samples must have to be
+named, if it also has `TIMES_MEDIAN` times the median of all samples."""
 TIMES_MEDIAN = 10.0
 
 Loss = Callable[[nn.Module, Any], Tensor]
@@ -194,7 +194,7 @@ class Auditor:
             sentence = f"the inputs of {at(unreached)} do not reach the loss at all"
             audit.findings.append(Finding(name, "unreached", True, sentence))
         self._look_for_padding(audit, name, seen)
-        self._look_for_outliers(audit, name, {one.call for one in seen}, grads)
+        self._look_for_outliers(audit, name, {numbers[id(call)]: call for call in own})
 
     def _compare(self, name: str, one: _Seen, gradient: Tensor) -> Compared:
         _, x, times, *_ = self._places[one.call]
@@ -248,12 +248,19 @@ class Auditor:
             )
             audit.findings.append(Finding(name, "padding", not kept, sentence))
 
-    def _look_for_outliers(self, audit: Audit, name: str, calls: set[int], grads: list[Tensor]) -> None:
+    def _look_for_outliers(self, audit: Audit, name: str, calls: dict[int, Call]) -> None:
         squares: dict[int, float] = {}
-        for number in calls:
-            samples = self._places[number][3].flatten().tolist()
-            for sample, square in zip(samples, grads[number].square().sum(dim=-1).flatten().tolist(), strict=True):
-                squares[sample] = squares.get(sample, 0.0) + square
+        for number, call in calls.items():
+            samples = self._places[number][3].flatten()
+            if not int(samples.max()):
+                return
+            for of, gradient in call.gradients.items():
+                is_batched = of != "output" and gradient.dim() > 1
+                sizes = gradient.square().sum(dim=-1)
+                by_sample = sizes.view(-1, sizes.shape[-1]).sum(dim=0) if is_batched else sizes.flatten()
+                whose = torch.arange(len(by_sample)) if is_batched else samples
+                for sample, square in zip(whose.tolist(), by_sample.tolist(), strict=False):
+                    squares[sample] = squares.get(sample, 0.0) + square
         norms = torch.tensor([squares[sample] for sample in sorted(squares)]).sqrt()
         if len(norms) < 4 or not (norms.sum() > 0):
             return
@@ -261,8 +268,8 @@ class Auditor:
         if share > OUTLIER and float(norms.max()) > TIMES_MEDIAN * median:
             sample = int(norms.argmax()) + 1
             sentence = (
-                f"sample {sample} of {len(norms)} has {share:.0%} of the gradient's norms; the median is {median:.3g}, "
-                f"its own {float(norms.max()):.3g}"
+                f"sample {sample} of {len(norms)} has {share:.0%} of the norms of what the loss sends back; the "
+                f"median is {median:.3g}, its own {float(norms.max()):.3g}"
             )
             audit.findings.append(Finding(name, "outlier", True, sentence))
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 import bptt
 
-SEEDS = 30
+SEEDS = range(100, 130)
+"""Seeds that were not looked at while the check was written."""
 FAULTS = {
     "none": None,
     "state detached every k steps": "detached",
@@ -82,11 +83,11 @@ def main() -> None:
     """Print the table."""
     print("| planted | named | missed | also named |\n| --- | ---: | ---: | --- |")
     for fault, kind in FAULTS.items():
-        kinds = [found(fault, seed) for seed in range(SEEDS)]
+        kinds = [found(fault, seed) for seed in SEEDS]
         named = sum(kind in one for one in kinds)
         others = Counter(one for of_seed in kinds for one in of_seed if one != kind)
         also = ", ".join(f"{name} {number}" for name, number in sorted(others.items())) or "nothing"
-        first = f"{named} | {SEEDS - named}" if kind else "- | -"
+        first = f"{named} | {len(SEEDS) - named}" if kind else "- | -"
         print(f"| {fault} | {first} | {also} |", flush=True)
 
 
