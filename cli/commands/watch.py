@@ -18,9 +18,7 @@ from cli.printing import print_wrapped
 
 Script = Annotated[
     list[str],
-    typer.Argument(
-        metavar="-- SCRIPT [ARGS]...", help="Your script and its arguments, or -m MODULE.", show_default=False
-    ),
+    typer.Argument(metavar="SCRIPT [ARGS]", help="Your script and its arguments, or -m MODULE.", show_default=False),
 ]
 
 

@@ -91,3 +91,13 @@ def test_a_script_that_is_not_there(tmp_path):
     watched = bptt(tmp_path, "watch", "--", "trian.py")
     assert (watched.returncode, watched.stderr.count("\n")) == (2, 1)
     assert "trian.py: is not a file" in watched.stderr
+
+
+@pytest.mark.parametrize(("name", "layers"), [("packed", ["GRU"]), ("trainer", ["LSTM[0]", "LSTM[1]"])])
+def test_the_examples_are_watched(tmp_path, name, layers):
+    watched = bptt(tmp_path, "watch", "--every", 20, "--", PLAIN.parent / f"{name}.py")
+    assert watched.returncode == 0, watched.stderr
+    (run,) = runs(tmp_path / "results" / name)
+    info = json.loads((run / "run.json").read_text())
+    assert (info["watched"], info["not_seen"]) == (layers, {})
+    assert pd.read_csv(run / "gradients.csv")["step"].unique().tolist() == [1, 21, 41]
