@@ -9,18 +9,19 @@ import builtins
 import importlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
+    from experiments.watching.audit import Audit
     from experiments.watching.watch import Watch
 
-__all__ = ["watch"]
+__all__ = ["check", "watch"]
 __path__: list[str] = []  # lets `bptt.models` be imported, although this is no folder
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
@@ -99,6 +100,30 @@ def watch(
         settings=settings,
     )
     return watching
+
+
+def check(model: "nn.Module", batch: Any, loss_function: "Callable[[nn.Module, Any], Tensor]") -> "Audit":
+    """Audit the gradient of one batch: is it what finite differences in float64 say, at each timestep?
+
+        print(bptt.check(model, (x, target), lambda model, batch: mse_loss(model(batch[0]), batch[1])))
+
+    It also says where a state is detached or starts anew, which timesteps' inputs do not reach the loss, whether
+    padding takes part, and whether one sample has most of the gradient. The model is copied and stays as it is.
+
+    Args:
+        model: Model with recurrent layers, as `watch` sees them.
+        batch: Anything that `loss_function` reads. Its floating-point tensors become float64.
+        loss_function: Computes the loss from the model and the batch; it must call the model that it is given.
+
+    Returns:
+        The audit, with `findings` in words and `table`, which has the derivative of each compared timestep.
+
+    Raises:
+        ValueError: The model has no recurrent layer, or the loss is not one number, or differs from call to call.
+    """
+    module: Any = importlib.import_module("bptt.experiments.watching.audit")
+    audit: Audit = module.check(model, batch, loss_function)
+    return audit
 
 
 class _OwnLoader(SourceFileLoader):

@@ -18,6 +18,7 @@ from cli.commands.run import run
 from cli.commands.show import show
 from cli.commands.status import status
 from cli.commands.sweep import sweep
+from cli.commands.watch import watch
 from cli.completion import use_own_scripts
 from cli.errors import print_usage_errors_in_one_line
 
@@ -37,6 +38,7 @@ app = typer.Typer(
 app.command("run")(run)
 app.command("sweep")(sweep)
 app.command("probe")(probe)
+app.command("watch")(watch)
 app.command("status")(status)
 app.command("plot")(plot)
 app.command("report")(report)

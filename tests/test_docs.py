@@ -18,7 +18,9 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
+import typer
 
+from cli.main import app
 from experiments.claims.quantity import Quantity
 from experiments.config.composing import compose
 from experiments.config.grid import expand
@@ -126,6 +128,9 @@ def test_commands_are_accepted(command, tmp_path, monkeypatch):
         plan(overrides)
     elif name in ("run", "show"):
         compose(overrides)
+    elif name == "watch":
+        context = typer.main.get_command(app).get_command(None, "watch").make_context("watch", arguments)
+        assert context.params["script"]
     else:
         assert name in ("plot", "report", "status", "reproduce", "replay", "clean", "list", "--install-completion")
 

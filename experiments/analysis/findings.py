@@ -28,7 +28,7 @@ from experiments.analysis.nonfinite_findings import say_nonfinite
 from experiments.analysis.remedy_findings import say_remedy
 from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.single_losses import average_over_losses, gradients_by_lag, has_several_losses
-from experiments.analysis.summary import NORMS, reachable, reached_by_any_loss, smallest_normal
+from experiments.analysis.summary import NORMS, can_underflow, reachable, smallest_normal
 from experiments.store.studies import Run
 from experiments.wording import counted
 
@@ -116,7 +116,7 @@ def _underflow(run: Run) -> str:
     gradients = run.table("gradients")
     if gradients.empty:
         return ""
-    shares = gradients["underflow"][gradients["lag"] < reached_by_any_loss(run)].dropna()
+    shares = gradients["underflow"][can_underflow(run, gradients)].dropna()
     if not shares.any():
         return ""
     steps = gradients["step"].nunique()
@@ -327,7 +327,8 @@ def cut_by(run: Run, share: str) -> str:
     clip, threshold = run.config.get("clip"), run.config.get("clip.threshold")
     if clip in (None, "none"):
         return ""
-    return f"clip={clip}{'' if threshold is None else f' at {threshold:g}'} cut {share}"
+    fixed = threshold is not None and run.config.get("clip.warmup") is None  # after a warm-up, thresholds move
+    return f"clip={clip}{f' at {threshold:g}' if fixed else ''} cut {share}"
 
 
 def _updates(run: Run) -> str:

@@ -231,10 +231,11 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
 def _underflow(run: Run, gradients: Arrays) -> dict[str, Value]:
     """Compute the share of gradient entries that were denormal or 0, at the first and the last recorded step.
 
-    Timesteps at which truncation made the whole gradient 0 are left out.
+    Gradients that are 0 for another reason are left out; see `can_underflow`.
     """
-    step, shares, lag = (_column(gradients, name) for name in ("step", "underflow", "lag"))
-    step, shares = step[lag < reached_by_any_loss(run)], shares[lag < reached_by_any_loss(run)]
+    step, shares = (_column(gradients, name) for name in ("step", "underflow"))
+    reached = can_underflow(run, gradients) if gradients else slice(None)
+    step, shares = step[reached], shares[reached]
     if not len(_known(shares)):
         return {"underflow_at_init": None, "underflow": None}
     first, last = (float(shares[step == end].mean()) for end in (step.min(), step.max()))
@@ -246,6 +247,26 @@ def _largest_exponent(lyapunov: Arrays) -> float | None:
     layer, exponents = (_column(lyapunov, name) for name in ("layer", "exponent"))
     known = _known(exponents[layer == 0])
     return float(known.max()) if len(known) else None
+
+
+def can_underflow(run: Run, gradients: Arrays | pd.DataFrame) -> np.ndarray:
+    """Which rows of gradients.csv can be 0 only because their values are too small, or those of inactive relu units.
+
+    Left out are the timesteps that truncation keeps every loss from reaching, and the states that only the read-out
+    uses: their gradient is exactly 0 before the last timestep, while that of another state in the layer is not.
+
+    Args:
+        run: The run.
+        gradients: Its gradients.csv, by column.
+    """
+    layer, state, lag, norm = (np.asarray(gradients[name]) for name in ("layer", "state", "lag", "grad_norm"))
+    reached: np.ndarray = lag < reached_by_any_loss(run)
+    earlier = reached & (lag > 0)
+    flows = set(zip(layer[earlier & (norm != 0)], state[earlier & (norm != 0)], strict=True))
+    layers = {of[0] for of in flows}
+    read = [of in flows or of[0] not in layers for of in zip(layer, state, strict=True)]
+    reached &= np.array(read, dtype=bool)
+    return reached
 
 
 def _quantile(values: np.ndarray, share: float) -> float | None:

@@ -7,4 +7,6 @@
 - `loops.py` joins the calls of nn.RNNCell, nn.LSTMCell or nn.GRUCell in a loop over timesteps.
 - `readings.py` joins what a layer read in one step: one after the other, or side by side in one batch.
 - `folder.py` writes the run's folder.
+- `launch.py` runs a script for `bptt watch -- SCRIPT`; `seeing.py` and `script.py` watch what it trains, from outside.
+- `audit.py` is `bptt.check`: it holds the gradient of one batch against finite differences; `inputs.py` changes inputs.
 """

@@ -56,9 +56,11 @@ class Watch:
         name: str | None,
         steps: int | None,
         settings: Mapping[str, Any] | None,
+        seen: Sequence[Call] = (),
     ) -> None:
         check_arguments(model, measures, settings, windows, every=every, lag_samples=lag_samples, steps=steps)
         self._calls = Calls(model)
+        self._calls.kept += seen  # of the first step, if the model was called before it was watched
         self.not_seen: dict[str, str] = {}
         self.layers = [each for name, module in self._calls.layers.items() for each in _names(module, name)]
         if not self.layers:
@@ -92,11 +94,12 @@ class Watch:
         for name, reason in self._calls.refused.items():
             self._name_as_not_seen(name, reason)
 
-    def step(self, loss: Tensor | float) -> None:
+    def step(self, loss: Tensor | float, grad_norm: Tensor | None = None) -> None:
         """Count a step of the loop, and record it if it is due. Call it between the backward pass and the update.
 
         Args:
             loss: Loss of the step, one number.
+            grad_norm: Norm of the gradient of all parameters; None measures it now.
 
         Raises:
             TypeError: The loss is not one number.
@@ -108,7 +111,7 @@ class Watch:
         self.number += 1
         with torch.no_grad():
             self._after_update()
-            self._pending.append((self.number, loss, self._grad_norm()))
+            self._pending.append((self.number, loss, self._grad_norm() if grad_norm is None else grad_norm))
             if self._calls.on:
                 self._record(self._calls.take())
             if self._calls.on or time.monotonic() - self._flushed > FLUSH_SECONDS:

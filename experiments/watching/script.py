@@ -1,0 +1,175 @@
+"""Watching the recurrent layers that a script trains, from outside: what `bptt watch` does in the script's process."""
+
+import json
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer
+
+from experiments.errors import in_a_line
+from experiments.watching.calls import Call, Calls
+from experiments.watching.seeing import Seeing
+from experiments.watching.watch import Watch
+
+MEASURES = {
+    "gradients": True,
+    "contributions": True,
+    "parameters": True,
+    "gates": True,
+    "activations": False,
+    "lags": False,
+}
+
+
+def begin(task: Mapping[str, Any]) -> None:
+    """Watch all that the script trains from now on.
+
+    Args:
+        task: `every`, `folder` of the study, and `told`: the file that tells `bptt watch` the run's folder.
+    """
+    ScriptWatch(task["folder"], task["every"], Path(task["told"]))
+
+
+class Models(nn.Module):
+    """The models that a script trains, as one.
+
+    Args:
+        models: The models.
+        trained: Parameters that the optimizer updates.
+    """
+
+    def __init__(self, models: list[nn.Module], trained: list[Tensor]) -> None:
+        super().__init__()
+        for number, model in enumerate(models, 1):
+            self.add_module(type(model).__name__ + ("" if number == 1 else str(number)), model)
+        self._trained = trained
+
+    def parameters(self, recurse: bool = True) -> Any:
+        return iter(self._trained)
+
+
+def quietly(of_training: Callable[..., None]) -> Callable[..., None]:
+    """Make a method print its errors and warnings on stderr: the user's training goes on, unchanged."""
+
+    @wraps(of_training)
+    def method(self: "ScriptWatch", *args: Any) -> None:
+        if self.is_over:
+            return
+        try:
+            with warnings.catch_warnings(record=True) as caught, torch.no_grad():
+                warnings.simplefilter("always")
+                of_training(self, *args)
+            for one in caught:
+                say(str(one.message).removeprefix("bptt.watch: "))
+        except Exception as error:
+            self.is_over = True
+            say(f"stops watching: {in_a_line(error)}")
+
+    return method
+
+
+class ScriptWatch:
+    """Watches the models whose recurrent layers a script trains.
+
+    A step is an update by an optimizer of torch.optim that trains one of the layers, after at least one backward pass.
+    Its loss is the sum over its backward passes. The gradients are those right after the last of them, before they are
+    clipped.
+
+    Args:
+        folder: Folder of the study.
+        every: Interval of the recorded steps.
+        told: File that gets what `bptt watch` reports.
+    """
+
+    def __init__(self, folder: str, every: int, told: Path) -> None:
+        self.is_over = False
+        self._folder, self._every, self._told = folder, every, told
+        self._models: dict[nn.Module, Calls] = {}
+        self._watch: Watch | None = None
+        self._loss: Tensor | float | None = None
+        self._norm: Tensor | None = None
+        self._gradients: dict[Tensor, Tensor] = {}
+        self._seeing = Seeing(self.called, self.went_back, self.about_to_update)
+
+    @quietly
+    def called(self, model: nn.Module) -> None:
+        """See the calls of the layers of a model that is new."""
+        known = {one for root in self._models for one in root.modules()}
+        if model not in known:
+            self._models[model] = Calls(model)
+            self._tell()
+
+    @quietly
+    def went_back(self, starts: list[Tensor]) -> None:
+        """Keep the loss and the gradients of a backward pass."""
+        one = float("nan") if any(start.numel() != 1 for start in starts) else sum(start.detach() for start in starts)
+        self._loss = one if self._loss is None else self._loss + one
+        found = {one: one.grad for one in self._parameters() if one.grad is not None}
+        self._norm = nn.utils.get_total_norm([one for one in found.values() if not one.is_sparse])
+        is_due = self._watch is None or self._watch.number % self._every == 0
+        self._gradients = {one: gradient.clone() for one, gradient in found.items()} if is_due else {}
+
+    @quietly
+    def about_to_update(self, optimizer: Optimizer) -> None:
+        """Count a step."""
+        if self._loss is None:
+            return
+        updated = [one for group in optimizer.param_groups for one in group["params"]]
+        layers = [layer for calls in self._models.values() for layer in calls.layers.values()]
+        trained = {one for layer in layers for one in layer.parameters()}
+        if trained.isdisjoint(updated):
+            return
+        if self._watch is None:
+            self._watch = self._start(updated)
+        now = {one: one.grad for one in self._gradients}
+        for one, gradient in self._gradients.items():
+            one.grad = gradient
+        try:
+            self._watch.step(self._loss, self._norm)
+        finally:
+            for one, current in now.items():
+                one.grad = current
+            self._loss, self._gradients = None, {}
+
+    def _start(self, updated: list[Tensor]) -> Watch:
+        self._seeing.all_models_known()
+        within = {one for model in self._models for one in model.modules() if one is not model}
+        roots = [model for model in self._models if model not in within]
+        seen: list[Call] = []
+        for root in roots:
+            seen += self._models[root].kept
+        for calls in self._models.values():
+            calls.close()
+        model = roots[0] if len(roots) == 1 else Models(roots, updated)
+        watch = Watch(
+            model,
+            self._folder,
+            every=self._every,
+            windows=10,
+            measures=MEASURES,
+            lag_samples=8,
+            name=None,
+            steps=None,
+            settings=None,
+            seen=seen,
+        )
+        self._tell(watch.path)
+        return watch
+
+    def _parameters(self) -> list[Tensor]:
+        return list(dict.fromkeys(one for model in self._models for one in model.parameters()))
+
+    def _tell(self, run: Path | None = None) -> None:
+        called = [name for calls in self._models.values() for name in (*calls.layers, *calls.refused)]
+        self._told.write_text(json.dumps({"called": called, "run": None if run is None else str(run.absolute())}))
+
+
+def say(line: str) -> None:
+    """Print a line on stderr."""
+    print(f"bptt watch: {line}", file=sys.stderr)

@@ -1,0 +1,117 @@
+"""`bptt.check` names planted faults, and none where there is none."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import mse_loss
+
+import bptt
+
+TIME, BATCH = 8, 6
+
+
+class Loop(nn.Module):
+    def __init__(self, every=None):
+        super().__init__()
+        self.cell, self.every = nn.LSTMCell(2, 5), every
+
+    def forward(self, x):
+        h = c = x.new_zeros(x.shape[1], 5)
+        outputs = []
+        for t, one in enumerate(x):
+            if self.every and t and t % self.every == 0:
+                h, c = h.detach(), c.detach()
+            h, c = self.cell(one, (h, c))
+            outputs.append(h)
+        return torch.stack(outputs)
+
+
+class Chunks(nn.Module):
+    def __init__(self, carries):
+        super().__init__()
+        self.rnn, self.carries = nn.GRU(2, 5), carries
+
+    def forward(self, x):
+        state, outputs = None, []
+        for chunk in x.split(TIME // 2):
+            output, state = self.rnn(chunk, state if self.carries else None)
+            outputs.append(output)
+        return torch.cat(outputs)
+
+
+def found(model, change=lambda x: x, loss=lambda y, x: mse_loss(y[-1], x[0, :, :1].expand(-1, 5))):
+    torch.manual_seed(3)
+    x = change(torch.randn(TIME, BATCH, 2))
+    audit = bptt.check(model, x, lambda model, x: loss(model(x)[0] if isinstance(model, nn.RNNBase) else model(x), x))
+    return {one.kind: one.sentence for one in audit.findings if one.is_fault}, audit
+
+
+@pytest.mark.parametrize(
+    "model", [lambda: nn.LSTM(2, 5, num_layers=2, dropout=0.5), lambda: nn.GRU(2, 5), Loop, lambda: Chunks(True)]
+)
+def test_nothing_is_named_where_nothing_is_wrong(model):
+    faults, audit = found(model())
+    assert not faults
+    assert len(audit.table) == TIME
+    assert all(row.autograd for row in audit.table)
+    assert "agrees with finite differences at all 8" in str(audit)
+
+
+def test_a_detached_state(double):
+    faults, audit = found(Loop(every=3))
+    assert set(faults) == {"gradient", "detached"}
+    assert "every 3 timesteps, before timesteps 4, 7" in faults["detached"]
+    assert [row.agrees for row in audit.table] == [False] * 6 + [True] * 2
+    assert all(row.finite for row in audit.table)
+
+
+def test_a_state_that_is_reset_each_call():
+    faults, _ = found(Chunks(False))
+    assert set(faults) == {"state", "unreached"}  # the loss reads the last chunk alone
+    assert faults["state"].startswith("2 calls start from a new state")
+
+
+def test_inputs_that_do_not_reach_the_loss():
+    faults, _ = found(nn.LSTM(2, 5), loss=lambda y, x: y[4].square().mean())
+    assert set(faults) == {"unreached"}
+    assert "inputs of timesteps 6 to 8 do not" in faults["unreached"]
+
+
+def pad(x):
+    x = x.clone()
+    x[5:, 0] = x[4:, 2] = 0
+    return x
+
+
+def test_padding_that_enters_the_loss():
+    faults, _ = found(nn.LSTM(2, 5), pad, lambda y, x: y.square().mean())
+    assert set(faults) == {"padding"}
+    assert "2 of 6 samples" in faults["padding"]
+    masked, audit = found(nn.LSTM(2, 5), pad, lambda y, x: (y.square().mean(-1) * (x != 0).any(-1)).mean())
+    assert not masked
+    assert "does not take part" in str(audit)
+
+
+def test_an_outlier_sample():
+    weights = torch.tensor([1.0, 1, 1, 500, 1, 1])
+    faults, _ = found(nn.GRU(2, 5), loss=lambda y, x: (y[-1].square().mean(-1) * weights).mean())
+    assert set(faults) == {"outlier"}
+    assert faults["outlier"].startswith("sample 4 of 6 has 9")
+
+
+def test_a_loss_that_differs_each_time_is_refused():
+    noise = iter(range(1000))
+    with pytest.raises(ValueError, match="nothing can be said"):
+        found(nn.GRU(2, 5), loss=lambda y, x: y.square().mean() * (1 + next(noise)))
+
+
+def test_a_layer_without_gradients():
+    class Frozen(Chunks):
+        def forward(self, x):
+            with torch.no_grad():
+                state = self.rnn(x[:4])[1]
+            return self.rnn(x[4:], state)[0]
+
+    faults, _ = found(Frozen(True))
+    assert "is called 1 times under torch.no_grad" in str(found(Frozen(True))[1])
+    assert set(faults) == {"gradient"}

@@ -1,0 +1,103 @@
+"""`bptt watch -- SCRIPT` runs a script as Python does, and leaves a watched run."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PLAIN = ROOT / "experiments" / "examples" / "plain.py"
+
+
+def bptt(folder, *words):
+    start = "import sys, bptt_start; bptt_start.main()"
+    return subprocess.run([sys.executable, "-c", start, *map(str, words)], cwd=folder, capture_output=True, text=True)
+
+
+def runs(study):
+    return sorted((study / "runs").iterdir())
+
+
+def test_a_plain_script_is_watched_and_trains_as_without(tmp_path):
+    watched = bptt(tmp_path, "watch", "--every", 10, "--", PLAIN, "--steps", 50, "--length", 6)
+    assert watched.returncode == 0, watched.stderr
+    alone = subprocess.run(
+        [sys.executable, PLAIN, "--steps", "50", "--length", "6"], capture_output=True, text=True, check=True
+    )
+    assert watched.stdout == alone.stdout  # the same loss at step 50, and nothing of ours
+    assert watched.stderr.splitlines()[-1] == "results/plain"
+    assert "finding:" in watched.stderr
+    (run,) = runs(tmp_path / "results" / "plain")
+    assert json.loads((run / "run.json").read_text())["watched"] == ["lstm"]
+    gradients, metrics = (pd.read_csv(run / f"{name}.csv") for name in ("gradients", "metrics"))
+    assert gradients["step"].unique().tolist() == [1, 11, 21, 31, 41]
+    assert metrics["step"].tolist() == list(range(1, 51))
+
+
+AS_PYTHON = """
+import sys, os
+import torch
+from torch import nn
+print(__name__, os.path.basename(__file__), sys.argv, os.path.basename(sys.path[0]), sys.modules["__main__"].__name__)
+print("experiments" in sys.modules, "models" in sys.modules)
+torch.manual_seed(0)
+rnn = nn.RNN(2, 3)
+optimizer = torch.optim.SGD(rnn.parameters(), lr=0.1)
+for _ in range(3):
+    optimizer.zero_grad()
+    rnn(torch.ones(4, 2, 2))[0].sum().backward()
+    nn.utils.clip_grad_norm_(rnn.parameters(), 1e-3)
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "status"),
+    [
+        ("sys.exit(3)", 3, "interrupted"),
+        ("raise ValueError('no pump')", 1, "failed"),
+        ("os.kill(os.getpid(), 2)", 130, "interrupted"),
+    ],
+)
+def test_a_script_ends_as_it_does_alone(tmp_path, end, code, status):
+    (tmp_path / "own").mkdir()
+    script = tmp_path / "own" / "train.py"
+    script.write_text(AS_PYTHON + end)
+    watched = bptt(tmp_path, "watch", "--every", 1, "--", "own/train.py", "--lr", "1")
+    alone = subprocess.run([sys.executable, "own/train.py", "--lr", "1"], cwd=tmp_path, capture_output=True, text=True)
+    assert watched.returncode == code
+    assert alone.returncode in (code, -2)
+    assert watched.stdout == alone.stdout
+    assert alone.stderr.rstrip() in watched.stderr  # the same traceback, without a line of ours
+    (run,) = runs(tmp_path / "results" / "train")
+    assert json.loads((run / "run.json").read_text())["status"] == status
+    assert len(pd.read_csv(run / "gradients.csv")["step"].unique()) == 3
+    assert pd.read_csv(run / "metrics.csv")["grad_norm"].min() > 1e-2  # before clipping
+
+
+def test_modules_run_and_what_trains_nothing_recurrent_is_said(tmp_path):
+    (tmp_path / "pump").mkdir()
+    (tmp_path / "pump" / "fit.py").write_text("import sys, torch\nprint(__name__, __package__, sys.argv[1:])")
+    watched = bptt(tmp_path, "watch", "--", "-m", "pump.fit", "-x")
+    assert watched.stdout == "__main__ pump ['-x']\n"
+    assert "pump.fit trained no recurrent layer" in watched.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_script_that_is_not_there(tmp_path):
+    watched = bptt(tmp_path, "watch", "--", "trian.py")
+    assert (watched.returncode, watched.stderr.count("\n")) == (2, 1)
+    assert "trian.py: is not a file" in watched.stderr
+
+
+@pytest.mark.parametrize(("name", "layers"), [("packed", ["GRU"]), ("trainer", ["LSTM[0]", "LSTM[1]"])])
+def test_the_examples_are_watched(tmp_path, name, layers):
+    watched = bptt(tmp_path, "watch", "--every", 20, "--", PLAIN.parent / f"{name}.py")
+    assert watched.returncode == 0, watched.stderr
+    (run,) = runs(tmp_path / "results" / name)
+    info = json.loads((run / "run.json").read_text())
+    assert (info["watched"], info["not_seen"]) == (layers, {})
+    assert pd.read_csv(run / "gradients.csv")["step"].unique().tolist() == [1, 21, 41]
