@@ -122,7 +122,7 @@ def _progress_line(progress: "Sequence[Progress]") -> str:
         return f"{count_by_status(progress)}, {time_left(progress)}".removesuffix(", ")
     (one,) = progress
     return (
-        f"step {one.step}/{one.run.steps}, loss {one.loss:.4g}, gradient norm {one.grad_norm:.3g}, "
+        f"step {one.step}/{one.run.steps or '?'}, loss {one.loss:.4g}, gradient norm {one.grad_norm:.3g}, "
         f"{one.speed:.0f} steps/s, {format_time_left(one.left)}"
     )
 
