@@ -47,7 +47,7 @@ def _overview_lines(progress: "Sequence[Progress]", width: int, bar_width: int) 
     """The counts of all runs, a bar and the time left; without the bar where they do not fit in one line."""
     from rich.text import Text
 
-    done = sum(one.step / one.run.steps if one.status == "running" else one.status in FINISHED for one in progress)
+    done = sum(_share_done(one) if one.status == "running" else one.status in FINISHED for one in progress)
     counts, left = count_by_status(progress), time_left(progress)
     line = Text(" ").join([Text(counts), _bar(done / len(progress), bar_width), Text(left)])
     return [line] if line.cell_len <= width else [Text(part) for part in wrap(f"{counts}, {left}".split(" "), width)]
@@ -66,8 +66,8 @@ def _lines_by_run(running: "Sequence[Progress]", width: int, bar_width: int) -> 
     from rich.text import Text
 
     columns = {
-        "bar": [_bar(one.step / one.run.steps if one.run.steps else 0.0, bar_width) for one in running],
-        "step": [Text(f"{one.step}/{one.run.steps}") for one in running],
+        "bar": [_bar(_share_done(one), bar_width) for one in running],
+        "step": [Text(f"{one.step}/{one.run.steps or '?'}") for one in running],
         "speed": [Text(f"{one.speed:.0f}/s" if one.step else "") for one in running],
         "norm": [Text(f"norm {one.grad_norm:.2g}" if one.step else "") for one in running],
         "loss": [Text(f"loss {one.loss:.3g}" if one.step else "starting") for one in running],
@@ -99,6 +99,11 @@ def _lines_by_run(running: "Sequence[Progress]", width: int, bar_width: int) -> 
 def _first_that_fits(choices: "Iterable[list[Text]]", width: int) -> "list[Text]":
     """The first list whose lines are all at most `width` columns wide; an empty list if there is none."""
     return next((lines for lines in choices if all(line.cell_len <= width for line in lines)), [])
+
+
+def _share_done(one: "Progress") -> float:
+    """The share of a run's steps that it has taken; 0 for a watched training that did not say how many it takes."""
+    return min(1.0, one.step / one.run.steps) if one.run.steps else 0.0
 
 
 def _bar(share: float, width: int) -> "Text":
@@ -150,7 +155,9 @@ def time_left(progress: "Sequence[Progress]") -> str:
     timed = [one for one in progress if not one.kept and one.status in ("running", *FINISHED)]
     steps_done, seconds = sum(one.step for one in timed), sum(one.seconds for one in timed)
     side_by_side = sum(one.status == "running" for one in progress)
-    steps_left = sum(one.run.steps - one.step for one in progress if one.status in ("running", "waiting"))
+    if any(one.status == "running" and not one.run.steps for one in progress):
+        return ""
+    steps_left = sum(max(0, one.run.steps - one.step) for one in progress if one.status in ("running", "waiting"))
     return format_time_left(steps_left * seconds / steps_done / side_by_side) if steps_done and side_by_side else ""
 
 

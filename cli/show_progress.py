@@ -124,7 +124,7 @@ def _progress_line(progress: "Sequence[Progress]") -> str:
     if one.step == 0:
         return f"step 0/{one.run.steps}"
     return (
-        f"step {one.step}/{one.run.steps}, loss {one.loss:.4g}, gradient norm {one.grad_norm:.3g}, "
+        f"step {one.step}/{one.run.steps or '?'}, loss {one.loss:.4g}, gradient norm {one.grad_norm:.3g}, "
         f"{one.speed:.0f} steps/s, {format_time_left(one.left)}"
     )
 

@@ -28,7 +28,7 @@ class FollowedRun:
     Attributes:
         folder: Folder of the run.
         label: Name of the run for the user.
-        steps: Number of steps that it takes in all.
+        steps: Number of steps that it takes in all; 0 if a watched training did not say.
     """
 
     folder: Path
@@ -83,8 +83,8 @@ class Progress:
 
     @property
     def left(self) -> float:
-        """Seconds until the run ends at its current speed; infinite if the speed is not known."""
-        return (self.run.steps - self.step) / self.speed if self.speed else math.inf
+        """Seconds until the run ends at its current speed; infinite if speed or steps are not known."""
+        return max(0, self.run.steps - self.step) / self.speed if self.speed and self.run.steps else math.inf
 
 
 def progress_of_study(study: Path) -> list[Progress]:

@@ -12,19 +12,22 @@ from torch import Tensor
 from experiments.watching.calls import Call, NotSeen
 from experiments.watching.fused import check_same
 from experiments.watching.readings import Reading
+from experiments.watching.sequences import Link, Linked
 from experiments.watching.weights import make_cell
+from models.cell import Cell, State
 from models.contributions import OuterProducts
 
 
-def read_loop(calls: Sequence[Call]) -> Reading:
+def read_loop(sequence: Sequence[Linked]) -> Reading:
     """What a layer read in a sequence of calls, each of which is one timestep.
 
     Args:
-        calls: The calls, in order.
+        sequence: The calls, in order.
 
     Raises:
         NotSeen: The calls cannot be redone.
     """
+    calls = [linked.call for linked in sequence]
     first = calls[0]
     names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
     weights = {name: weight for name in names if (weight := first.weight(name)) is not None}
@@ -51,6 +54,7 @@ def read_loop(calls: Sequence[Call]) -> Reading:
         if first.after[0].grad_fn is not first.after[1].grad_fn:
             reached -= direct * _h_by_c(unrolled.gates, after[1])
         unrolled.further = {"c": reached.view(1, time * batch, -1)}
+    back = _handed_back(cell, x.flatten(0, 1), flat, [direct.flatten(0, 1), *unrolled.further.values()])
     gradient = unrolled.backward(direct.view(1, time * batch, -1))
 
     def by_timestep(values: Tensor) -> Tensor:
@@ -67,9 +71,32 @@ def read_loop(calls: Sequence[Call]) -> Reading:
         {name: by_timestep(values) for name, values in gradient.states.items()},
         {},
         {name: known[id(one)] for name, one in gradient.contributions.items()},
-        direct,
+        _direct_part(direct, back.view_as(direct), [linked.links[0] for linked in sequence]),
         torch.full((batch,), time, device=x.device),
     )
+
+
+def _handed_back(cell: Cell, x: Tensor, state: State, reached: Sequence[Tensor]) -> Tensor:
+    """What each timestep hands back to the h that it read, (time * batch, hidden)."""
+    with torch.enable_grad():
+        h = state[0].detach().requires_grad_()
+        states = cell.step(x, (h, *state[1:]))
+        grad_outputs = [one.view_as(after) for one, after in zip(reached, states, strict=True)]
+        return torch.autograd.grad(states, h, grad_outputs)[0]
+
+
+def _direct_part(total: Tensor, back: Tensor, links: Sequence[Link]) -> Tensor:
+    """The direct part of dL/dh_t: what the next timestep does not hand back. What is only rounding becomes 0.
+
+    It is not known before a timestep whose state was computed from h_t, such as by a mask; there it is the total.
+    """
+    direct = total.clone()
+    for t, link in enumerate(links[1:], start=1):
+        if link == "carried":
+            part = total[t - 1] - back[t]
+            rounding = 100 * torch.finfo(total.dtype).eps * (total[t - 1].abs().amax() + back[t].abs().amax())
+            direct[t - 1] = torch.where(part.abs() <= rounding, 0.0, part)
+    return direct
 
 
 def _h_by_c(gates: Mapping[str, Tensor], c: Tensor) -> Tensor:

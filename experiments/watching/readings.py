@@ -28,7 +28,8 @@ class Reading:
         gradients: As in `Layer`.
         along_gates: As in `Layer`.
         contributions: As in `Layer`, by the parameter's name in the cell.
-        direct: The direct part of dL/dh_t, (time, batch, hidden); of a loop over cells, the total derivative.
+        direct: The direct part of dL/dh_t, (time, batch, hidden); in a loop over cells
+            whose states are changed between the calls, the total derivative.
         lengths: Number of timesteps of each sequence, (batch).
         of_losses: See `OfLosses`; None if it is not defined.
     """

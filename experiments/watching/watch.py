@@ -172,13 +172,13 @@ class Watch:
         """What each layer of a module read in this step."""
         if not calls:
             raise NotSeen(f"no gradient reached its output at step {self.number}, or it was not called")
-        sequences = [[linked.call for linked in sequence] for sequence in sequences_of(calls)]
+        sequences = sequences_of(calls)
         if is_cell(module):
             return [side_by_side([read_loop(sequence) for sequence in sequences])]
         layers = [
             [
                 one_after_the_other(chunks)
-                for chunks in zip(*(FusedCall(call, self._cut).readings() for call in sequence), strict=True)
+                for chunks in zip(*(FusedCall(linked.call, self._cut).readings() for linked in sequence), strict=True)
             ]
             for sequence in sequences
         ]
@@ -212,12 +212,11 @@ class Watch:
                 self._append(number, name, measure, measure.after_update(step, network))
 
     def _append(self, number: int, name: str, measure: Measure, rows: Iterable[Row]) -> None:
-        places = [measure.columns.index(column) for column in ("layer", "parameter") if column in measure.columns]
-        renumbered = [
-            tuple(_renumbered(value, number) if place in places else value for place, value in enumerate(row))
-            for row in check_rows(measure, rows)
-        ]
-        self._folder.table(name, measure.columns).append(renumbered)
+        rows = check_rows(measure, rows)
+        place = next((i for i, column in enumerate(measure.columns) if column in ("layer", "parameter")), None)
+        if number and place is not None:
+            rows = [(*row[:place], _renumbered(row[place], number), *row[place + 1 :]) for row in rows]
+        self._folder.table(name, measure.columns).append(rows)
 
     def _cut(self, length: int) -> Bounds:
         return cut(length, length if self._windows == "all" else self._windows)
@@ -227,7 +226,12 @@ class Watch:
         found = [one.grad for one in self._parameters if one.grad is not None]
         if not found:
             return torch.tensor(torch.nan)
-        return nn.utils.get_total_norm([one.coalesce().values() if one.is_sparse else one for one in found])
+        found = [one.coalesce().values() if one.is_sparse else one for one in found]
+        if any(one.device.type != "cpu" for one in found):
+            on_device: Tensor = nn.utils.get_total_norm(found)
+            return on_device
+        norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(one).double() for one in found]))
+        return norm
 
     def _write_metrics(self) -> None:
         pending, self._pending = self._pending, []

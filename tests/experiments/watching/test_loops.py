@@ -1,5 +1,7 @@
 """Loops over torch's cells: the gradients of every timestep equal those that autograd retained, to 1e-10."""
 
+import json
+
 import pytest
 import torch
 from torch import nn
@@ -64,3 +66,14 @@ def test_a_state_that_is_reset_begins_a_new_sequence(watch, table):
     rows = table(watched)
     pairs = [torch.cat([states["h"][t].grad, states["h"][t + 3].grad]) for t in range(3)]
     assert rows["grad_norm"].tolist() == pytest.approx([float(one.norm() * 8**0.5) for one in pairs], rel=1e-10)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_loss_at_the_last_timesteps_alone_is_known_as_such(watch, kind):
+    cell = kind(INPUT, HIDDEN)
+    watched = watch(cell)
+    hidden, _ = run(cell, torch.randn(TIME, BATCH, INPUT))
+    loss = hidden[-2:].sum()
+    loss.backward()
+    watched.step(loss)
+    assert json.loads((watched.path / "run.json").read_text())["readout_steps"] == 2
