@@ -129,7 +129,7 @@ def test_the_forget_gates_alone_are_what_dl_dc_is_multiplied_by():
 def test_a_network_of_512_units_gains_chi_a_timestep(gain):
     variance, length, width = 0.05, 16, 512
     logs = []
-    for _ in range(2):
+    for _ in range(4):
         cell = RNN(1, width).double()
         with torch.no_grad():
             gaussian(cell, gain)
