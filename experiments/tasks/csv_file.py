@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from experiments.errors import UsageError
 from experiments.tasks.data_files import KEY
 
+LARGEST = 1e15
+"""A size that no number of a column reaches: squares of larger ones would leave the range of float32."""
+
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 
 
@@ -123,6 +126,9 @@ def _read(path: str, layout: Layout) -> Any:
         wrong = f"line {found[2]} has {found[3]} fields instead of {found[1]}" if found else str(error).splitlines()[0]
         raise UsageError(f"{KEY}={path}: {wrong}; separate all fields with {separator!r}") from None
     frame.columns = [str(name).strip() for name in frame.columns]
+    names = [name.strip().strip('"') for name in header.split(separator)]
+    if twice := next((name for name in names if name and names.count(name) > 1), None):
+        raise UsageError(f"{KEY}={path}: two columns are called {twice}; rename one of them in the first line")
     return frame
 
 
@@ -132,8 +138,12 @@ def _numbers(path: str, name: str, column: Any, layout: Layout) -> NDArray[np.fl
 
     values: NDArray[np.float64] = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     _refuse_missing(path, name, column.isna().to_numpy())
-    for row in np.flatnonzero(~np.isfinite(values)):
+    for row in np.flatnonzero(~(np.abs(values) < LARGEST)):
         found = str(column.iloc[row])
+        if not np.isnan(values[row]):
+            raise UsageError(
+                f"{KEY}={path}: row {row + 1}, column {name}: {found} is too large; it must be below {LARGEST:g}"
+            )
         if re.fullmatch(r"\s*[-+]?\d*,\d+\s*", found) and layout.decimal == "point":
             advice = "if it has a decimal comma, add task.decimal=comma"
         elif any(separator in found for separator in SEPARATORS.values()):

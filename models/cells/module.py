@@ -36,8 +36,10 @@ class ModuleCell(Cell):
                 first = self.cell(x)
                 self._is_alone = isinstance(first, Tensor)
                 self.cell(x, first)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"cell.path={path}: cannot be called as cell(x, state): {error}") from error
+        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"cell.path={path}: cannot be called as cell(x, state), as torch.nn.GRUCell can: {error}"
+            ) from error
         states = (first,) if isinstance(first, Tensor) else tuple(first)
         shapes = [tuple(one.shape) if isinstance(one, Tensor) else () for one in states]
         if shapes[0] != (1, hidden_size) or any(len(shape) != 2 for shape in shapes):

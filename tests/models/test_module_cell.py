@@ -77,7 +77,8 @@ class Twice(nn.Module):
     [
         ("nowhere.Cell", "must be the address of a torch module, such as torch.nn.GRUCell"),
         ("torch.tanh", "must be the address of a torch module, such as torch.nn.GRUCell"),
-        ("torch.nn.Linear", r"cannot be called as cell\(x, state\): "),
+        ("torch.nn.Linear", r"cannot be called as cell\(x, state\), as torch.nn.GRUCell can: "),
+        ("torch.nn.GRU", r"cannot be called as cell\(x, state\), as torch.nn.GRUCell can: "),
         (f"{__name__}.Twice", r"must return h \(batch, hidden\), or a tuple of states with h first"),
     ],
 )

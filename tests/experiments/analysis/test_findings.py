@@ -427,6 +427,21 @@ def test_what_the_runs_own_clipping_cut(write):
     runs = [write("rnn", seed, tables={"metrics": table}, clip="norm", clip__threshold=1.5) for seed in range(2)]
     assert said(runs[0]).endswith("largest 3; clip=norm at 1.5 cut 30% of the steps to 0.5 of their norm on average")
     assert said_together(*runs).endswith("largest 3 in any run; clip=norm at 1.5 cut 30% of the steps")
+    moving = write("gru", tables={"metrics": table}, clip="adagc", clip__threshold=1.0, clip__warmup=5)
+    assert "clip=adagc cut 30% of the steps" in said(moving)
+
+
+@pytest.mark.parametrize(("h", "underflown"), [(0.0, None), (1e-44, 0.45)])
+def test_a_state_that_only_the_readout_uses_has_not_underflowed(write, h, underflown):
+    """Its gradient is exactly 0 before the last timestep, while that of the state that carries it is not."""
+    rows = [
+        {"step": 1, "layer": 0, "state": state, "timestep": 10 - lag, "lag": lag, "grad_norm": norm, "underflow": share}
+        for lag in range(10)
+        for state, norm, share in (("h", h if lag else 1.0, float(lag > 0)), ("z", 1.0, 0.0))
+    ]
+    run = write("lru", tables={"gradients": rows})
+    assert ("of the gradient's entries at step 1 were 0 or below" in said(run)) is (underflown is not None)
+    assert summarize_runs([run])[0]["underflow"].item() == (underflown or 0)
 
 
 def test_of_a_few_steps_no_distribution_is_said(write):
