@@ -115,3 +115,15 @@ def test_a_layer_without_gradients():
     faults, _ = found(Frozen(True))
     assert "is called 1 times under torch.no_grad" in str(found(Frozen(True))[1])
     assert set(faults) == {"gradient"}
+
+
+def test_a_watch_checks_its_model_and_the_copy_is_not_watched(watch, table):
+    model = nn.LSTM(2, 5)
+    watched = watch(model)
+    x = torch.randn(TIME, BATCH, 2)
+    loss = model(x)[0].square().mean()
+    audit = watched.check(x, lambda model, x: model(x)[0].square().mean())
+    assert "agrees with finite differences at all 8" in str(audit)
+    loss.backward()
+    watched.step(loss)
+    assert len(table(watched).query("step == 1")) == 2 * TIME
