@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from experiments.watching.calls import Call, Calls
 from experiments.watching.inputs import Change, changed_inputs, direction, moved, unmoved
+from experiments.watching.reduction import name_reduction
 from experiments.watching.sequences import is_cell, sequences_of
 
 STEPS = (1e-4, 1e-6)
@@ -36,7 +37,7 @@ class Finding(NamedTuple):
 
     Attributes:
         layer: Name of the layer.
-        kind: "gradient", "detached", "state", "unreached", "padding" or "outlier".
+        kind: "gradient", "detached", "state", "unreached", "padding", "outlier" or "reduction".
         is_fault: Whether it keeps the gradient from being that of the whole batch through all timesteps.
         sentence: What was measured, in words.
     """
@@ -292,6 +293,30 @@ class BatchAuditor(Auditor):
         self._batch, self._loss_function = doubled(batch), loss_function
         self._buffers = {name: one.clone() for name, one in self._model.named_buffers()}
         self._random = torch.get_rng_state()
+
+    def audit(self) -> Audit:
+        """Run the audit, and say whether the loss is a mean or a sum over time."""
+        audit, calls = super().audit(), self._calls.kept
+        if calls:
+            module = calls[-1].module
+            length = sum(
+                1 if is_cell(module) else int(times.max()) + 1 for one, _, times, *_ in self._places if one is module
+            )
+            sentence = name_reduction(calls, length, self._batch, self._calls_of)
+            audit.findings.append(Finding(self._names[module], "reduction", False, sentence))
+        return audit
+
+    def _calls_of(self, batch: Any) -> list[Call]:
+        """The calls of the model with another batch, and the gradients that reach their outputs."""
+        whole, self._batch = self._batch, batch
+        self._calls.on, self._calls.kept = True, []
+        try:
+            loss = self._loss(unmoved, gradients=True)
+            parameters = [one for one in self._model.parameters() if one.requires_grad]
+            torch.autograd.grad(loss, parameters, allow_unused=True)
+        finally:
+            self._batch, self._calls.on = whole, False
+        return self._calls.kept
 
     def _loss(self, change: Change, gradients: bool = False) -> Tensor:
         default = torch.get_default_dtype()
