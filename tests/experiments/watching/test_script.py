@@ -93,7 +93,9 @@ def test_a_script_that_is_not_there(tmp_path):
     assert "trian.py: is not a file" in watched.stderr
 
 
-@pytest.mark.parametrize(("name", "layers"), [("packed", ["GRU"]), ("trainer", ["LSTM[0]", "LSTM[1]"])])
+@pytest.mark.parametrize(
+    ("name", "layers"), [("packed", ["GRU"]), ("trainer", ["LSTM[0]", "LSTM[1]"]), ("policy", ["gru"])]
+)
 def test_the_examples_are_watched(tmp_path, name, layers):
     watched = bptt(tmp_path, "watch", "--every", 20, "--", PLAIN.parent / f"{name}.py")
     assert watched.returncode == 0, watched.stderr
