@@ -40,7 +40,7 @@ def main() -> None:
         seen = 0.1 * torch.randn(LENGTH, CORRIDORS, 2)
         seen[0] = nn.functional.one_hot(goal, 2).float()
         state, total = None, 0.0
-        for chunk in seen.split(CHUNK):
+        for chunk in seen.split(CHUNK):  # type: ignore[no-untyped-call]
             logits, state = policy(chunk, state)
             actions = torch.distributions.Categorical(logits=logits)
             taken = actions.sample()  # type: ignore[no-untyped-call]
