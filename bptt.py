@@ -108,7 +108,8 @@ def check(model: "nn.Module", batch: Any, loss_function: "Callable[[nn.Module, A
         print(bptt.check(model, (x, target), lambda model, batch: mse_loss(model(batch[0]), batch[1])))
 
     It also says where a state is detached or starts anew, which timesteps' inputs do not reach the loss, whether
-    padding takes part, and whether one sample has most of the gradient. The model is copied and stays as it is.
+    padding takes part, whether one sample has most of the gradient, and whether the loss is a mean or a sum over time.
+    The model is copied and stays as it is.
 
     Args:
         model: Model with recurrent layers, as `watch` sees them.

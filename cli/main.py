@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli.commands.check import check
 from cli.commands.clean import clean
 from cli.commands.list import list_choices
 from cli.commands.plot import plot
@@ -39,6 +40,7 @@ app.command("run")(run)
 app.command("sweep")(sweep)
 app.command("probe")(probe)
 app.command("watch")(watch)
+app.command("check")(check)
 app.command("status")(status)
 app.command("plot")(plot)
 app.command("report")(report)

@@ -128,8 +128,8 @@ def test_commands_are_accepted(command, tmp_path, monkeypatch):
         plan(overrides)
     elif name in ("run", "show"):
         compose(overrides)
-    elif name == "watch":
-        context = typer.main.get_command(app).get_command(None, "watch").make_context("watch", arguments)
+    elif name in ("watch", "check"):
+        context = typer.main.get_command(app).get_command(None, name).make_context("watch", arguments)
         assert context.params["script"]
     else:
         assert name in ("plot", "report", "status", "reproduce", "replay", "clean", "list", "--install-completion")

@@ -49,7 +49,14 @@ def watch(
     folder = Path(results_dir).absolute() / study
     with tempfile.TemporaryDirectory() as place:
         told = Path(place) / "told.json"
-        task = {"module": is_module, "script": name, "every": every, "folder": str(folder), "told": str(told)}
+        task = {
+            "begin": "script",
+            "module": is_module,
+            "script": name,
+            "every": every,
+            "folder": str(folder),
+            "told": str(told),
+        }
         code = run_script(task, arguments)
         found = json.loads(told.read_text()) if told.exists() else {"called": [], "run": None}
     with redirect_stdout(sys.stderr):
@@ -67,7 +74,7 @@ def read_script(words: list[str]) -> tuple[bool, str, list[str]]:
 
     if words[0] == "-m":
         if len(words) < 2:
-            raise UsageError("-m: needs the name of a module, as in `bptt watch -- -m package.train`")
+            raise UsageError("-m: needs the name of a module, as in -- -m package.train")
         return True, words[1], words[2:]
     if not Path(words[0]).is_file():
         raise UsageError(f"{words[0]}: is not a file; give the path of your script after --")

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from experiments.watching.calls import Call, Calls
-from experiments.watching.inputs import changed_inputs, direction
+from experiments.watching.inputs import Change, changed_inputs, direction, moved, unmoved
+from experiments.watching.reduction import name_reduction
 from experiments.watching.sequences import is_cell, sequences_of
 
 STEPS = (1e-4, 1e-6)
@@ -35,7 +37,7 @@ class Finding(NamedTuple):
 
     Attributes:
         layer: Name of the layer.
-        kind: "gradient", "detached", "state", "unreached", "padding" or "outlier".
+        kind: "gradient", "detached", "state", "unreached", "padding", "outlier" or "reduction".
         is_fault: Whether it keeps the gradient from being that of the whole batch through all timesteps.
         sentence: What was measured, in words.
     """
@@ -95,20 +97,14 @@ class Auditor:
     """Computes the loss of one batch again and again, with changed inputs of the recurrent layers.
 
     Args:
-        model: Model; it is copied.
-        batch: Whatever `loss_function` reads; its floating-point tensors become float64.
-        loss_function: Computes the loss from the model and the batch.
+        model: Model in float64.
     """
 
-    def __init__(self, model: nn.Module, batch: Any, loss_function: Loss) -> None:
-        self._model = copy.deepcopy(model).double()
-        self._batch, self._loss_function = doubled(batch), loss_function
-        self._calls = Calls(self._model)
+    def __init__(self, model: nn.Module) -> None:
+        self._calls = Calls(model)
         self._names = {module: name for name, module in self._calls.layers.items()}
         if not self._names:
             raise ValueError("model: has no nn.RNN, nn.LSTM, nn.GRU or cell of theirs that can be checked")
-        self._buffers = {name: one.clone() for name, one in self._model.named_buffers()}
-        self._random = torch.get_rng_state()
         self._deltas: list[Tensor] = []
         self._places: list[tuple[nn.Module, Tensor, Tensor, Tensor, bool]] = []
 
@@ -122,14 +118,12 @@ class Auditor:
         calls = self._calls.kept
         self._calls.on = False
         if loss.numel() != 1 or not loss.requires_grad:
-            raise ValueError("loss_function: must return one number that depends on the model's parameters")
+            raise ValueError("loss: must be one number that depends on the model's parameters")
         found = torch.autograd.grad(loss, self._deltas, allow_unused=True)
         grads = [torch.zeros_like(d) if g is None else g for d, g in zip(self._deltas, found, strict=True)]
-        self._value = float(loss.detach())
-        if (again := float(self._loss(lambda number, module, x, times, samples: x))) != self._value:
-            raise ValueError(
-                f"loss_function: returns {self._value} and then {again} for the same batch; nothing can be said"
-            )
+        self._loss_there = float(loss.detach())
+        if (again := float(self._loss(unmoved))) != self._loss_there:
+            raise ValueError(f"loss: is {self._loss_there} and then {again} for the same batch; nothing can be said")
         audit = Audit()
         with_gradient = [number for number, (*_, is_on) in enumerate(self._places) if is_on]
         numbers = {id(call): number for number, call in zip(with_gradient, calls, strict=True)}
@@ -202,9 +196,9 @@ class Auditor:
         autograd = float((gradient * along).sum())
         finite, agrees = float("nan"), False
         for size in STEPS:
-            up, down = (float(self._loss(self._moved(one.call, sign * size * along))) for sign in (1, -1))
+            up, down = (float(self._loss(partial(moved, one.call, sign * size * along))) for sign in (1, -1))
             tried = (up - down) / (2 * size)
-            noise = NOISE * max(abs(self._value), 1e-3) * STEPS[0] / size
+            noise = NOISE * max(abs(self._loss_there), 1e-3) * STEPS[0] / size
             agrees = abs(tried - autograd) <= TOLERANCE * max(abs(tried), abs(autograd)) + noise
             if agrees or finite != finite:
                 finite = tried
@@ -217,7 +211,7 @@ class Auditor:
         for one in ones:
             _, x, times, *_ = self._places[one.call]
             along = direction(one.call, x) * (times == one.within)[..., None] * (1 + x.abs().max())
-            if float(self._loss(self._moved(one.call, along))) != self._value:
+            if float(self._loss(partial(moved, one.call, along))) != self._loss_there:
                 return False
         return True
 
@@ -234,12 +228,12 @@ class Auditor:
                 continue
             padded = (times >= (by_time.shape[1] - tails)[samples]) & (tails > 1)[samples]
             along = direction(number, x) * padded[..., None] * (1 + x.abs().max())
-            changed = float(self._loss(self._moved(number, along)))
-            kept = changed == self._value
+            changed = float(self._loss(partial(moved, number, along)))
+            kept = changed == self._loss_there
             effect = (
                 "does not take part"
                 if kept
-                else f"takes part: other numbers there make the loss {changed:.4g}, not {self._value:.4g}"
+                else f"takes part: other numbers there make the loss {changed:.4g}, not {self._loss_there:.4g}"
             )
             sentence = (
                 f"the input of {int((tails > 1).sum())} of {len(tails)} samples stays the same up to the last "
@@ -279,11 +273,52 @@ class Auditor:
         self._places.append((module, x.detach(), times, samples, torch.is_grad_enabled()))
         return x + delta
 
-    def _moved(self, call: int, along: Tensor) -> Any:
-        return lambda number, module, x, times, samples: x + along if number == call else x
-
-    def _loss(self, change: Any, gradients: bool = False) -> Tensor:
+    def _loss(self, change: Change, gradients: bool = False) -> Tensor:
         """The loss with changed inputs, and the same random numbers as ever."""
+        raise NotImplementedError
+
+
+class BatchAuditor(Auditor):
+    """Computes the loss of a batch with a function of the user's.
+
+    Args:
+        model: Model; it is copied.
+        batch: Whatever `loss_function` reads; its floating-point tensors become float64.
+        loss_function: Computes the loss from the model and the batch.
+    """
+
+    def __init__(self, model: nn.Module, batch: Any, loss_function: Loss) -> None:
+        self._model = copy.deepcopy(model).double()
+        super().__init__(self._model)
+        self._batch, self._loss_function = doubled(batch), loss_function
+        self._buffers = {name: one.clone() for name, one in self._model.named_buffers()}
+        self._random = torch.get_rng_state()
+
+    def audit(self) -> Audit:
+        """Run the audit, and say whether the loss is a mean or a sum over time."""
+        audit, calls = super().audit(), self._calls.kept
+        if calls:
+            module = calls[-1].module
+            length = sum(
+                1 if is_cell(module) else int(times.max()) + 1 for one, _, times, *_ in self._places if one is module
+            )
+            sentence = name_reduction(calls, length, self._batch, self._calls_of)
+            audit.findings.append(Finding(self._names[module], "reduction", False, sentence))
+        return audit
+
+    def _calls_of(self, batch: Any) -> list[Call]:
+        """The calls of the model with another batch, and the gradients that reach their outputs."""
+        whole, self._batch = self._batch, batch
+        self._calls.on, self._calls.kept = True, []
+        try:
+            loss = self._loss(unmoved, gradients=True)
+            parameters = [one for one in self._model.parameters() if one.requires_grad]
+            torch.autograd.grad(loss, parameters, allow_unused=True)
+        finally:
+            self._batch, self._calls.on = whole, False
+        return self._calls.kept
+
+    def _loss(self, change: Change, gradients: bool = False) -> Tensor:
         default = torch.get_default_dtype()
         with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(gradients):
             torch.set_rng_state(self._random)
@@ -302,7 +337,7 @@ class Auditor:
 
 def check(model: nn.Module, batch: Any, loss_function: Loss) -> Audit:
     """See `bptt.check`."""
-    return Auditor(model, batch, loss_function).audit()
+    return BatchAuditor(model, batch, loss_function).audit()
 
 
 def doubled(batch: Any) -> Any:

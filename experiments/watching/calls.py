@@ -107,6 +107,12 @@ class Calls:
             )
         ]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Calls":
+        """What the hooks of a copied model hold: the copy is not watched."""
+        copied = object.__new__(Calls)
+        copied.on = False
+        return copied
+
     def take(self) -> list[Call]:
         """The calls since the last time, without those that no gradient came back to."""
         calls, self.kept = self.kept, []

@@ -56,3 +56,15 @@ def direction(number: int, like: Tensor) -> Tensor:
     """A random direction in the space of the input of a call, the same each time."""
     generator = torch.Generator().manual_seed(number)
     return torch.randn(like.shape, generator=generator, dtype=torch.float64).to(like)
+
+
+def moved(
+    call: int, along: Tensor, number: int, module: nn.Module, x: Tensor, times: Tensor, samples: Tensor
+) -> Tensor:
+    """A change that adds `along` to the input of one call."""
+    return x + along if number == call else x
+
+
+def unmoved(number: int, module: nn.Module, x: Tensor, times: Tensor, samples: Tensor) -> Tensor:
+    """No change."""
+    return x

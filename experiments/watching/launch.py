@@ -55,7 +55,11 @@ class AfterTorch(MetaPathFinder):
 
 
 def main() -> None:
-    """Run the script that the command line names: a JSON object with `module`, `script` and what `script.py` reads."""
+    """Run the script that the command line names.
+
+    The first argument is a JSON object with `module`, `script`, `begin` (our module that watches or checks it) and what
+    that module reads.
+    """
     task = json.loads(sys.argv[1])
     del sys.argv[:2]
     spec = importlib.util.spec_from_file_location("bptt", os.path.join(ROOT, "bptt.py"))
@@ -64,7 +68,9 @@ def main() -> None:
     bptt = importlib.util.module_from_spec(spec)
     sys.modules["bptt"] = bptt
     spec.loader.exec_module(bptt)
-    sys.meta_path.insert(0, AfterTorch(lambda: importlib.import_module("bptt.experiments.watching.script").begin(task)))
+    sys.meta_path.insert(
+        0, AfterTorch(lambda: importlib.import_module(f"bptt.experiments.watching.{task['begin']}").begin(task))
+    )
     sys.modules["__main__"] = ModuleType("__main__")
     try:
         if task["module"]:

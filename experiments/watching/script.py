@@ -14,6 +14,7 @@ from torch.optim.optimizer import Optimizer
 
 from experiments.errors import in_a_line
 from experiments.watching.calls import Call, Calls
+from experiments.watching.scaling import watch_clipping
 from experiments.watching.seeing import Seeing
 from experiments.watching.watch import Watch
 
@@ -34,6 +35,7 @@ def begin(task: Mapping[str, Any]) -> None:
         task: `every`, `folder` of the study, and `told`: the file that tells `bptt watch` the run's folder.
     """
     ScriptWatch(task["folder"], task["every"], Path(task["told"]))
+    watch_clipping(say)
 
 
 class Models(nn.Module):

@@ -17,6 +17,7 @@ from experiments.errors import in_a_line
 from experiments.measures.measure import Measure, Row, check_rows, find_measure
 from experiments.store.status import Status
 from experiments.watching.arguments import check_arguments
+from experiments.watching.audit import Audit, check
 from experiments.watching.calls import FUSED, Call, Calls, NotSeen
 from experiments.watching.folder import RunFolder
 from experiments.watching.fused import FusedCall, names_of
@@ -59,6 +60,7 @@ class Watch:
         seen: Sequence[Call] = (),
     ) -> None:
         check_arguments(model, measures, settings, windows, every=every, lag_samples=lag_samples, steps=steps)
+        self._model = model
         self._calls = Calls(model)
         self._calls.kept += seen  # of the first step, if the model was called before it was watched
         self.not_seen: dict[str, str] = {}
@@ -117,6 +119,10 @@ class Watch:
             if self._calls.on or time.monotonic() - self._flushed > FLUSH_SECONDS:
                 self._write_metrics()
         self._calls.on = self.number % self._every == 0
+
+    def check(self, batch: Any, loss_function: Callable[[nn.Module, Any], Tensor]) -> Audit:
+        """Audit the gradient of one batch, as `bptt.check` does with the watched model."""
+        return check(self._model, batch, loss_function)
 
     def close(self, status: Status = "completed", error: str | None = None) -> None:
         """End the run: write all that is recorded and remove the hooks. Closing twice does nothing.

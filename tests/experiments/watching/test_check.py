@@ -99,6 +99,22 @@ def test_an_outlier_sample():
     assert faults["outlier"].startswith("sample 4 of 6 has 9")
 
 
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (lambda y, x: y.square().sum(0).mean(), "is a sum over time: cut to 4 of 8 timesteps, it sends 1 times"),
+        (lambda y, x: y.square().mean(), "is a mean over time: cut to 4 of 8 timesteps, it sends 2 times"),
+        (lambda y, x: y[-1].square().mean(), "cannot be decided"),
+        (lambda y, x: y.square().mean().sqrt(), "fits neither"),
+    ],
+)
+@pytest.mark.parametrize("model", [lambda: nn.LSTM(2, 5, num_layers=2), lambda: Chunks(True)])
+def test_a_sum_over_time_that_was_meant_as_a_mean(model, loss, said):
+    _, audit = found(model(), loss=loss)
+    (sentence,) = (one.sentence for one in audit.findings if one.kind == "reduction")
+    assert said in sentence
+
+
 def test_a_loss_that_differs_each_time_is_refused():
     noise = iter(range(1000))
     with pytest.raises(ValueError, match="nothing can be said"):
@@ -115,3 +131,15 @@ def test_a_layer_without_gradients():
     faults, _ = found(Frozen(True))
     assert "is called 1 times under torch.no_grad" in str(found(Frozen(True))[1])
     assert set(faults) == {"gradient"}
+
+
+def test_a_watch_checks_its_model_and_the_copy_is_not_watched(watch, table):
+    model = nn.LSTM(2, 5)
+    watched = watch(model)
+    x = torch.randn(TIME, BATCH, 2)
+    loss = model(x)[0].square().mean()
+    audit = watched.check(x, lambda model, x: model(x)[0].square().mean())
+    assert "agrees with finite differences at all 8" in str(audit)
+    loss.backward()
+    watched.step(loss)
+    assert len(table(watched).query("step == 1")) == 2 * TIME

@@ -93,7 +93,9 @@ def test_a_script_that_is_not_there(tmp_path):
     assert "trian.py: is not a file" in watched.stderr
 
 
-@pytest.mark.parametrize(("name", "layers"), [("packed", ["GRU"]), ("trainer", ["LSTM[0]", "LSTM[1]"])])
+@pytest.mark.parametrize(
+    ("name", "layers"), [("packed", ["GRU"]), ("trainer", ["LSTM[0]", "LSTM[1]"]), ("policy", ["gru"])]
+)
 def test_the_examples_are_watched(tmp_path, name, layers):
     watched = bptt(tmp_path, "watch", "--every", 20, "--", PLAIN.parent / f"{name}.py")
     assert watched.returncode == 0, watched.stderr
@@ -101,3 +103,27 @@ def test_the_examples_are_watched(tmp_path, name, layers):
     info = json.loads((run / "run.json").read_text())
     assert (info["watched"], info["not_seen"]) == (layers, {})
     assert pd.read_csv(run / "gradients.csv")["step"].unique().tolist() == [1, 21, 41]
+
+
+SCALED = """
+import torch
+from torch import nn
+rnn = nn.RNN(2, 3)
+optimizer = torch.optim.SGD(rnn.parameters(), lr=0.1)
+scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+for _ in range(2):
+    optimizer.zero_grad()
+    scaler.scale(rnn(torch.ones(4, 2, 2))[0].sum()).backward()
+    UNSCALE
+    nn.utils.clip_grad_norm_(rnn.parameters(), 1.0)
+    scaler.step(optimizer)
+    scaler.update()
+"""
+
+
+@pytest.mark.parametrize(("unscale", "named"), [("pass", 1), ("scaler.unscale_(optimizer)", 0)])
+def test_clipping_before_unscaling_is_named_once(tmp_path, unscale, named):
+    (tmp_path / "train.py").write_text(SCALED.replace("UNSCALE", unscale))
+    watched = bptt(tmp_path, "watch", "--every", 1, "--", "train.py")
+    assert watched.returncode == 0, watched.stderr
+    assert watched.stderr.count("the script clips gradients that GradScaler has multiplied by 1024") == named

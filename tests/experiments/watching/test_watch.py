@@ -69,3 +69,22 @@ def test_the_commands_read_the_folder(watch, table, monkeypatch, capsys):
         assert code == 0, printed
     assert {"gradient_flow.png", "gates.png", "contributions.png"} <= {one.name for one in study.glob("figures/*")}
     assert "run=run1" not in (study / "report.html").read_text()
+
+
+def test_retain_grad_on_a_stack_does_not_hide_the_total_derivative(watch, table):
+    """The gradient of the stacked states is only the direct part: 0 at all timesteps that the loss does not read."""
+    cell, h, states = nn.RNNCell(2, 4), torch.zeros(3, 4), []
+    watched = watch(nn.ModuleList([cell]))
+    for x in torch.randn(6, 3, 2):
+        h = cell(x, h)
+        h.retain_grad()
+        states.append(h)
+    stack = torch.stack(states)
+    stack.retain_grad()
+    loss = stack[-1].square().sum()
+    loss.backward()
+    watched.step(loss)
+    assert not stack.grad[:-1].any()
+    total = [float(one.grad.norm() * 3**0.5) for one in states]
+    read = table(watched)
+    assert read["grad_norm"].tolist() == pytest.approx(total, rel=1e-10)

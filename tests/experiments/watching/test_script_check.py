@@ -1,0 +1,53 @@
+"""`bptt check -- SCRIPT` audits the first training step of a script, and ends it there."""
+
+import subprocess
+import sys
+
+FAULTY = """
+import os, sys, torch
+from torch import nn
+torch.manual_seed(0)
+table, cell = nn.Embedding(5, 3), nn.LSTMCell(3, 4)
+optimizer = torch.optim.SGD([*table.parameters(), *cell.parameters()], lr=0.1)
+x = table(torch.randint(5, (7, 6)))
+h = c = torch.zeros(6, 4)
+outputs = torch.zeros(7, 6, 4)
+print("begins")
+for t in range(7):
+    if t and t % 3 == 0:
+        h, c = h.detach(), c.detach()
+    h, c = cell(x[t], (h, c))
+    outputs[t] = h
+nn.functional.mse_loss(outputs[-1], torch.ones(6, 4).float()).backward()
+optimizer.step()
+open("checkpoint", "w").write("trained")
+"""
+
+
+def check(folder, *words):
+    start = "import sys, bptt_start; bptt_start.main()"
+    command = [sys.executable, "-c", start, "check", "--", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_a_state_detached_in_a_loop_of_a_script_is_found_and_the_script_ends(tmp_path):
+    (tmp_path / "train.py").write_text(FAULTY)
+    done = check(tmp_path, "train.py")
+    assert done.returncode == 1, done.stderr
+    text = " ".join(done.stdout.split())
+    assert text.startswith(
+        "begins fault: LSTMCell: the gradient is wrong at 6 of 7 compared timesteps (timesteps 1 to 6)"
+    )
+    assert "every 3 timesteps, before timesteps 4, 7" in text
+    assert text.count("begins") == 1
+    assert done.stderr == ""
+    assert [one.name for one in tmp_path.iterdir()] == ["train.py"]
+
+
+def test_exit_codes_of_scripts_that_cannot_be_checked(tmp_path):
+    (tmp_path / "none.py").write_text("print('nothing')")
+    none = check(tmp_path, "none.py")
+    assert (none.returncode, none.stdout) == (2, "nothing\n")
+    assert "none.py: made no backward pass through a recurrent layer" in none.stderr
+    (tmp_path / "ends.py").write_text("import sys; sys.exit(3)")
+    assert check(tmp_path, "ends.py").returncode == 3
