@@ -114,7 +114,8 @@ def describe_safe_threshold(run: Run) -> str:
         return ""
     larger = updates[updates["lr"] * updates["grad_norm"] > updates["weight_norm"]]
     threshold = _rounded_down(float((larger["weight_norm"] / larger["lr"]).min()))
-    return f"with clip=norm at {threshold:g}, none of these updates would have been larger than the weights"
+    recorded = counted(len(updates), "recorded update")
+    return f"with clip=norm at {threshold:g}, none of {recorded} would have been larger than the weights"
 
 
 def _rounded_down(value: float, digits: int = 3) -> float:

@@ -350,7 +350,7 @@ def _updates(run: Run) -> str:
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         sizes = np.sqrt(update / weight)
-    known = np.isfinite(sizes)
+    known = np.isfinite(sizes) & (sizes > 0)  # a skipped step makes no update
     steps, sizes = steps[known], sizes[known]
     if not len(sizes):
         return ""

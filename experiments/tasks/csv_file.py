@@ -1,6 +1,7 @@
 """A CSV file as numbers: read with pandas, checked cell by cell, sorted by group, and split by time."""
 
 import hashlib
+import os
 import re
 import warnings
 from collections.abc import Sequence
@@ -112,6 +113,7 @@ def _read(path: str, layout: Layout) -> Any:
                 index_col=False,
                 low_memory=False,
                 skipinitialspace=True,
+                skip_blank_lines=False,
             )
     except UnicodeDecodeError as error:
         wrong = f"byte 0x{error.object[error.start]:02x} is not {layout.encoding.upper()}"
@@ -129,7 +131,15 @@ def _read(path: str, layout: Layout) -> Any:
     names = [name.strip().strip('"') for name in header.split(separator)]
     if twice := next((name for name in names if name and names.count(name) > 1), None):
         raise UsageError(f"{KEY}={path}: two columns are called {twice}; rename one of them in the first line")
-    return frame
+    return frame.iloc[: len(frame) - _blank_lines_at_the_end(path)]
+
+
+def _blank_lines_at_the_end(path: str) -> int:
+    """Number of empty lines after the last row; an empty line between rows is a row whose values are missing."""
+    with open(path, "rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
+        lines = file.read().splitlines()
+    return next((number for number, line in enumerate(reversed(lines)) if line.strip()), len(lines))
 
 
 def _numbers(path: str, name: str, column: Any, layout: Layout) -> NDArray[np.float64]:

@@ -114,9 +114,9 @@ class Calls:
         return copied
 
     def take(self) -> list[Call]:
-        """The calls since the last time, without those that no gradient came back to."""
+        """The calls since the last time."""
         calls, self.kept = self.kept, []
-        return [call for call in calls if call.gradients]
+        return calls
 
     def close(self) -> None:
         """Remove all hooks."""

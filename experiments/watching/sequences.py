@@ -33,6 +33,9 @@ class Linked:
 def sequences_of(calls: Sequence[Call]) -> list[list[Linked]]:
     """Divide the calls of one layer into sequences. Each call of a sequence continues with the state of the last one.
 
+    A sequence ends with the last call that a gradient came back to. Calls before it belong to it, also if their state
+    was detached, so that no gradient reaches them.
+
     Args:
         calls: The calls of one layer, in order.
     """
@@ -47,7 +50,8 @@ def sequences_of(calls: Sequence[Call]) -> list[list[Linked]]:
                 break
         else:
             sequences.append([Linked(call, new)])
-    return sequences
+    reached = [[index for index, one in enumerate(of, 1) if one.call.gradients] for of in sequences]
+    return [of[: ends[-1]] for of, ends in zip(sequences, reached, strict=True) if ends]
 
 
 def _links(call: Call, earlier: Call) -> tuple[Link, ...]:

@@ -176,9 +176,9 @@ class Watch:
 
     def _read(self, module: nn.Module, calls: Sequence[Call]) -> list[Reading]:
         """What each layer of a module read in this step."""
-        if not calls:
-            raise NotSeen(f"no gradient reached its output at step {self.number}, or it was not called")
         sequences = sequences_of(calls)
+        if not sequences:
+            raise NotSeen(f"no gradient reached its output at step {self.number}, or it was not called")
         if is_cell(module):
             return [side_by_side([read_loop(sequence) for sequence in sequences])]
         layers = [

@@ -186,6 +186,7 @@ def table(*rows):
         (table("60,,1"), {}, "row 60, column a: the value is missing; fill it in or delete the row"),
         (table("60,nan,1", "61,1,1", "62,,1"), {}, r"row 60, column a: .* \(one of 2 missing values in this column\)"),
         (table("60,inf,1"), {}, "row 60, column a: inf is too large; it must be below 1e[+]15"),
+        ("a\n" + "1\n" * 30 + "\n" + "2\n" * 30 + "\n\n", {}, "row 31, column a: the value is missing"),
         (table("60,1e200,1"), {}, r"row 60, column a: 1e[+]200 is too large; it must be below 1e[+]15"),
         (table().replace("time,a,b", "time,a,a"), {}, "two columns are called a; rename one of them in the first line"),
         (table("60;1;1"), {}, "row 60, column time: '60;1;1' is not a number; does the file mix separators"),
