@@ -260,6 +260,24 @@ def test_chunks_with_a_carried_state(watch, table, kind, detached):
     assert shares.tolist() == pytest.approx([1.0] * 4, rel=1e-10)
 
 
+def test_detached_chunks_keep_their_place_where_only_the_last_one_has_a_loss(watch, table):
+    """The gradient is 0 in the earlier ones; they do not disappear, as if it had reached the first timestep."""
+    layer = nn.GRU(INPUT, HIDDEN)
+    watched = watch(layer)
+    x, state = torch.randn(9, BATCH, INPUT), None
+    for t in range(0, 9, 3):
+        output, state = layer(x[t : t + 3], state)
+        state = state.detach()
+    loss = output[-1].sum()
+    loss.backward()
+    layer(x, state)  # continues after the loss
+    watched.step(loss)
+    rows = table(watched).set_index("timestep")["grad_norm"]
+    assert rows.index.tolist() == list(range(1, 10))
+    assert (rows[:6] == 0).all()
+    assert (rows[6:] > 0).all()
+
+
 def test_two_batches_in_a_step_are_one_batch(watch, table):
     """Accumulated gradients: both backward passes count, and the norm is that of the whole batch."""
     layer = nn.GRU(INPUT, HIDDEN)
