@@ -1,5 +1,6 @@
 """Long short-term memory, forward and backward."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
@@ -42,13 +43,7 @@ class LSTM(TorchCell):
         return torch.lstm
 
     def compute_gates(self, x: Inputs, h: Gate) -> dict[str, Gate]:
-        input, forget, candidate, output = self.preactivations(x, h)
-        return {
-            "input": torch.sigmoid(input),
-            "forget": torch.sigmoid(forget),
-            "candidate": torch.tanh(candidate),
-            "output": torch.sigmoid(output),
-        }
+        return gates_of(self.preactivations(x, h))
 
     def step(self, x: Input, state: State) -> State:
         h, c = state
@@ -58,6 +53,17 @@ class LSTM(TorchCell):
 
     def solve(self, x: InputSequence, state: State, hidden: HiddenSequence | None) -> Unrolled:
         return UnrolledLSTM(self, x, state, hidden)
+
+
+def gates_of(preactivations: Iterable[Gate]) -> dict[str, Gate]:
+    """The gates of an LSTM by name, from a_t of each gate in the order of `LSTM.gates`."""
+    input, forget, candidate, output = preactivations
+    return {
+        "input": torch.sigmoid(input),
+        "forget": torch.sigmoid(forget),
+        "candidate": torch.tanh(candidate),
+        "output": torch.sigmoid(output),
+    }
 
 
 class UnrolledLSTM(Unrolled):

@@ -9,7 +9,7 @@ from torch.nn.functional import linear
 
 from models.cell import Cell, Input, Inputs, State
 from models.gru import GRU
-from models.lstm import LSTM
+from models.lstm import LSTM, gates_of
 from models.rnn import RNN
 
 KINDS: dict[type[nn.Module], str] = {
@@ -46,13 +46,7 @@ class ProjectedLSTM(Cell):
 
     def all_gates(self, x: Inputs, state: State) -> dict[str, Tensor]:
         a = linear(x, self.weight_ih, self.bias_ih) + linear(state[0], self.weight_hh, self.bias_hh)
-        input, forget, candidate, output = a.chunk(4, dim=-1)
-        return {
-            "input": torch.sigmoid(input),
-            "forget": torch.sigmoid(forget),
-            "candidate": torch.tanh(candidate),
-            "output": torch.sigmoid(output),
-        }
+        return gates_of(a.chunk(4, dim=-1))
 
     def step(self, x: Input, state: State) -> State:
         input, forget, candidate, output = self.all_gates(x, state).values()

@@ -8,6 +8,7 @@ from torch.nn.functional import layer_norm, linear
 
 from models.cell import Gate, Input, Inputs, State
 from models.gated import GatedCell
+from models.lstm import gates_of
 
 EPSILON = 1e-5
 """What is added to the variance, as in the authors' code."""
@@ -50,13 +51,7 @@ class LayerNormLSTM(GatedCell):
         return (by_h + by_x + self.bias).chunk(4, dim=-1)
 
     def compute_gates(self, x: Inputs, h: Gate) -> dict[str, Gate]:
-        input, forget, candidate, output = self.preactivations(x, h)
-        return {
-            "input": torch.sigmoid(input),
-            "forget": torch.sigmoid(forget),
-            "candidate": torch.tanh(candidate),
-            "output": torch.sigmoid(output),
-        }
+        return gates_of(self.preactivations(x, h))
 
     def step(self, x: Input, state: State) -> State:
         h, c = state
