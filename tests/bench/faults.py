@@ -6,7 +6,6 @@ draws the kind of layer, the length, the batch and hidden sizes and the data.
 """
 
 import random
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import bptt
+from tests.bench.planted import print_table
 
 SEEDS = range(100, 130)
 """Seeds that were not looked at while the check was written."""
@@ -81,14 +81,7 @@ def found(fault: str, seed: int) -> set[str]:
 
 def main() -> None:
     """Print the table."""
-    print("| planted | named | missed | also named |\n| --- | ---: | ---: | --- |")
-    for fault, kind in FAULTS.items():
-        kinds = [found(fault, seed) for seed in SEEDS]
-        named = sum(kind in one for one in kinds)
-        others = Counter(one for of_seed in kinds for one in of_seed if one != kind)
-        also = ", ".join(f"{name} {number}" for name, number in sorted(others.items())) or "nothing"
-        first = f"{named} | {len(SEEDS) - named}" if kind else "- | -"
-        print(f"| {fault} | {first} | {also} |", flush=True)
+    print_table(FAULTS, SEEDS, found)
 
 
 if __name__ == "__main__":

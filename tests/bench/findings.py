@@ -9,7 +9,6 @@ becomes of the gradient. A spike is one batch whose targets are 1,000 times as l
 import random
 import re
 import tempfile
-from collections import Counter
 from pathlib import Path
 
 import torch
@@ -19,6 +18,7 @@ import bptt
 from experiments.analysis.findings import describe_run
 from experiments.analysis.summary import write_summary
 from experiments.store.studies import read_runs
+from tests.bench.planted import print_table
 
 SEEDS = range(100, 130)
 """Seeds of the trainings."""
@@ -57,13 +57,7 @@ def found(planted: str, seed: int) -> set[str]:
 
 def main() -> None:
     """Print the table."""
-    print("| planted | named | missed | also named |\n| --- | ---: | ---: | --- |")
-    for planted, name in NAMED.items():
-        said = [found(planted, seed) for seed in SEEDS]
-        named = sum(name in one for one in said)
-        others = Counter(one for of_seed in said for one in of_seed if one != name)
-        also = ", ".join(f"{one} {number}" for one, number in sorted(others.items())) or "nothing"
-        print(f"| {planted} | {named} | {len(SEEDS) - named} | {also} |", flush=True)
+    print_table(NAMED, SEEDS, found)
 
 
 if __name__ == "__main__":
