@@ -14,8 +14,9 @@ import inspect
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from pydoc import locate
 from typing import TYPE_CHECKING, Any
+
+from models.address import locate
 
 if TYPE_CHECKING:
     from experiments.config.schema import Config

@@ -7,7 +7,6 @@ import typing
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import lru_cache
-from pydoc import ErrorDuringImport, locate
 from types import SimpleNamespace, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -17,6 +16,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 from bptt_start import PACKAGES
 from experiments.config.typed_values import Section, validate, validation_explained
 from experiments.errors import UsageError
+from models.address import ErrorDuringImport, locate
 
 HYDRAS_OWN = ("_target_", "_partial_", "_recursive_", "_convert_")
 """What Hydra itself reads where it instantiates an object; everything else is an argument."""
@@ -35,8 +35,6 @@ def find_target(key: str, name: str) -> Callable[..., Any]:
     try:
         target: Callable[..., Any] | None = locate(name)  # type: ignore[assignment]
     except ErrorDuringImport as error:
-        if isinstance(error.value, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
         missing = getattr(error.value, "name", None) if isinstance(error.value, ModuleNotFoundError) else None
         hint = f"; {_where_python_looks(missing)}" if missing and missing.partition(".")[0] in PACKAGES else ""
         raise UsageError(f"{key}={name}: {error}{hint}") from error

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from pydoc import locate
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from experiments.store.integrity import describe_inputs
+from models.address import locate
 
 if TYPE_CHECKING:
     from experiments.config.schema import Config

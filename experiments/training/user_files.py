@@ -5,12 +5,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from pydoc import locate
 from typing import Any
 
 from experiments.config.schema import CHOICES, Config
 from experiments.errors import is_users_code
 from experiments.measures.measure import find_measure
+from models.address import locate
 
 
 def user_files(config: Config) -> dict[str, Path]:

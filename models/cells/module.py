@@ -1,11 +1,11 @@
 """A cell of any installed package, if it is called as torch's cells are."""
 
-from pydoc import ErrorDuringImport, locate
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from models.address import ErrorDuringImport, locate
 from models.cell import Cell, Input, RecurrentBlock, State
 
 
