@@ -7,7 +7,7 @@ import pytest
 from models.address import ErrorDuringImport, locate
 
 
-@pytest.mark.parametrize("kind, error", [("KeyboardInterrupt", KeyboardInterrupt), ("OSError", ErrorDuringImport)])
+@pytest.mark.parametrize(("kind", "error"), [("KeyboardInterrupt", KeyboardInterrupt), ("OSError", ErrorDuringImport)])
 def test_ctrl_c_during_an_import_is_not_an_error_of_the_module(tmp_path, monkeypatch, kind, error):
     (tmp_path / f"module_that_raises_{kind}.py").write_text(f"raise {kind}")
     monkeypatch.syspath_prepend(tmp_path)
