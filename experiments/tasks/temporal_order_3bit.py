@@ -1,6 +1,5 @@
 """The temporal order problem with three symbols."""
 
-from math import log
 from typing import Annotated
 
 from pydantic import Field
@@ -23,8 +22,6 @@ class TemporalOrder3Bit(TemporalOrder):
 
     tenths = (1, 3, 6)
     output_size = 8
-    chance_loss = log(8)
-    chance_error = 0.875
 
     def __init__(self, length: Annotated[int, Field(ge=4)], length_spread: Spread = 0.0) -> None:
         super().__init__(length, length_spread)

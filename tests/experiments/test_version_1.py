@@ -24,6 +24,8 @@ from experiments.training.run import run
 COMMITTED = Path(__file__).parents[1] / "data" / "version_1"
 RUNS = sorted(folder.name for folder in (COMMITTED / "runs").iterdir())
 INTERRUPTED = "lstm-adding-none-seed1-064e1560a1"
+CORRECTED = ("chance_loss", "chance_error")
+"""Of the adding problem: version 1 wrote the score of the best constant answer."""
 FINISHED = [name for name in RUNS if name != INTERRUPTED]
 
 
@@ -40,7 +42,7 @@ def config_of(folder):
 def assert_same_numbers(before, again):
     """The columns that version 1 wrote have the same values, up to what another processor rounds differently."""
     assert list(again)[: len(before.columns)] == list(before) or set(before) <= set(again)
-    for column in before:
+    for column in before.columns.difference(CORRECTED, sort=False):
         if pd.api.types.is_numeric_dtype(before[column]):
             np.testing.assert_allclose(again[column], before[column], rtol=2e-3, atol=1e-4, err_msg=column)
         else:

@@ -7,10 +7,12 @@ import torch
 from torch import Generator
 from torch.nn.functional import one_hot
 
+from experiments.tasks.adding import Adding
 from experiments.tasks.copy import COPIED
 from experiments.tasks.delayed_parity import DelayedParity
 from experiments.tasks.delayed_xor import DelayedXor
 from experiments.tasks.latch import Latch
+from experiments.tasks.marked_numbers import MarkedNumbers
 from experiments.tasks.multiplication import Multiplication
 from experiments.tasks.noise import Noise
 from experiments.tasks.noiseless_memorization import NoiselessMemorization
@@ -20,6 +22,7 @@ from experiments.tasks.running_parity import RunningParity
 from experiments.tasks.selective_copy import SelectiveCopy
 from experiments.tasks.sine_frequency import SineFrequency
 from experiments.tasks.task import ClassificationTask
+from experiments.tasks.temporal_order import TemporalOrder
 from experiments.tasks.temporal_order_3bit import TemporalOrder3Bit
 
 SEQUENCES, BINS = 6000, 8
@@ -27,6 +30,14 @@ CERTAIN = 30.0
 """A logit that leaves all other classes a probability of 1e-13."""
 
 TASKS = [
+    Adding(2),
+    Adding(5),
+    Adding(5, length_spread=1.0),
+    Adding(5, halved=True),
+    Adding(40),
+    TemporalOrder(2),
+    TemporalOrder(2, length_spread=1.0),
+    TemporalOrder(3),
     Multiplication(3),
     Multiplication(40),
     TemporalOrder3Bit(4),
@@ -66,10 +77,16 @@ def batch(task, seed=1):
 def without_memory(task, drawn):
     """The best answer that knows the timestep and the input at it, as each task's definition has it."""
     outputs = torch.zeros(*drawn.targets.shape[:2], task.output_size, dtype=torch.float64)
-    if isinstance(task, Multiplication):
+    if isinstance(task, Adding):
+        number, marker = drawn.inputs[-1, :, :1], drawn.inputs[-1, :, 1:]
+        outputs += task.scale * (1 + marker * (number - 0.5))
+    elif isinstance(task, Multiplication):
         outputs += 1 / 4
     elif isinstance(task, SineFrequency):
         outputs += 1 / 2
+    elif isinstance(task, TemporalOrder):
+        second = drawn.inputs[-1, :, :2].repeat(1, task.output_size // 2)  # seen at T, or [0, 0, ...]
+        outputs += CERTAIN * second
     elif isinstance(task, RandomPermutation):
         outputs[..., 2:] = -CERTAIN
     elif isinstance(task, NoiselessMemorization | SelectiveCopy):
@@ -119,6 +136,9 @@ def test_the_input_at_the_timestep_of_the_answer_gives_no_better_one(task):
         last = drawn.inputs[-len(drawn.targets) :]
         if discrete:
             read.append(last.argmax(dim=-1))
+        elif isinstance(task, MarkedNumbers):
+            limits = torch.linspace(0, 1, BINS + 1, dtype=torch.float64)[1:-1]
+            read.append(torch.bucketize(last[..., 0].contiguous(), limits) + BINS * last[..., 1].long())
         else:
             limits = torch.linspace(-1.75, 1.75, BINS - 1, dtype=torch.float64)
             read.append(torch.bucketize(last[..., 0].contiguous(), limits))
