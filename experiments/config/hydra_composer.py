@@ -1,6 +1,6 @@
 """Hydra set up once and asked many times: overrides are parsed and composed into configurations."""
 
-import copy
+import pickle
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -72,14 +72,15 @@ class HydraComposer:
             if not all(key_of(override) in known for override in rest):
                 values, rest = [], list(point)  # the order of '+x=1', '~clip' and the like counts
             common, chosen = self._compose_choices(tuple(rest))
-            cfg = copy.deepcopy(common)
+            cfg: DictConfig = pickle.loads(common)
             with explained(point):
                 _set_values(cfg, values, point)
             yield cfg, chosen
 
-    def _compose_own_part(self, overrides: Sequence[str]) -> tuple[DictConfig, Mapping[str, str]]:
+    def _compose_own_part(self, overrides: Sequence[str]) -> tuple[bytes, Mapping[str, str]]:
+        """Compose what the runs share. It is pickled: that copies it faster than `deepcopy`."""
         cfg = self.compose(overrides)
-        return without_study_keys(cfg), cfg.hydra.runtime.choices
+        return pickle.dumps(without_study_keys(cfg)), cfg.hydra.runtime.choices
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """Parse overrides; lists and ranges are not yet expanded.

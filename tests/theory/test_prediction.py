@@ -12,8 +12,8 @@ from experiments.training.run import run
 def test_the_probes_gain_ranks_networks_as_their_first_training_step_does(tmp_path):
     gains, pairs = {}, {}
     for cell in ("rnn", "lstm", "gru"):
-        for gain in (0.5, 0.7, 0.9, 1.1, 1.3, 1.6):
-            options = [f"cell={cell}", "init=gaussian", f"init.gain={gain}", "task.length=40", "steps=1"]
+        for gain in (0.5, 0.8, 1.1, 1.6):
+            options = [f"cell={cell}", "init=gaussian", f"init.gain={gain}", "task.length=30", "steps=1"]
             options += ["record.evaluate_samples=1", "probe.batches=1", "probe.samples=8", "model.hidden_size=48"]
             config = compose([*options, f"results_dir={tmp_path}"])
             run(config)
@@ -23,5 +23,5 @@ def test_the_probes_gain_ranks_networks_as_their_first_training_step_does(tmp_pa
     for name in summary.index[summary["kind"] == "training"]:
         gains[name] = (summary.loc[pairs[name], "gain_per_timestep"], summary.loc[name, "gain_at_init"])
     predicted, measured = pd.DataFrame(gains.values(), dtype=float).rank().to_numpy().T
-    assert len(gains) == 18
+    assert len(gains) == 12
     assert pd.Series(predicted).corr(pd.Series(measured)) >= 0.95

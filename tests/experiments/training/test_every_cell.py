@@ -49,16 +49,16 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
-def small():
-    """The configuration of a run without its cell and task."""
-    return compose(SMALL)
-
-
 @cache
-def chosen(group, name, *options):
-    """The configuration of one choice. Composing takes longer than a short run."""
-    return getattr(compose([f"{group}={name}", *options]), group)
+def composed(*options):
+    """A small configuration. Composing takes longer than a short run."""
+    return compose([*options, *SMALL])
+
+
+def with_cell(name, config, folder):
+    """The configuration with another cell."""
+    cell = composed(f"cell={name}", LENGTH).cell
+    return config.model_copy(update={"cell": cell, "results_dir": str(folder)})
 
 
 def table(result, name):
@@ -68,24 +68,21 @@ def table(result, name):
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", CELLS)
 def test_a_cell_learns_from_a_task_and_is_recorded(name, task, tmp_path):
-    check_run(compose([f"cell={name}", f"task={task}", f"results_dir={tmp_path}", *TASKS[task], *SMALL]))
+    check_run(with_cell(name, composed(f"task={task}", *TASKS[task]), tmp_path))
 
 
 @pytest.mark.parametrize("task", OTHER_TASKS)
 @pytest.mark.parametrize("name", REPRESENTATIVES)
-def test_every_task_is_learned_from_by_cells_of_each_kind(name, task, tmp_path, folder, small):
-    parts = {
-        "cell": chosen("cell", name, LENGTH),
-        "task": chosen("task", task, *(option.format(folder=folder) for option in OTHER_TASKS[task])),
-    }
-    check_run(small.model_copy(update={**parts, "results_dir": str(tmp_path)}))
+def test_every_task_is_learned_from_by_cells_of_each_kind(name, task, tmp_path, folder):
+    options = (option.format(folder=folder) for option in OTHER_TASKS[task])
+    check_run(with_cell(name, composed(f"task={task}", *options), tmp_path))
 
 
 @pytest.mark.cross
 @pytest.mark.parametrize("task", OTHER_TASKS)
 @pytest.mark.parametrize("name", [name for name in CELLS if name not in REPRESENTATIVES])
-def test_every_cell_learns_from_every_task(name, task, tmp_path, folder, small):
-    test_every_task_is_learned_from_by_cells_of_each_kind(name, task, tmp_path, folder, small)
+def test_every_cell_learns_from_every_task(name, task, tmp_path, folder):
+    test_every_task_is_learned_from_by_cells_of_each_kind(name, task, tmp_path, folder)
 
 
 def check_run(config):
@@ -120,7 +117,7 @@ def check_run(config):
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_cell_is_probed(name, tmp_path):
-    result = probe(compose([f"cell={name}", f"results_dir={tmp_path}", *TASKS["adding"], *SMALL]))
+    result = probe(with_cell(name, composed("task=adding", *TASKS["adding"]), tmp_path))
     assert (result.status, result.error) == ("completed", None)
     jacobian, lyapunov = table(result, "jacobian"), table(result, "lyapunov")
     assert jacobian["log10_sv_max"].notna().all()
