@@ -13,10 +13,12 @@ from experiments.measures.gradients import Gradients
 from experiments.measures.lags import Lags
 from experiments.tasks.adding import Adding
 from experiments.tasks.copy import COPIED
+from experiments.tasks.latch import Latch
 from experiments.tasks.lengths import Lengths
 from experiments.tasks.multiplication import Multiplication
 from experiments.tasks.noise import Noise
 from experiments.tasks.noiseless_memorization import NoiselessMemorization
+from experiments.tasks.palindrome import Palindrome
 from experiments.tasks.random_permutation import RandomPermutation
 from experiments.tasks.selective_copy import SelectiveCopy
 from experiments.tasks.task import Batch
@@ -85,6 +87,29 @@ def test_random_permutation_asks_for_the_first_symbol_of_each_sequence():
     for _, read, answer in each(RandomPermutation(9, length_spread=1.0)):
         symbols = read.argmax(dim=1)
         assert symbols[0] == answer.item() < 2 <= symbols[1:].min()
+
+
+def test_latch_shows_the_sign_at_the_first_timesteps_of_each_sequence():
+    task = Latch(7, signal=3, noise=0.0, length_spread=1.0)
+    for own, read, answer in each(task):
+        assert read[:, 0].tolist() == [2.0 * answer.item() - 1] * 3 + [0.0] * (own - 3)
+
+
+@pytest.mark.parametrize("length", [2, 7, 10])
+def test_the_answer_completes_the_palindrome_of_each_sequence(length):
+    lengths = set()
+    for own, read, answer in each(Palindrome(length, length_spread=1.0)):
+        digits = [*(read[:, 0] * 9).round().int().tolist(), answer.item()]
+        assert digits == digits[::-1]
+        lengths.add(own)
+    assert lengths == set(range(length, 2 * length))
+
+
+@pytest.mark.parametrize(("task", "marks"), [(Latch(7, 3, 0.2, length_spread=1.0), 3), (Palindrome(7, 1.0), 1)])
+def test_the_first_timesteps_of_each_sequence_are_marked(task, marks):
+    batch = task.draw(200, Generator().manual_seed(0))
+    own = torch.arange(task.timesteps)[:, None] - batch.starts
+    assert torch.equal(task.marked(batch), (own >= 0) & (own < marks))
 
 
 @pytest.mark.parametrize(("kind", "symbols"), [(NoiselessMemorization, 5), (SelectiveCopy, 8)])
