@@ -18,8 +18,10 @@ class Latch(ClassificationTask):
 
     The signal is +1 or -1. Gaussian noise is added at all timesteps. This is the minimal task of Bengio, Simard and
     Frasconi (1994): the class depends on the first few inputs only, and the noise must not overwrite the stored bit.
-    The signal is given here, whereas they also train it. Guessing has a loss of ln 2 and is wrong for 50 % of the
-    sequences. There is no published criterion for when the task is solved.
+    Theirs differs, as Schmidhuber, Hochreiter and Bengio (2001) describe it: they train the inputs at the beginning,
+    add noise only to the inputs after the first one, with a variance of 0.2 (`noise` 0.447), and ask for 0.8 or -0.8
+    in place of a class. Guessing has a loss of ln 2 and is wrong for 50 % of the sequences. There is no published
+    criterion for when the task is solved.
 
     Args:
         length: Number of timesteps T of the shortest sequences, larger than `signal`.

@@ -12,9 +12,10 @@ from torch import Generator, Tensor
 
 from experiments.errors import UsageError
 from experiments.tasks.csv_file import Layout, Table, read_table
-from experiments.tasks.data_files import KEY, check_file, evenly, version
+from experiments.tasks.data_files import KEY, check_file, evenly, version, window_starts
 from experiments.tasks.dependence import Dependence, dependence_by_lag
 from experiments.tasks.task import Batch, LossAt, Outputs, PerSequence, Task, class_errors, class_losses
+from experiments.wording import counted
 
 MOST_LABELS = 6
 """Number of labels, the most frequent ones, whose dependence on the inputs is measured."""
@@ -152,14 +153,14 @@ class Series(Task):
     def _starts(self, parts: list[tuple[int, int]], name: str) -> Int64[Tensor, " windows"]:
         """The first rows of all windows that lie within one of these parts of the table, answers included."""
         needed = self.timesteps + self.horizon
-        starts = [torch.arange(start, end - needed + 1) for start, end in parts if end - start >= needed]
-        if not starts:
-            longest = max(end - start for start, end in parts)
+        starts = window_starts(parts, needed)
+        if not len(starts):
+            longest = counted(max(end - start for start, end in parts), "row")
             raise UsageError(
-                f"{KEY}={self._path}: the {name} part has {longest:,} rows in a row, but task.length={self.timesteps} "
-                f"and task.horizon={self.horizon} need {needed:,}; reduce task.length or give more rows"
+                f"{KEY}={self._path}: the {name} part has {longest} in sequence, but task.length={self.timesteps} and "
+                f"task.horizon={self.horizon} need {needed:,}; reduce task.length or give more rows"
             )
-        return torch.cat(starts)
+        return starts
 
     def _prepare_target(self, table: Table, training: NDArray[np.int64]) -> dict[str, tuple[float, float]]:
         """Set the answers of a forecast. Return loss and error of each answer that needs no memory, by name."""

@@ -210,7 +210,7 @@ def table(*rows):
         (
             "time,a,b\n1,2,3\n",
             {},
-            "the training part has 1 rows? in a row, but task.length=10 and task.horizon=1 need 11",
+            "the training part has 1 row in sequence, but task.length=10 and task.horizon=1 need 11",
         ),
         (table("60,,1"), {}, "row 60, column a: the value is missing; fill it in or delete the row"),
         (table("60,nan,1", "61,1,1", "62,,1"), {}, r"row 60, column a: .* \(one of 2 missing values in this column\)"),
@@ -224,6 +224,14 @@ def table(*rows):
         (GERMAN, {"target": "druck", "time": "zeit"}, "'1,5' is not a number; .* add task.decimal=comma"),
         (table("5,1.0,1"), {"time": "time"}, "row 60, column time: 5 is before 59 in row 59; sort the rows by time"),
         (table(), {"target": "c"}, "task.target=c: .* has no such column, but time, a, b"),
+        (table()[9:], {}, "two columns are called 1; if the first line is a row already, put a line with the names"),
+        (
+            table()[17:],
+            {},
+            "task.target=a: .* no such column, but 2, 2.0, 2.1; if the first line is a row already, put",
+        ),
+        (table().replace(",", " "), {}, "no such column, but time a b; if its fields are separated otherwise, give"),
+        ("a,b\n" + "on,1\noff,1\n" * 45, {}, "'on' is not a number; to tell classes apart, give task.label=a in place"),
         (table(), {"columns": ["x"]}, "task.columns=x: .* has no such column"),
         (table(), {"group": "g"}, "task.group=g: .* has no such column"),
         (table().replace("time", "시간").encode("cp949"), {}, r"byte 0x.. is not UTF-8; add task.encoding=cp949"),
