@@ -226,9 +226,9 @@ def table(*rows):
         (table(), {"target": "c"}, "task.target=c: .* has no such column, but time, a, b"),
         (table()[9:], {}, "two columns are called 1; if the first line is a row already, put a line with the names"),
         (
-            table()[17:],
+            table()[25:],
             {},
-            "task.target=a: .* no such column, but 2, 2.0, 2.1; if the first line is a row already, put",
+            "task.target=a: .* no such column, but 3, 3.0, 0; if the first line is a row already, put",
         ),
         (table().replace(",", " "), {}, "no such column, but time a b; if its fields are separated otherwise, give"),
         ("a,b\n" + "on,1\noff,1\n" * 45, {}, "'on' is not a number; to tell classes apart, give task.label=a in place"),
