@@ -2,7 +2,8 @@
 
 from statistics import fmean
 
-from jaxtyping import Int64, Real
+import torch
+from jaxtyping import Float, Int64, Real
 from torch import Tensor
 
 LEVELS = 16
@@ -32,13 +33,19 @@ def chance_of_single_pixels(
         Cross entropy in nats and share of wrong answers: the mean over all pixels of all test images.
     """
     shares = labels.bincount().double() / len(labels)
-    scores = []
-    for seen, asked in zip(training.T, test.T, strict=True):
-        of_seen, of_asked = ((pixel / brightest * LEVELS).round().long() for pixel in (seen, asked))
-        counts = (of_seen * len(shares) + labels).bincount(minlength=(LEVELS + 1) * len(shares))
-        known = counts.view(-1, len(shares)) + shares
-        answers = (known / known.sum(dim=1, keepdim=True))[of_asked]
-        loss = -answers.gather(1, test_labels[:, None]).log().mean().item()
-        scores.append((loss, (answers.argmax(dim=1) != test_labels).double().mean().item()))
-    losses, errors = zip(*scores, strict=True)
+    losses, errors = [], []
+    for seen, asked in zip(training.T.contiguous(), test.T.contiguous(), strict=True):
+        known = _count(seen / brightest, labels, len(shares)) + shares
+        counts = _count(asked / brightest, test_labels, len(shares))
+        products = torch.special.xlogy(counts, known / known.sum(dim=1, keepdim=True))
+        losses.append(-products.sum().item() / len(test))
+        errors.append(1 - counts.gather(1, known.argmax(dim=1, keepdim=True)).sum().item() / len(test))
     return fmean(losses), fmean(errors)
+
+
+def _count(
+    pixel: Float[Tensor, " images"], labels: Int64[Tensor, " images"], classes: int
+) -> Int64[Tensor, "levels classes"]:
+    """The number of images of each class with each level of a pixel, whose values go from 0 to 1."""
+    levels = (pixel * LEVELS).round().long()
+    return (levels * classes + labels).bincount(minlength=(LEVELS + 1) * classes).view(-1, classes)
