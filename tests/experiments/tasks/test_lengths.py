@@ -134,6 +134,16 @@ def test_the_loss_of_a_copy_is_the_mean_over_the_timesteps_of_the_sequence():
     assert losses.mean().item() == pytest.approx(task.chance_loss, rel=0.01)
 
 
+@pytest.mark.parametrize("task", [Latch(4, 3, 0.2, length_spread=1.0), Palindrome(3, 1.0)])
+def test_the_last_input_says_nothing_about_the_answer_whatever_the_length(task):
+    """Of sequences whose last input is about the same, each class has an equal share."""
+    batch = task.draw(20_000, Generator().manual_seed(0))
+    low = batch.inputs[-1, :, 0] < batch.inputs[-1, :, 0].median()
+    for of_last in (low, ~low):
+        shares = batch.targets[0, of_last].bincount(minlength=task.output_size) / of_last.sum()
+        assert shares.tolist() == pytest.approx([1 - task.chance_error] * task.output_size, abs=0.02)
+
+
 def test_noise_ends_with_the_sequence():
     lengths = [own for own, read, _ in each(Noise(10, size=2, std=1.0, length_spread=1.0)) if read.abs().min() > 0]
     assert set(lengths) == set(range(10, 20))
