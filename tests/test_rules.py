@@ -85,6 +85,7 @@ def test_the_public_columns_are_there(tmp_path):
             *("layer", "timestep", "lag", "log10_sv_max", "log10_sv_mean", "log10_sv_min", "mean_squared_sv"),
         ),
         "lyapunov": ("layer", "index", "exponent"),
+        "data_lags": ("lag", "column", "dependence", "bound", "rows"),
     }
     for name, columns in public.items():
         assert COLUMNS[name][: len(columns)] == columns

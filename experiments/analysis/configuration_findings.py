@@ -148,7 +148,7 @@ def _underflow(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     shares = summary[["underflow_at_init", "underflow"]].dropna().to_numpy(float)
     if not shares.any():
         return ""
-    before, after = (_spread(100 * column, "{:.3g}%") for column in shares.T)
+    before, after = (_spread(100 * column, "{:.3g}%") if column.any() else "none" for column in shares.T)
     if runs[0].is_probe or {run.config.get("steps") for run in runs} == {1}:
         return say_too_small(runs[0], f"{before} of the gradient's entries")
     both = f"{before} of the gradient's entries before training and {after} at the last recorded step"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.analysis.gain_and_horizon import gradient_profiles, horizon
-from experiments.analysis.single_losses import gradients_by_lag, has_several_losses
+from experiments.analysis.single_losses import gradients_by_lag
 from experiments.analysis.summary import reachable, smallest_normal
 from experiments.store.studies import Run
 from experiments.wording import counted
@@ -87,8 +87,7 @@ def _against(run: Run, lag: int) -> str:
     length, reach = int(run.info["timesteps"]), gradient_reach(run)
     needs = f"; lag {lag} is beyond the {counted(length, 'timestep')} of a sequence: set task.length={lag + 1} or more"
     if reach is None:
-        again = " (record.lags=true shows it)" if has_several_losses(run) else ""
-        words = f"and how far the gradient reaches is not known{again}"
+        words = "and how far the gradient reaches is not known"
     elif reach >= lag:
         words = f"and the gradient reaches lag {reach}"
     else:

@@ -136,15 +136,12 @@ def kind_of_network(probe: Run) -> str:
 
 def losses_add_up(run: Run) -> str:
     """Say why the reach of the gradient is not known for a task with a loss at several timesteps, and what would do."""
+    losses = run.info["readout_steps"]
     if "watched" in run.info:
         return (
-            f"reach unknown: the outputs of {run.info['readout_steps']} timesteps reach the loss, and their gradients "
-            "add up (bptt.watch(..., lags=True) records them apart)"
+            f"reach unknown: the gradients of {losses} outputs add up (bptt.watch(..., lags=True) records them apart)"
         )
-    return (
-        f"reach unknown: the task has a loss at {run.info['readout_steps']} timesteps, whose gradients add up "
-        "(record.lags=true records them apart, and so does bptt replay RUN record.lags=true for a finished run)"
-    )
+    return f"reach unknown: the gradients of {losses} losses add up (record.lags=true records them apart)"
 
 
 def gradient_of(run: Run, state: str) -> str:

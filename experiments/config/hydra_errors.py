@@ -11,9 +11,11 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.catalogue.choices import groups
+from experiments.catalogue.choices import choices, groups
+from experiments.catalogue.key_comments import options
 from experiments.config.hydra_keys import is_of_hydra
 from experiments.config.optional_packages import how_to_install
+from experiments.config.overrides import normalize_overrides
 from experiments.errors import UsageError
 
 EXTRAS = {"optuna": "optuna", "submitit_local": "slurm", "submitit_slurm": "slurm"}
@@ -79,8 +81,8 @@ def _suggest_key(key: str, others: Sequence[str]) -> str:
     if is_of_hydra(key):
         return ""
     try:
-        cfg = compose("config", list(others))
-    except (HydraException, OmegaConfBaseException, ValueError):
+        cfg = compose("config", normalize_overrides(others, None))
+    except (HydraException, OmegaConfBaseException, ValueError, UsageError):
         return ""
     keys = flat_keys(cfg)
     if near := difflib.get_close_matches(key, [*groups(), *keys], n=1, cutoff=0.75):
@@ -89,9 +91,20 @@ def _suggest_key(key: str, others: Sequence[str]) -> str:
     if group not in cfg:
         inside = [k for k in keys if k.endswith(f".{key}")]
         return f"; did you mean {' or '.join(inside)}?" if inside else "; `bptt show` lists all keys"
-    options = [k for k in keys if k.startswith(f"{group}.")]
+    here = [k for k in keys if k.startswith(f"{group}.")]
     chosen = next((o for o in others if o.startswith(f"{group}=")), f"the default {group}")
-    return f"; {chosen} has {', '.join(options)}" if options else f"; {chosen} takes no options"
+    has = f"has {', '.join(here)}" if here else "takes no options"
+    return f"; {chosen} {has}{_choices_with(group, key)}"
+
+
+def _choices_with(group: str, key: str) -> str:
+    """Name the choices of a group that have this key, or one with nearly its name; empty if none has."""
+    having = {name: [option.key for option in options(group, name)] for name in choices(group)}
+    near = difflib.get_close_matches(key, {option for of_one in having.values() for option in of_one}, n=1, cutoff=0.75)
+    if not near:
+        return ""
+    names = [name for name, of_one in having.items() if near[0] in of_one]
+    return f"; {near[0]} is an option of {group}={', '.join(names)}"
 
 
 def flat_keys(cfg: DictConfig, prefix: str = "") -> list[str]:

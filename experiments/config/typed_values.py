@@ -64,8 +64,8 @@ def validation_explained(prefix: str, values: dict[str, Any]) -> Iterator[None]:
         if first["type"] == "extra_forbidden":
             raise UsageError(f"{key}: there is no such key") from None
         same = [first] + [other for other in others if prefix + _key(other["loc"], values) == key]
-        wanted = dict.fromkeys(_wanted(part["msg"]) for part in same)
         given = first["input"]
+        wanted = dict.fromkeys(_wanted(part["msg"], given) for part in same)
         is_text = isinstance(given, str) and not isinstance(given, Interpolated) and given[:1].isdigit()
         raise UsageError(f"{key}={repr(given) if is_text else given}: must be {' or '.join(wanted)}") from None
 
@@ -79,11 +79,12 @@ def _key(location: tuple[int | str, ...], values: Any) -> str:
     return ".".join(names)
 
 
-def _wanted(message: str) -> str:
+def _wanted(message: str, given: Any) -> str:
     """What pydantic expects, in words that suit a configuration file."""
     message = message.removeprefix("Value error, ").removeprefix("Input should be ")
     return (
-        message.replace("valid integer", "whole number")
+        message.replace("valid array", f"list, such as [{given}]")
+        .replace("valid integer", "whole number")
         .replace("a valid boolean", "true or false")
         .replace("valid number", "number")
         .replace("valid string", "text")

@@ -12,12 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.errors import UsageError
+from experiments.tasks.csv_checks import SEPARATORS, check_order, read_numbers, refuse_missing
 from experiments.tasks.data_files import KEY
-
-LARGEST = 1e15
-"""A size that no number of a column reaches: squares of larger ones would leave the range of float32."""
-
-SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 
 
 class Layout(NamedTuple):
@@ -69,17 +65,23 @@ def read_table(path: str, layout: Layout, size: int, modified: int) -> Table:
     for key, names in {**named, "group": [layout.group]}.items():
         for name in names:
             if name is not None and name not in frame.columns:
-                raise UsageError(f"task.{key}={name}: {path} has no such column, but {', '.join(frame.columns)}")
+                there = ", ".join(frame.columns)
+                raise UsageError(
+                    f"task.{key}={name}: {path} has no such column, but {there}{_hint(list(frame.columns))}"
+                )
     if not len(frame):
         raise UsageError(f"{KEY}={path}: has a header, but no rows")
     wanted = dict.fromkeys(name for name in (*columns, layout.target) if name is not None)
-    numbers = {name: _numbers(path, name, frame[name], layout) for name in wanted}
+    numbers = {
+        name: read_numbers(path, name, frame[name], decimal=layout.decimal, is_target=name == layout.target)
+        for name in wanted
+    }
     for name in apart:
         if name is not None:
-            _refuse_missing(path, name, frame[name].isna().to_numpy())
+            refuse_missing(path, name, frame[name].isna().to_numpy())
     rows, bounds = _sort_by_group(None if layout.group is None else frame[layout.group], len(frame))
     if layout.time is not None:
-        _check_order(path, layout.time, frame[layout.time], rows, bounds)
+        check_order(path, layout.time, frame[layout.time], rows, bounds)
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return Table(
@@ -130,7 +132,8 @@ def _read(path: str, layout: Layout) -> Any:
     frame.columns = [str(name).strip() for name in frame.columns]
     names = [name.strip().strip('"') for name in header.split(separator)]
     if twice := next((name for name in names if name and names.count(name) > 1), None):
-        raise UsageError(f"{KEY}={path}: two columns are called {twice}; rename one of them in the first line")
+        hint = _hint(names) or "; rename one of them in the first line"
+        raise UsageError(f"{KEY}={path}: two columns are called {twice}{hint}")
     return frame.iloc[: len(frame) - _blank_lines_at_the_end(path)]
 
 
@@ -142,35 +145,14 @@ def _blank_lines_at_the_end(path: str) -> int:
     return next((number for number, line in enumerate(reversed(lines)) if line.strip()), len(lines))
 
 
-def _numbers(path: str, name: str, column: Any, layout: Layout) -> NDArray[np.float64]:
-    """The values of a column, all of them finite numbers."""
-    import pandas as pd
-
-    values: NDArray[np.float64] = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
-    _refuse_missing(path, name, column.isna().to_numpy())
-    for row in np.flatnonzero(~(np.abs(values) < LARGEST)):
-        found = str(column.iloc[row])
-        if not np.isnan(values[row]):
-            raise UsageError(
-                f"{KEY}={path}: row {row + 1}, column {name}: {found} is too large; it must be below {LARGEST:g}"
-            )
-        if re.fullmatch(r"\s*[-+]?\d*,\d+\s*", found) and layout.decimal == "point":
-            advice = "if it has a decimal comma, add task.decimal=comma"
-        elif any(separator in found for separator in SEPARATORS.values()):
-            advice = "does the file mix separators? Add task.separator or correct the row"
-        else:
-            advice = "correct it, or leave the column out of task.columns"
-        raise UsageError(f"{KEY}={path}: row {row + 1}, column {name}: {found!r} is not a number; {advice}")
-    return values
-
-
-def _refuse_missing(path: str, name: str, missing: NDArray[np.bool_]) -> None:
-    if missing.any():
-        more = f" (one of {missing.sum():,} missing values in this column)" if missing.sum() > 1 else ""
-        raise UsageError(
-            f"{KEY}={path}: row {missing.argmax() + 1}, column {name}: the value is missing{more}; fill it in or "
-            "delete the row"
-        )
+def _hint(names: Sequence[str]) -> str:
+    """What may be wrong with a file whose columns have these names; empty if nothing shows."""
+    if len(names) == 1:
+        known = ", ".join(SEPARATORS)
+        return f"; if its fields are separated otherwise, give task.separator ({known}) or save it with commas"
+    if any(re.fullmatch(r"[-+]?\d+[.,]?\d*([eE][-+]?\d+)?", name) for name in names):
+        return "; if the first line is a row already, put a line with the names of the columns above it"
+    return ""
 
 
 def _sort_by_group(groups: Any, number: int) -> tuple[NDArray[np.int64], tuple[tuple[int, int], ...]]:
@@ -180,33 +162,3 @@ def _sort_by_group(groups: Any, number: int) -> tuple[NDArray[np.int64], tuple[t
     codes = groups.factorize()[0]
     ends = np.bincount(codes).cumsum().tolist()
     return np.argsort(codes, kind="stable"), tuple(zip([0, *ends[:-1]], ends, strict=True))
-
-
-def _check_order(path: str, name: str, column: Any, rows: NDArray[np.int64], bounds: Sequence[tuple[int, int]]) -> None:
-    """Refuse times that are none, and rows of a group that go back in time."""
-    times = _times(path, name, column)
-    for start, end in bounds:
-        inside = times[rows[start:end]]
-        back = np.flatnonzero(inside[1:] < inside[:-1])
-        if len(back):
-            earlier, later = rows[start + back[0]], rows[start + back[0] + 1]
-            raise UsageError(
-                f"{KEY}={path}: row {later + 1}, column {name}: {column.iloc[later]} is before {column.iloc[earlier]} "
-                f"in row {earlier + 1}; sort the rows by time"
-            )
-
-
-def _times(path: str, name: str, column: Any) -> NDArray[Any]:
-    """A column as times. Days come before months, as in 31.01.2024, only if no other reading is possible."""
-    import pandas as pd
-
-    if pd.api.types.is_numeric_dtype(column):
-        return np.asarray(column)
-    for day_first in (False, True):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # pandas warns where it has to guess the format
-                return np.asarray(pd.to_datetime(column, dayfirst=day_first))
-        except (ValueError, TypeError) as error:
-            reason = " ".join(str(error).split()).partition(". ")[0]
-    raise UsageError(f"{KEY}={path}: task.time={name}: pandas cannot read it as time ({reason})")

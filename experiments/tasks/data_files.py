@@ -1,6 +1,6 @@
 """The user's own data files: checks that all tasks with a file share, and the windows that sequences are cut from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -43,6 +43,17 @@ def version(file: Path) -> tuple[int, int]:
     """Size and modification time of a file, which tell a cache whether it has changed."""
     there = file.stat()
     return there.st_size, there.st_mtime_ns
+
+
+def window_starts(parts: Iterable[tuple[int, int]], needed: int) -> Int64[Tensor, " windows"]:
+    """Where the windows start that lie within one of these parts of the data.
+
+    Args:
+        parts: Where each part starts and ends.
+        needed: Number of rows of a window, with those of its answer.
+    """
+    none = torch.empty(0, dtype=torch.int64)
+    return torch.cat([none, *(torch.arange(start, max(start, end - needed + 1)) for start, end in parts)])
 
 
 def evenly(starts: Int64[Tensor, " windows"], samples: int) -> Iterator[Int64[Tensor, " batch"]]:

@@ -33,5 +33,5 @@ class DelayedParity(LaggedParity):
         loss_at: LossAt = "all",
     ) -> None:
         if length < delay + bits:
-            raise UsageError(f"task.length={length}: must be at least task.delay + task.bits, {delay + bits}")
+            raise UsageError(f"task.length={length}: must be at least {delay + bits}, task.delay + task.bits")
         super().__init__(length, range(delay, delay + bits), loss_at)

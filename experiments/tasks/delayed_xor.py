@@ -12,8 +12,10 @@ from experiments.tasks.task import LossAt
 class DelayedXor(LaggedParity):
     """Read a random bit at each timestep, and answer whether the bits at two lags differ.
 
-    y_t = x_{t-delay/2} xor x_{t-delay}, as in the tests of gradient flossing by Engelken (2023). Every timestep with
-    enough bits before it has a loss. Chance is ln 2 and 50 %; see `LaggedParity`.
+    y_t = x_{t-delay/2} xor x_{t-delay}, as in the tests of gradient flossing by Engelken (2023). The code of the paper
+    counts otherwise: its lags are its delay and twice its delay, so that its delay of 10 is a `delay` of 20 here. Its
+    inputs are 0 and 1, and ours -1 and 1. Every timestep with enough bits before it has a loss. Chance is ln 2 and
+    50 %; see `LaggedParity`.
 
     Args:
         length: Number of timesteps T, larger than `delay`.

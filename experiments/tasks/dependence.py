@@ -80,8 +80,10 @@ def dependence_by_lag(pieces: Sequence[tuple[Rows, Rows]], columns: Sequence[str
     )
     if lags < 1:
         return []
-    pieces = [_without_trend(*piece) for piece in pieces if len(piece[0]) >= 2 * lags]
-    with threadpool_limits(1):  # the digits must not depend on the number of threads
+    with threadpool_limits(
+        1
+    ):  # the digits must not depend on the number of threads, and small fits are slow in several
+        pieces = [_without_trend(*piece) for piece in pieces if len(piece[0]) >= 2 * lags]
         found, bounds = _compare_with_noise(pieces, lags)
     of_answer = (found / bounds).argmax(axis=2)[..., None]  # (lag, column, 1)
     found, bounds = (np.take_along_axis(values, of_answer, axis=2)[..., 0] for values in (found, bounds))

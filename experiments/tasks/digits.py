@@ -9,36 +9,48 @@ import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Generator, Tensor
+from torch.nn.functional import pad
 
 from experiments.tasks.images import pixel_order
-from experiments.tasks.task import Batch, ClassificationTask
+from experiments.tasks.pixel_chance import chance_of_single_pixels
+from experiments.tasks.task import Batch, ClassificationTask, LossAt
 
 PIXELS = 64
 
 
 class Digits(ClassificationTask):
-    """Read a handwritten digit pixel by pixel, and answer which digit it is at T.
+    """Read a handwritten digit pixel by pixel, and answer which digit it is, at T or at each timestep.
 
     The data are the 1,797 images of 8x8 pixels by Alpaydin and Kaynak (1998) that scikit-learn ships. A fifth of the
     images, the same in every run, is the test set. Guessing has a loss of ln 10 and is wrong for 90 % of the images.
-    There is no published criterion for when the task is solved.
+    With a loss at each timestep, chance knows the pixel of its timestep; see `pixel_chance`. There is no published
+    criterion for when the task is solved.
 
     Args:
         length: Number of timesteps T, at least the 64 pixels. The timesteps after the pixels are blank, so the network
             must remember the image for longer.
         permuted: Whether the pixels of all images are in the same random order.
+        loss_at: Whether the last timestep has a loss, or all timesteps.
     """
 
     input_size = 1
     output_size = 10
-    readout_steps = 1
     chance_loss = log(10)
     chance_error = 0.9
     solved_below = None
 
-    def __init__(self, length: Annotated[int, Field(ge=PIXELS)] = PIXELS, permuted: bool = False) -> None:
+    def __init__(
+        self, length: Annotated[int, Field(ge=PIXELS)] = PIXELS, permuted: bool = False, loss_at: LossAt = "last"
+    ) -> None:
         self.timesteps = length
+        self.readout_steps = 1 if loss_at == "last" else None
         self._order = pixel_order(PIXELS, permuted)
+        if loss_at == "all":
+            training, labels, test, test_labels = _split()
+            blank = (0, length - PIXELS)
+            self.chance_loss, self.chance_error = chance_of_single_pixels(
+                pad(training, blank), labels, pad(test, blank), test_labels, brightest=1.0
+            )
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
         images, labels, _, _ = _split()
@@ -53,7 +65,7 @@ class Digits(ClassificationTask):
     def _read(self, images: Float[Tensor, "batch pixels"], labels: Tensor) -> Batch:
         inputs = torch.zeros(self.timesteps, len(images), 1)
         inputs[:PIXELS, :, 0] = images.T[self._order]
-        return Batch(inputs, labels[None])
+        return Batch(inputs, labels.expand(self.readout_steps or self.timesteps, -1))
 
 
 @cache

@@ -17,44 +17,57 @@ from torch import Generator, Tensor
 
 from experiments.errors import UsageError
 from experiments.tasks.data_files import KEY, evenly, version
-from experiments.tasks.task import Batch, ClassificationTask
+from experiments.tasks.pixel_chance import chance_of_single_pixels
+from experiments.tasks.task import Batch, ClassificationTask, LossAt
 
 FILES = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 """Names of the files with training images, training labels, test images and test labels; each may end in .gz."""
 
 
 class Images(ClassificationTask):
-    """Read an image pixel by pixel or row by row, and answer its class at T.
+    """Read an image pixel by pixel or row by row, and answer its class, at T or at each timestep.
 
     The images are those of Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), MNIST (LeCun et al. 1998) or others in the same
     format. Evaluation takes images that are evenly spread over the test files, the same ones every time. Chance is a
     guess by the classes' shares in the training images: ln 10 and 90 % for ten equally frequent classes. (The last row
-    of an image is an input at T, so row by row it may say a little more.) There is no published criterion for when the
-    task is solved.
+    of an image is an input at T, so row by row it may say a little more.) With a loss at each timestep, chance knows
+    the pixel of its timestep; see `pixel_chance`. There is no published criterion for when the task is solved.
 
     Args:
         path: Folder with the four IDX files.
         by: Whether a timestep reads a pixel, from 0 to 1, or a row of pixels.
         permuted: Whether the pixels of all images are in the same random order.
+        loss_at: Whether the last timestep has a loss, or all timesteps, which are pixels then.
 
     Raises:
-        UsageError: A file is missing or damaged.
+        UsageError: A file is missing or damaged, or there is a loss at each row.
     """
 
-    readout_steps = 1
     solved_below = None
 
-    def __init__(self, path: str, by: Literal["pixel", "row"] = "pixel", permuted: bool = False) -> None:
+    def __init__(
+        self, path: str, by: Literal["pixel", "row"] = "pixel", permuted: bool = False, loss_at: LossAt = "last"
+    ) -> None:
+        if (by, loss_at) == ("row", "all"):
+            raise UsageError(
+                "task.loss_at=all: needs task.by=pixel; what a single row says about the class, which would be chance, "
+                "is not known"
+            )
         files = _read(path, tuple(version(file) for file in self.files_in(path).values()))
         self._training, self._test = (files.images, files.labels), (files.test_images, files.test_labels)
         _, rows, columns = files.images.shape
         self.timesteps, self.input_size = (rows * columns, 1) if by == "pixel" else (rows, columns)
+        self.readout_steps = 1 if loss_at == "last" else None
         pixels = rows * columns
         self._order = pixel_order(pixels, permuted)
         shares = files.labels.bincount().double() / len(files.labels)
         self.output_size = len(shares)
         self.chance_loss = -torch.special.xlogy(shares, shares).sum().item()
         self.chance_error = 1 - shares.max().item()
+        if loss_at == "all":
+            self.chance_loss, self.chance_error = chance_of_single_pixels(
+                files.images.flatten(1), files.labels, files.test_images.flatten(1), files.test_labels, brightest=255.0
+            )
         self.data = {
             "sha256": files.sha256,
             "training": len(files.images),
@@ -78,7 +91,8 @@ class Images(ClassificationTask):
 
     def _batch(self, part: tuple[Tensor, Tensor], chosen: Int64[Tensor, " batch"]) -> Batch:
         pixels = part[0][chosen].flatten(1)[:, self._order].float() / 255
-        return Batch(pixels.view(len(chosen), self.timesteps, self.input_size).transpose(0, 1), part[1][chosen][None])
+        inputs = pixels.view(len(chosen), self.timesteps, self.input_size).transpose(0, 1)
+        return Batch(inputs, part[1][chosen].expand(self.readout_steps or self.timesteps, -1))
 
 
 def pixel_order(pixels: int, permuted: bool) -> Int64[Tensor, " pixels"]:

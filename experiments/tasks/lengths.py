@@ -5,7 +5,7 @@ from math import ceil
 from typing import Annotated
 
 import torch
-from jaxtyping import Int64, Shaped
+from jaxtyping import Bool, Int64, Shaped
 from pydantic import Field
 from torch import Generator, Tensor
 
@@ -55,6 +55,15 @@ class Lengths:
             return Batch(inputs, targets)
         starts = self.longest - length
         return PaddedBatch(inputs.masked_fill_(~is_present(starts, len(inputs))[..., None], 0.0), targets, starts)
+
+
+def first_timesteps(number: int, batch: Batch) -> Bool[Tensor, "time batch"]:
+    """The first timesteps of each sequence, counted from its own start."""
+    time, batch_size, _ = batch.inputs.shape
+    own = torch.arange(time, device=batch.inputs.device)[:, None]
+    if batch.starts is not None:
+        own = own - batch.starts
+    return ((own >= 0) & (own < number)).expand(time, batch_size)
 
 
 def draw_between(first: Length, end: Length, batch_size: int, generator: Generator) -> Int64[Tensor, "1 batch"]:

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from experiments.errors import UsageError
-from experiments.tasks.data_files import KEY, evenly
+from experiments.tasks.data_files import KEY, evenly, window_starts
 from experiments.tasks.scores import read_scores
 from experiments.tasks.task import Batch, LossAt, Outputs, PerSequence, Task
 
@@ -27,6 +27,10 @@ class Music(Task):
     is a 0 or 1 for each key between the lowest and the highest one of all pieces. Sequences are windows of a piece;
     every tenth piece, in the order of the files' names, is held out. Evaluation takes windows that are evenly spread
     over the held-out pieces, the same ones every time.
+
+    Bach set many melodies more than once. Of the 40 held-out chorales, 20 share more than half of their stretches of 8
+    melody notes with one training piece, in any key; of their stretches of 8 chords, 3 % are in any training piece. So
+    a low loss may come in part from knowing the melody.
 
     The loss is the negative log-likelihood in nats per timestep: the sum of the binary cross entropies of all keys, as
     in Boulanger-Lewandowski, Bengio and Vincent (2012), whose selection of chorales was another one. The error of a
@@ -95,14 +99,14 @@ class Music(Task):
 
     def _starts(self, pieces: list[tuple[int, int]], path: str | None) -> Int64[Tensor, " windows"]:
         """The first chords of all windows that lie within one of these pieces, with the chord after them."""
-        starts = [torch.arange(start, end - self.timesteps) for start, end in pieces if end - start > self.timesteps]
-        if not starts:
+        starts = window_starts(pieces, self.timesteps + 1)
+        if not len(starts):
             longest = max((end - start for start, end in pieces), default=0)
             raise UsageError(
                 f"{KEY}={path or 'null'}: task.length={self.timesteps} needs pieces of {self.timesteps + 1} quarter "
                 f"notes for training and among every tenth one; the longest has {longest}"
             )
-        return torch.cat(starts)
+        return starts
 
 
 def _chorales() -> str:

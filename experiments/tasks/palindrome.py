@@ -8,6 +8,7 @@ from jaxtyping import Bool
 from pydantic import Field
 from torch import Generator, Tensor
 
+from experiments.tasks.lengths import Lengths, Spread, first_timesteps
 from experiments.tasks.task import Batch, ClassificationTask
 
 
@@ -19,7 +20,8 @@ class Palindrome(ClassificationTask):
     for 90 % of the sequences. There is no published criterion for when the task is solved.
 
     Args:
-        length: Number of timesteps T; the palindrome has one digit more.
+        length: Number of timesteps T of the shortest sequences; the palindrome has one digit more.
+        length_spread: Range of the lengths within a batch, as a share of `length`; see `Lengths`.
     """
 
     input_size = 1
@@ -29,17 +31,17 @@ class Palindrome(ClassificationTask):
     chance_error = 0.9
     solved_below = None
 
-    def __init__(self, length: Annotated[int, Field(ge=2)]) -> None:
-        self.timesteps = length
+    def __init__(self, length: Annotated[int, Field(ge=2)], length_spread: Spread = 0.0) -> None:
+        self._lengths = Lengths(length, length_spread)
+        self.timesteps = self._lengths.longest
 
     def draw(self, batch_size: int, generator: Generator) -> Batch:
-        whole = self.timesteps + 1
-        half = torch.randint(0, 10, ((whole + 1) // 2, batch_size), generator=generator)
-        digits = torch.cat([half, half[: whole // 2].flip(0)])
-        return Batch(digits[:-1, :, None] / 9, digits[-1:])
+        length = self._lengths.draw(batch_size, generator)
+        half = torch.randint(0, 10, (self.timesteps // 2 + 1, batch_size), generator=generator)
+        place = torch.arange(self.timesteps)[:, None] - self._lengths.starts(length)
+        place = torch.minimum(place, length - place).clamp(min=0).expand(-1, batch_size)
+        return self._lengths.batch(half.gather(0, place)[..., None] / 9, half[:1], length)
 
     def marked(self, batch: Batch) -> Bool[Tensor, "time batch"]:
         """The first digit."""
-        marked = torch.zeros(batch.inputs.shape[:2], dtype=torch.bool, device=batch.inputs.device)
-        marked[0] = True
-        return marked
+        return first_timesteps(1, batch)

@@ -9,13 +9,13 @@ from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from pydantic import Field
 from torch import Generator, Tensor
-from torch.nn.functional import cross_entropy
 
 from experiments.errors import UsageError
 from experiments.tasks.csv_file import Layout, Table, read_table
-from experiments.tasks.data_files import KEY, check_file, evenly, version
+from experiments.tasks.data_files import KEY, check_file, evenly, version, window_starts
 from experiments.tasks.dependence import Dependence, dependence_by_lag
-from experiments.tasks.task import Batch, Outputs, PerSequence, Task
+from experiments.tasks.task import Batch, LossAt, Outputs, PerSequence, Task, class_errors, class_losses
+from experiments.wording import counted
 
 MOST_LABELS = 6
 """Number of labels, the most frequent ones, whose dependence on the inputs is measured."""
@@ -48,12 +48,12 @@ class Series(Task):
         encoding: Encoding of the file, as Python names it.
         held_out: Share of the rows, at the end, that is held out.
         tolerance: Largest error that counts as right, in standard deviations of the target.
+        loss_at: Whether the last row of a window has an answer, or every row: the one `horizon` rows after it.
 
     Raises:
         UsageError: The file or a column cannot be used; the message says what to do.
     """
 
-    readout_steps = 1
     solved_below = None
 
     def __init__(
@@ -71,6 +71,7 @@ class Series(Task):
         encoding: str = "utf-8",
         held_out: Annotated[float, Field(gt=0, lt=1)] = 0.2,
         tolerance: Annotated[float, Field(gt=0)] = 0.5,
+        loss_at: LossAt = "last",
     ) -> None:
         if (target is None) == (label is None):
             given = f"task.target={target or 'null'} task.label={label or 'null'}"
@@ -91,6 +92,7 @@ class Series(Task):
         if horizon == 0 and self._reads_target:
             raise UsageError(f"task.horizon=0: the answer {self._name} would be an input; leave it out of task.columns")
         self.timesteps, self.horizon, self.tolerance = length, horizon, tolerance
+        self.readout_steps = 1 if loss_at == "last" else None
         cuts = [(start, end - int(held_out * (end - start)), end) for start, end in table.bounds]
         self._training_parts = [(start, cut) for start, cut, _ in cuts]
         self._training = self._starts(self._training_parts, "training")
@@ -128,12 +130,12 @@ class Series(Task):
     def losses(self, outputs: Outputs, targets: Tensor) -> PerSequence:
         if targets.is_floating_point():
             return ((outputs - targets) ** 2).mean(dim=(0, 2))
-        return cross_entropy(outputs[0], targets[0], reduction="none")
+        return class_losses(outputs, targets)
 
     def errors(self, outputs: Outputs, targets: Tensor) -> PerSequence:
         if targets.is_floating_point():
-            return ((outputs - targets).abs() > self.tolerance).to(outputs.dtype)[0, :, 0]
-        return (outputs[0].argmax(dim=-1) != targets[0]).to(outputs.dtype)
+            return ((outputs - targets).abs() > self.tolerance).to(outputs.dtype).mean(dim=(0, 2))
+        return class_errors(outputs, targets)
 
     def dependence(self) -> Sequence[Dependence]:
         """How much the answer depends on each input column at each lag; of labels, the most frequent ones count."""
@@ -146,19 +148,19 @@ class Series(Task):
 
     def _windows(self, starts: Int64[Tensor, " batch"]) -> Batch:
         rows = starts + torch.arange(self.timesteps)[:, None]
-        return Batch(self._inputs[rows], self._answers[rows[-1] + self.horizon][None])
+        return Batch(self._inputs[rows], self._answers[rows[-(self.readout_steps or 0) :] + self.horizon])
 
     def _starts(self, parts: list[tuple[int, int]], name: str) -> Int64[Tensor, " windows"]:
         """The first rows of all windows that lie within one of these parts of the table, answers included."""
         needed = self.timesteps + self.horizon
-        starts = [torch.arange(start, end - needed + 1) for start, end in parts if end - start >= needed]
-        if not starts:
-            longest = max(end - start for start, end in parts)
+        starts = window_starts(parts, needed)
+        if not len(starts):
+            longest = counted(max(end - start for start, end in parts), "row")
             raise UsageError(
-                f"{KEY}={self._path}: the {name} part has {longest:,} rows in a row, but task.length={self.timesteps} "
-                f"and task.horizon={self.horizon} need {needed:,}; reduce task.length or give more rows"
+                f"{KEY}={self._path}: the {name} part has {longest} in sequence, but task.length={self.timesteps} and "
+                f"task.horizon={self.horizon} need {needed:,}; reduce task.length or give more rows"
             )
-        return torch.cat(starts)
+        return starts
 
     def _prepare_target(self, table: Table, training: NDArray[np.int64]) -> dict[str, tuple[float, float]]:
         """Set the answers of a forecast. Return loss and error of each answer that needs no memory, by name."""
@@ -169,12 +171,12 @@ class Series(Task):
                 f"task.target={self._name}: is constant in the training part; there is nothing to forecast"
             )
         self.output_size, self._answers = 1, torch.from_numpy(scaled)
-        rows = self._held_out + self.timesteps - 1
+        rows, times = self._asked()
         target = self._answers[rows + self.horizon][None].double()
         answers = {"mean": torch.zeros_like(target)}
         if self._reads_target:
             answers["last value"] = self._answers[rows][None].double()
-        return {name: self._score(answer, target) for name, answer in answers.items()}
+        return {name: self._score(answer, target, times) for name, answer in answers.items()}
 
     def _prepare_labels(self, table: Table, training: NDArray[np.int64]) -> dict[str, tuple[float, float]]:
         """Set the answers of a classification. Return loss and error of the labels' shares in the training part."""
@@ -189,12 +191,27 @@ class Series(Task):
                 f"{table.labels[unknown[0]]!r} is not in the training part; change task.held_out or delete these rows"
             )
         self.output_size, self._answers = len(known), torch.from_numpy(places)
-        target = self._answers[self._held_out + self.timesteps - 1 + self.horizon][None]
+        rows, times = self._asked()
+        target = self._answers[rows + self.horizon][None]
         logits = torch.from_numpy(np.log(counts / counts.sum()))
-        return {"shares of labels": self._score(logits.expand(1, target.shape[1], -1), target)}
+        return {"shares of labels": self._score(logits.expand(1, target.shape[1], -1), target, times)}
 
-    def _score(self, outputs: Float[Tensor, "1 batch output"], targets: Tensor) -> tuple[float, float]:
-        return self.losses(outputs, targets).mean().item(), self.errors(outputs, targets).mean().item()
+    def _asked(self) -> tuple[Int64[Tensor, " rows"], Int64[Tensor, " rows"]]:
+        """The rows of held-out windows with a loss, and in how many of these windows each of them has one."""
+        ends = self._held_out + self.timesteps
+        starts = ends - (self.readout_steps or self.timesteps)
+        changes = starts.bincount(minlength=len(self._inputs) + 1) - ends.bincount(minlength=len(self._inputs) + 1)
+        times = changes.cumsum(dim=0)
+        rows = times.nonzero()[:, 0]
+        return rows, times[rows]
+
+    def _score(
+        self, outputs: Float[Tensor, "1 rows output"], targets: Tensor, times: Int64[Tensor, " rows"]
+    ) -> tuple[float, float]:
+        """Mean loss and error of answers at some rows, each of which counts several times."""
+        scores = (self.losses(outputs, targets), self.errors(outputs, targets))
+        loss, error = ((score * times).sum().item() / times.sum().item() for score in scores)
+        return loss, error
 
 
 def _scale(

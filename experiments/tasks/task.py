@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Generator, Tensor
 from torch.nn.functional import cross_entropy
 
@@ -141,8 +141,18 @@ class ClassificationTask(Task):
     """
 
     def losses(self, outputs: Outputs, targets: Tensor) -> PerSequence:
-        losses = cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none")
-        return losses.view(targets.shape).mean(dim=0)
+        return class_losses(outputs, targets)
 
     def errors(self, outputs: Outputs, targets: Tensor) -> PerSequence:
-        return (outputs.argmax(dim=-1) != targets).to(outputs.dtype).mean(dim=0)
+        return class_errors(outputs, targets)
+
+
+def class_losses(outputs: Outputs, targets: Int64[Tensor, "steps batch"]) -> PerSequence:
+    """The cross entropy of each sequence in nats: the mean over the timesteps that are read out."""
+    losses = cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none")
+    return losses.view(targets.shape).mean(dim=0)
+
+
+def class_errors(outputs: Outputs, targets: Int64[Tensor, "steps batch"]) -> PerSequence:
+    """The share of timesteps of each sequence at which the class with the largest logit is wrong."""
+    return (outputs.argmax(dim=-1) != targets).to(outputs.dtype).mean(dim=0)

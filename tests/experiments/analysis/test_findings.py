@@ -221,10 +221,7 @@ def test_the_last_step_is_named_only_where_all_seeds_came_to_it(write):
 def test_a_task_with_a_loss_at_every_timestep_has_no_reach(write):
     run = write("rnn", states={"h": (FLAT, FLAT)}, info={"readout_steps": LENGTH})
     for sentence in (said(run), said_together(run)):
-        assert sentence == (
-            "reach unknown: the task has a loss at 100 timesteps, whose gradients add up (record.lags=true records "
-            "them apart, and so does bptt replay RUN record.lags=true for a finished run)"
-        )
+        assert sentence == "reach unknown: the gradients of 100 losses add up (record.lags=true records them apart)"
 
 
 # The gradient of single timesteps' losses.
@@ -538,7 +535,7 @@ def test_a_probe_of_a_task_with_a_loss_everywhere_has_jacobians_and_no_gain_of_t
     run = probe(falling(1), readout_steps=LENGTH)
     assert read(run)["gain per timestep"].value == "0.794"
     assert read(run)["gain of the gradient"].value == ""
-    assert "loss at 100 timesteps" in read(run)["gain of the gradient"].meaning
+    assert "the gradients of 100 losses add up" in read(run)["gain of the gradient"].meaning
     assert "record.lags=true" in read(run)["gain of the gradient"].meaning
     recorded = probe(falling(1), seed=1, readout_steps=LENGTH)
     lags = single_losses((50, falling(2)[:5]), (100, falling(2)), steps=(1,))

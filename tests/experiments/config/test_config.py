@@ -19,6 +19,12 @@ WRONG = {
     "task.length=": "task.length=: must be a whole number",
     "task=digits task.length=63": "task.length=63: must be greater than or equal to 64",
     "task.lenght=5": "task.lenght=5: there is no such key; did you mean task.length?",
+    "study=mine clip=norm clip.treshold=1": "clip.treshold=1: there is no such key; did you mean clip.threshold?",
+    "clip.treshold=1": (
+        "clip.treshold=1: there is no such key; the default clip takes no options; clip.threshold is an option of "
+        "clip=adagc, norm, "
+    ),
+    "task=csv task.path=pump.csv task.target=a task.columns=a": "task.columns=a: must be a list, such as [a]",
     "clip=norm clip.threshold=-1": "clip.threshold=-1: must be greater than 0",
     "clip.threshold=-1": "clip.threshold=-1: there is no such key; the default clip takes no options",
     "steps=0": "steps=0: must be greater than 0",

@@ -249,7 +249,7 @@ def test_the_answer_depends_on_the_marked_timesteps_only(task, marks):
         (lambda: DelayedXor(10, delay=10), "task.length=10: must be larger than task.delay=10"),
         (
             lambda: DelayedParity(12, delay=10, bits=3),
-            r"task.length=12: must be at least task.delay \+ task.bits, 13",
+            r"task.length=12: must be at least 13, task.delay \+ task.bits",
         ),
     ],
 )

@@ -60,6 +60,32 @@ def test_chance_is_what_the_shares_of_the_labels_score(tmp_path, written):
     assert task.data["training"] == 40
 
 
+def test_chance_at_each_pixel_is_what_the_shares_among_images_with_such_a_pixel_score(tmp_path, written):
+    """Counted here in a loop. A pixel is one of 17 levels, and one image with the shares of all is added."""
+    last, every = Images(str(tmp_path)), Images(str(tmp_path), permuted=True, loss_at="all")
+    (images, labels), (tested, _) = written["train"], written["t10k"]
+    shares = np.bincount(labels) / len(labels)
+    answers = np.empty((12, len(tested), 3))
+    levels, of_tested = (np.round(part.reshape(-1, 12) / 255 * 16) for part in (images, tested))
+    for place, pixel in enumerate(every._order.tolist()):
+        for number, level in enumerate(of_tested[:, pixel]):
+            same = labels[levels[:, pixel] == level]
+            answers[place, number] = np.bincount(same, minlength=3) + shares
+    outputs = torch.from_numpy(answers / answers.sum(axis=2, keepdims=True)).log()
+    (test,) = every.held_out(1000, Generator())
+    assert test.targets.shape == (12, len(tested))
+    assert every.losses(outputs, test.targets).mean().item() == pytest.approx(every.chance_loss)
+    assert every.errors(outputs, test.targets).mean().item() == pytest.approx(every.chance_error)
+    assert every.chance_loss != last.chance_loss
+    one, whole = (task.draw(30, Generator().manual_seed(0)) for task in (last, every))
+    assert torch.equal(whole.targets, one.targets.expand(12, 30))
+
+
+def test_a_loss_at_each_row_is_refused(tmp_path, written):
+    with pytest.raises(UsageError, match=r"task.loss_at=all: needs task.by=pixel; what a single row"):
+        Images(str(tmp_path), "row", loss_at="all")
+
+
 def test_missing_and_damaged_files_are_refused(tmp_path, written):
     def refused(message):
         with pytest.raises(UsageError, match=message) as error:

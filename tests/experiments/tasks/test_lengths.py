@@ -13,10 +13,12 @@ from experiments.measures.gradients import Gradients
 from experiments.measures.lags import Lags
 from experiments.tasks.adding import Adding
 from experiments.tasks.copy import COPIED
+from experiments.tasks.latch import Latch
 from experiments.tasks.lengths import Lengths
 from experiments.tasks.multiplication import Multiplication
 from experiments.tasks.noise import Noise
 from experiments.tasks.noiseless_memorization import NoiselessMemorization
+from experiments.tasks.palindrome import Palindrome
 from experiments.tasks.random_permutation import RandomPermutation
 from experiments.tasks.selective_copy import SelectiveCopy
 from experiments.tasks.task import Batch
@@ -87,6 +89,29 @@ def test_random_permutation_asks_for_the_first_symbol_of_each_sequence():
         assert symbols[0] == answer.item() < 2 <= symbols[1:].min()
 
 
+def test_latch_shows_the_sign_at_the_first_timesteps_of_each_sequence():
+    task = Latch(7, signal=3, noise=0.0, length_spread=1.0)
+    for own, read, answer in each(task):
+        assert read[:, 0].tolist() == [2.0 * answer.item() - 1] * 3 + [0.0] * (own - 3)
+
+
+@pytest.mark.parametrize("length", [2, 7, 10])
+def test_the_answer_completes_the_palindrome_of_each_sequence(length):
+    lengths = set()
+    for own, read, answer in each(Palindrome(length, length_spread=1.0)):
+        digits = [*(read[:, 0] * 9).round().int().tolist(), answer.item()]
+        assert digits == digits[::-1]
+        lengths.add(own)
+    assert lengths == set(range(length, 2 * length))
+
+
+@pytest.mark.parametrize(("task", "marks"), [(Latch(7, 3, 0.2, length_spread=1.0), 3), (Palindrome(7, 1.0), 1)])
+def test_the_first_timesteps_of_each_sequence_are_marked(task, marks):
+    batch = task.draw(200, Generator().manual_seed(0))
+    own = torch.arange(task.timesteps)[:, None] - batch.starts
+    assert torch.equal(task.marked(batch), (own >= 0) & (own < marks))
+
+
 @pytest.mark.parametrize(("kind", "symbols"), [(NoiselessMemorization, 5), (SelectiveCopy, 8)])
 def test_tasks_like_copy_repeat_the_symbols_of_each_sequence(kind, symbols):
     for own, read, answer in each(kind(7, length_spread=1.0)):
@@ -107,6 +132,16 @@ def test_the_loss_of_a_copy_is_the_mean_over_the_timesteps_of_the_sequence():
     lengths = task.timesteps - batch.starts
     torch.testing.assert_close(losses, COPIED * math.log(5) / lengths)
     assert losses.mean().item() == pytest.approx(task.chance_loss, rel=0.01)
+
+
+@pytest.mark.parametrize("task", [Latch(4, 3, 0.2, length_spread=1.0), Palindrome(3, 1.0)])
+def test_the_last_input_says_nothing_about_the_answer_whatever_the_length(task):
+    """Of sequences whose last input is about the same, each class has an equal share."""
+    batch = task.draw(20_000, Generator().manual_seed(0))
+    low = batch.inputs[-1, :, 0] < batch.inputs[-1, :, 0].median()
+    for of_last in (low, ~low):
+        shares = batch.targets[0, of_last].bincount(minlength=task.output_size) / of_last.sum()
+        assert shares.tolist() == pytest.approx([1 - task.chance_error] * task.output_size, abs=0.02)
 
 
 def test_noise_ends_with_the_sequence():

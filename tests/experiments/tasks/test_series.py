@@ -123,6 +123,35 @@ def test_a_memoryless_answer_scores_the_chance_level(make, frame):
     assert task.chance_error == pytest.approx(np.mean(frame["state"][169:] == "off"))
 
 
+@pytest.mark.parametrize("answer", ["target", "label"])
+def test_a_loss_at_all_timesteps_asks_for_each_row_and_chance_is_what_an_answer_without_memory_scores(
+    make, frame, answer
+):
+    asked = {"target": {"target": "b", "horizon": 3}, "label": {"label": "state", "horizon": 0}}[answer]
+    last, every = (make(frame, columns=["a", "b"], loss_at=loss_at, **asked) for loss_at in ("last", "all"))
+    one, whole = draw(last), draw(every)
+    assert (last.readout_steps, every.readout_steps) == (1, None)
+    assert torch.equal(one.inputs, whole.inputs)
+    assert torch.equal(one.targets, whole.targets[-1:])
+    assert every.data["held_out_windows"] == last.data["held_out_windows"] > 1
+    read = unscaled(every, whole.inputs[..., 0], "a").round().long()
+    answers = frame["b"] if answer == "target" else (frame["state"] == "on").astype(int)
+    answered = unscaled(every, whole.targets[..., 0], "b") if answer == "target" else whole.targets.double()
+    expected = torch.tensor(answers.to_numpy(dtype=float))[read + every.horizon]
+    torch.testing.assert_close(answered, expected, atol=1e-5, rtol=0)
+    (held,) = every.held_out(1000, Generator())
+    shares = frame["state"][:160].value_counts(normalize=True)
+    logits = torch.tensor([math.log(shares["off"]), math.log(shares["on"])], dtype=torch.float64)
+    guess = torch.zeros_like(held.targets) if answer == "target" else logits.expand(*held.targets.shape, 2)
+    assert every.losses(guess, held.targets).mean().item() == pytest.approx(every.chance_loss, rel=1e-5)
+    assert every.errors(guess, held.targets).mean().item() == pytest.approx(every.chance_error)
+    assert every.chance_loss != pytest.approx(last.chance_loss, rel=1e-5)
+    if answer == "target":
+        of_last_value = every.losses(held.inputs[..., 1:], held.targets).mean().item()
+        assert of_last_value == pytest.approx(every.data["chance_losses"]["last value"], rel=1e-5)
+    assert every.dependence() == last.dependence()
+
+
 @pytest.mark.parametrize("horizon", [0, 2])
 def test_labels_are_those_of_the_asked_row(make, frame, horizon):
     task = make(frame, columns=["a"], label="state", horizon=horizon)
@@ -181,7 +210,7 @@ def table(*rows):
         (
             "time,a,b\n1,2,3\n",
             {},
-            "the training part has 1 rows? in a row, but task.length=10 and task.horizon=1 need 11",
+            "the training part has 1 row in sequence, but task.length=10 and task.horizon=1 need 11",
         ),
         (table("60,,1"), {}, "row 60, column a: the value is missing; fill it in or delete the row"),
         (table("60,nan,1", "61,1,1", "62,,1"), {}, r"row 60, column a: .* \(one of 2 missing values in this column\)"),
@@ -195,6 +224,14 @@ def table(*rows):
         (GERMAN, {"target": "druck", "time": "zeit"}, "'1,5' is not a number; .* add task.decimal=comma"),
         (table("5,1.0,1"), {"time": "time"}, "row 60, column time: 5 is before 59 in row 59; sort the rows by time"),
         (table(), {"target": "c"}, "task.target=c: .* has no such column, but time, a, b"),
+        (table()[9:], {}, "two columns are called 1; if the first line is a row already, put a line with the names"),
+        (
+            table()[25:],
+            {},
+            "task.target=a: .* no such column, but 3, 3.0, 0; if the first line is a row already, put",
+        ),
+        (table().replace(",", " "), {}, "no such column, but time a b; if its fields are separated otherwise, give"),
+        ("a,b\n" + "on,1\noff,1\n" * 45, {}, "'on' is not a number; to tell classes apart, give task.label=a in place"),
         (table(), {"columns": ["x"]}, "task.columns=x: .* has no such column"),
         (table(), {"group": "g"}, "task.group=g: .* has no such column"),
         (table().replace("time", "시간").encode("cp949"), {}, r"byte 0x.. is not UTF-8; add task.encoding=cp949"),

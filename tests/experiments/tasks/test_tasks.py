@@ -137,6 +137,16 @@ def test_digits_are_followed_by_blank_steps():
     assert (longer.inputs[64:] == 0).all()
 
 
+def test_chance_of_digits_at_each_timestep_knows_the_pixel_there():
+    """Timesteps after the pixels are blank."""
+    plain, longer, permuted = (Digits(loss_at="all", **of) for of in ({}, {"length": 96}, {"permuted": True}))
+    assert draw(plain, 5).targets.shape == (64, 5)
+    assert plain.chance_loss < math.log(10)
+    assert plain.chance_error < 0.9
+    assert 96 * longer.chance_loss == pytest.approx(64 * plain.chance_loss + 32 * math.log(10), rel=1e-3)
+    assert permuted.chance_loss == plain.chance_loss
+
+
 def test_held_out_sequences_come_in_pieces_of_the_asked_number():
     pieces = list(Adding(5).held_out(600, Generator().manual_seed(0)))
     assert [piece.inputs.shape[1] for piece in pieces] == [250, 250, 100]

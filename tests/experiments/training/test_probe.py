@@ -121,9 +121,7 @@ def test_findings_of_networks_with_a_known_gradient(tmp_path):
     carried = said(*linear)
     assert carried.startswith("at step 1, the gradient arrives: at timestep 1 its norm is 1 times that at timestep 100")
     copying = said("task=copy", "task.length=5", "steps=1")
-    assert copying.startswith(
-        "reach unknown: the task has a loss at 25 timesteps, whose gradients add up (record.lags=true records them"
-    )
+    assert copying.startswith("reach unknown: the gradients of 25 losses add up (record.lags=true records them apart)")
     diverged = said(*linear, "init.gain=1.6")
     assert diverged.startswith("diverged at step 1: loss inf, gradient norm inf; at step 1, the gradient explodes: ")
     assert "update" not in diverged

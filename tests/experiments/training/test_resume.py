@@ -237,6 +237,19 @@ def test_a_run_that_resumes_goes_on_with_the_record_that_it_began_with(tmp_path,
     assert run(finer).unrecorded == {"windows": "all"}
 
 
+def test_a_run_on_a_table_of_the_users_resumes_with_the_reach_of_the_data_that_it_began_with(tmp_path, cut_off):
+    table = tmp_path / "pump.csv"
+    table.write_text("a,b\n" + "".join(f"{row % 7},{row * row % 11}\n" for row in range(400)))
+    options = ["task=csv", f"task.path={table}", "task.target=a", "task.loss_at=all"]
+    unbroken, broken = (small(tmp_path / name, *options) for name in ("unbroken", "broken"))
+    run(unbroken)
+    cut_off(broken, 20)
+    run(broken)
+    assert [stage["after_step"] for stage in info_of(broken)["continued"]] == [19]
+    assert contents(broken.run_folder) == contents(unbroken.run_folder)
+    assert contents(broken.run_folder)["data_lags.csv"].count(b"\n") > 10
+
+
 def test_a_run_starts_over_if_a_data_file_changed_since_the_checkpoint(tmp_path, cut_off):
     data = tmp_path / "data.csv"
     data.write_text("1")
