@@ -11,7 +11,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from experiments.catalogue.choices import groups
+from experiments.catalogue.choices import choices, groups, read_yaml
 from experiments.config.hydra_keys import is_of_hydra
 from experiments.config.optional_packages import how_to_install
 from experiments.errors import UsageError
@@ -83,15 +83,31 @@ def _suggest_key(key: str, others: Sequence[str]) -> str:
     except (HydraException, OmegaConfBaseException, ValueError):
         return ""
     keys = flat_keys(cfg)
+    if owners := _choices_with(key):
+        return f"; {_options_of(key, keys, others)}; {owners}"
     if near := difflib.get_close_matches(key, [*groups(), *keys], n=1, cutoff=0.75):
         return f"; did you mean {near[0]}?"
-    group = key.rpartition(".")[0]
-    if group not in cfg:
+    if key.rpartition(".")[0] not in cfg:
         inside = [k for k in keys if k.endswith(f".{key}")]
         return f"; did you mean {' or '.join(inside)}?" if inside else "; `bptt show` lists all keys"
+    return f"; {_options_of(key, keys, others)}"
+
+
+def _options_of(key: str, keys: Sequence[str], others: Sequence[str]) -> str:
+    """Say which options the choice in the group of a key has."""
+    group = key.rpartition(".")[0]
     options = [k for k in keys if k.startswith(f"{group}.")]
     chosen = next((o for o in others if o.startswith(f"{group}=")), f"the default {group}")
-    return f"; {chosen} has {', '.join(options)}" if options else f"; {chosen} takes no options"
+    return f"{chosen} has {', '.join(options)}" if options else f"{chosen} takes no options"
+
+
+def _choices_with(key: str) -> str:
+    """Say which other choices have a key, such as init=gaussian for init.gain; empty if none has it."""
+    group, _, option = key.partition(".")
+    if not option or group == "study" or group not in groups():
+        return ""
+    names = [name for name, path in choices(group).items() if option in read_yaml(path)]
+    return f"{group}={', '.join(names)} {'has' if len(names) == 1 else 'have'} {key}" if names else ""
 
 
 def flat_keys(cfg: DictConfig, prefix: str = "") -> list[str]:
