@@ -67,8 +67,11 @@ class Rescue(Skip):
     """Replace the gradient so that the update shrinks the recurrent matrices (Pascanu, Mikolov, Bengio 2013, program).
 
     The gradient of each recurrent matrix W becomes share W, all others 0. With plain SGD, the update then is
-    W <- (1 - lr share) W. The authors' program (pascanur/trainingRNNs, RNN.py, commit 3f5df3f) does so with a share of
-    0.02, also if the norm is above 1e10.
+    W <- (1 - lr share) W. Adam, AdamW and RMSprop divide each entry by the size of its gradients: after rescued steps
+    alone, each entry moves towards 0 by a step that does not depend on share.
+
+    The authors' program (pascanur/trainingRNNs, RNN.py, commit 3f5df3f) has plain SGD and a share of 0.02, also if the
+    norm is above 1e10.
 
     Args:
         share: Gradient of a recurrent matrix as a share of the matrix.

@@ -185,13 +185,13 @@ class _Window(nn.Module):
         states = []
         with cached():
             for x_t in x:
-                new = _told_apart(self.cell.step(x_t, state), state)
+                new = told_apart(self.cell.step(x_t, state), state)
                 state = tuple(tensor.view_as(tensor) for tensor in new)
                 states.append((new, state))
         return states
 
 
-def _told_apart(state: State, before: State) -> State:
+def told_apart(state: State, before: State) -> State:
     """The state with a tensor of its own for each that a cell returns twice, or hands on from the timestep before."""
     seen = [id(tensor) for tensor in (*state, *before)]
     return tuple(tensor.view_as(tensor) if seen.count(id(tensor)) > 1 else tensor for tensor in state)

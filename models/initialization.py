@@ -67,11 +67,13 @@ def spectral_radius(cell: Cell, radius: Positive) -> None:
 def sparse(cell: Cell, connections: AtLeastOne, radius: Positive) -> None:
     """Draw Gaussian entries in float64 for a few connections, and scale them to a spectral radius.
 
-    Each unit acts on `connections` units: so many entries of each column are not zero, or all if there are fewer. With
-    15 connections and a radius of 0.95, this is smart_tanh of Pascanu, Mikolov and Bengio 2013.
+    Each unit acts on `connections` units: so many entries of each column are not zero. With 15 connections and a radius
+    of 0.95, this is smart_tanh of Pascanu, Mikolov and Bengio 2013.
     """
     for block in _blocks(cell):
         drawn = _empty(block).normal_()
+        if connections > len(drawn):
+            raise ValueError(f"init.connections={connections}: must be at most {len(drawn)}, the size of {block.name}")
         for column in drawn.T:
             column[torch.randperm(len(column))[connections:]] = 0
         block.weight.copy_(_with_radius(drawn, radius))

@@ -59,6 +59,7 @@ class Trace:
         trained: See `Layer`.
         starts: Number of padded timesteps before each sequence; None for sequences without padding.
         unroll_again: Function that unrolls a layer, counted from 0, with another truncation.
+        inputs: Input of each layer, (time, batch, input); empty where it is not known.
 
     Attributes:
         marked: Timesteps of each sequence that the task marks, (time, batch); None if the task marks none.
@@ -78,8 +79,9 @@ class Trace:
         trained: Mapping[str, Tensor] | None = None,
         starts: Starts | None = None,
         unroll_again: Callable[[int, int | None], Unrolled] | None = None,
+        inputs: Sequence[Tensor] = (),
     ) -> None:
-        self.starts = starts
+        self.starts, self.inputs = starts, inputs
         self.windows, self._overflowed, self._trained = windows, overflowed, trained or {}
         self._unroll_again = unroll_again
         self._unrolled, self._direct = unrolled, direct
@@ -230,16 +232,16 @@ def follow(
     Raises:
         DetachedState: The loss does not depend on a layer, or the next timestep reads a state outside the graph.
     """
-    inputs = [x, *hidden[:-1]]
+    inputs = [one.detach() for one in (x, *hidden[:-1])]
     unrolled, direct = [], []
     for index, (cell, below, h) in enumerate(zip(cells, inputs, hidden, strict=True)):
         if h.grad is None:
             raise DetachedState(f"layer {index}: the loss does not depend on it")
-        unrolled.append(unrolled_by(h) or unroll(cell, below.detach(), windows, h.detach(), truncation, starts))
+        unrolled.append(unrolled_by(h) or unroll(cell, below, windows, h.detach(), truncation, starts))
         direct.append(h.grad)
 
     def unroll_again(index: int, truncation: int | None) -> Unrolled:
-        return unroll(cells[index], inputs[index].detach(), windows, hidden[index].detach(), truncation, starts)
+        return unroll(cells[index], inputs[index], windows, hidden[index].detach(), truncation, starts)
 
     trained = {
         f"layers.{index}.{name}": parameter.grad
@@ -247,7 +249,7 @@ def follow(
         for name, parameter in cell.named_parameters()
         if parameter.grad is not None and not penalized
     }
-    return Trace(unrolled, direct, windows, overflowed, trained, starts, unroll_again)
+    return Trace(unrolled, direct, windows, overflowed, trained, starts, unroll_again, inputs)
 
 
 def _backward(index: int, unrolled: Unrolled, direct: Trajectory) -> Gradient:

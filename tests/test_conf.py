@@ -12,6 +12,7 @@ CHOICES = [f"{path.parent.name}={path.stem}" for path in sorted(CONF.glob("*/*.y
 README = (CONF / "README.md").read_text()
 NEEDS = {
     "init=chrono": ["cell=lstm"],
+    "init=sparse": ["init.connections=4"],
     "stop=hopeless": ["stop.by=1"],
     "stop=solved_or_hopeless": ["stop.by=1"],
     "remedy=h_detach": ["cell=lstm"],

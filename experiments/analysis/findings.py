@@ -24,7 +24,7 @@ from experiments.analysis.gain_and_horizon import (
     horizon,
     overflow_lag,
 )
-from experiments.analysis.nonfinite_findings import say_nonfinite
+from experiments.analysis.nonfinite_findings import say_never_finite, say_nonfinite
 from experiments.analysis.remedy_findings import say_remedy
 from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.single_losses import average_over_losses, gradients_by_lag, has_several_losses
@@ -51,7 +51,7 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
     of_gradient = [_flow(run), describe_truncation(run), _underflow(run), describe_data(run)]
     of_steps = [say_nonfinite(run), _norms(run, outcome), describe_spikes(run), _updates(run)]
     advice = [describe_safe_threshold(run), say_remedy(run, outcome)]
-    sentences = [_ended(run), *of_gradient, _error(run, outcome), *of_steps, *advice]
+    sentences = [_ended(run), say_never_finite(run), *of_gradient, _error(run, outcome), *of_steps, *advice]
     return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
 
 

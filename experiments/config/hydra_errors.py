@@ -85,7 +85,8 @@ def _suggest_key(key: str, others: Sequence[str]) -> str:
     except (HydraException, OmegaConfBaseException, ValueError, UsageError):
         return ""
     keys = flat_keys(cfg)
-    if near := difflib.get_close_matches(key, [*groups(), *keys], n=1, cutoff=0.75):
+    owner, owners = _choices_with(key)
+    if owner != key and (near := difflib.get_close_matches(key, [*groups(), *keys], n=1, cutoff=0.75)):
         return f"; did you mean {near[0]}?"
     group = key.rpartition(".")[0]
     if group not in cfg:
@@ -94,17 +95,18 @@ def _suggest_key(key: str, others: Sequence[str]) -> str:
     here = [k for k in keys if k.startswith(f"{group}.")]
     chosen = next((o for o in others if o.startswith(f"{group}=")), f"the default {group}")
     has = f"has {', '.join(here)}" if here else "takes no options"
-    return f"; {chosen} {has}{_choices_with(group, key)}"
+    others_have = f"; {group}={', '.join(owners)} {'has' if len(owners) == 1 else 'have'} {owner}" if owners else ""
+    return f"; {chosen} {has}{others_have}"
 
 
-def _choices_with(group: str, key: str) -> str:
-    """Name the choices of a group that have this key, or one with nearly its name; empty if none has."""
+def _choices_with(key: str) -> tuple[str, list[str]]:
+    """The option of the choices in a group that is called like a key or nearly so, and which choices have it."""
+    group = key.partition(".")[0]
+    if group == "study" or group not in groups():
+        return "", []
     having = {name: [option.key for option in options(group, name)] for name in choices(group)}
     near = difflib.get_close_matches(key, {option for of_one in having.values() for option in of_one}, n=1, cutoff=0.75)
-    if not near:
-        return ""
-    names = [name for name, of_one in having.items() if near[0] in of_one]
-    return f"; {near[0]} is an option of {group}={', '.join(names)}"
+    return (near[0], [name for name, of_one in having.items() if near[0] in of_one]) if near else ("", [])
 
 
 def flat_keys(cfg: DictConfig, prefix: str = "") -> list[str]:

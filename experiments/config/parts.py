@@ -1,6 +1,7 @@
 """The parts of a run, such as its network, task and optimiser, built from its configuration."""
 
 import inspect
+import re
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -95,6 +96,8 @@ def build(config: Config) -> Parts:
     except Exception as error:
         if is_out_of_memory(error):
             raise
+        if isinstance(error, ValueError) and re.match(r"(cell|init|model)\.\w+=", str(error)):
+            raise UsageError(" ".join(str(error).split())) from error
         raise _refused(config, ("cell", "init", "task"), error) from error
 
 

@@ -35,8 +35,8 @@ class HDetach(Remedy):
             kind = type(cell)
             if len(cell.state_names) == 1:
                 raise ValueError(
-                    f"needs a cell with a state besides h that carries the gradient, such as c of cell=lstm; "
-                    f"{kind.__name__} has none"
+                    f"needs a cell with a state besides h that carries the gradient, and {kind.__name__} has none; "
+                    "try cell=lstm, whose c does"
                 )
             # As torch's parametrizations do: the class of this one cell changes, its parameters and their names do not.
             cell.__class__ = type(kind.__name__, (_Detaching, kind), {"probability": self.probability})

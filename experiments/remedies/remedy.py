@@ -100,7 +100,8 @@ class Several(Remedy):
                 raise UsageError(f"remedy.{name}: must be a subclass of experiments.remedies.Remedy")
 
     def attach(self, network: RecurrentNetwork) -> None:
-        for name, remedy in self._remedies.items():
+        # A remedy that reads traces sees the network as the others leave it.
+        for name, remedy in sorted(self._remedies.items(), key=lambda named: named[1].reads_trace):
             try:
                 remedy.attach(network)
             except ValueError as error:

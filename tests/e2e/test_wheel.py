@@ -65,6 +65,10 @@ def test_the_quickstart_runs_from_the_wheel(clone, install, tmp_path):
     assert [info["status"] for info in infos] == ["completed"] * 2
     assert [info["git"] for info in infos] == [None] * 2  # the code that ran is not this checkout's
     assert place_of_packages(programs, tmp_path) == str(site / "cli")
+    read = "from experiments.analysis.remedy_findings import MEASURED; print(MEASURED)"
+    measured = Path(check(programs / "python", "-c", read, cwd=tmp_path).strip())
+    assert measured.is_relative_to(site)
+    assert measured.read_bytes() == (ROOT / "results" / "reference" / "remedies" / "summary.csv").read_bytes()
     told = "from experiments.config.optional_packages import how_to_install; print(how_to_install('optuna'))"
     assert check(programs / "python", "-c", told, cwd=tmp_path).startswith("pip install 'hydra-optuna-sweeper")
 

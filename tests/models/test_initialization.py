@@ -86,7 +86,9 @@ def test_sparse_leaves_each_unit_a_few_connections():
     weight = initialized(RNN, DRAWN_IN_FLOAT64["sparse"]).weight_hh
     assert (weight != 0).sum(dim=0).tolist() == [4] * 40
     assert len(set((weight != 0).sum(dim=1).tolist())) > 1
-    assert (initialized(RNN, DRAWN_IN_FLOAT64["sparse"], hidden=3).weight_hh != 0).all()
+    assert (initialized(RNN, DRAWN_IN_FLOAT64["sparse"], hidden=4).weight_hh != 0).all()
+    with pytest.raises(ValueError, match=r"^init\.connections=4: must be at most 3, the size of weight_hh$"):
+        initialized(RNN, DRAWN_IN_FLOAT64["sparse"], hidden=3)
 
 
 def test_smart_tanh_has_the_largest_singular_value_of_the_paper():

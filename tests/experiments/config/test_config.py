@@ -20,10 +20,7 @@ WRONG = {
     "task=digits task.length=63": "task.length=63: must be greater than or equal to 64",
     "task.lenght=5": "task.lenght=5: there is no such key; did you mean task.length?",
     "study=mine clip=norm clip.treshold=1": "clip.treshold=1: there is no such key; did you mean clip.threshold?",
-    "clip.treshold=1": (
-        "clip.treshold=1: there is no such key; the default clip takes no options; clip.threshold is an option of "
-        "clip=adagc, norm, "
-    ),
+    "clip.treshold=1": ("clip.treshold=1: there is no such key; the default clip takes no options; clip=adagc, norm, "),
     "task=csv task.path=pump.csv task.target=a task.columns=a": "task.columns=a: must be a list, such as [a]",
     "clip=norm clip.threshold=-1": "clip.threshold=-1: must be greater than 0",
     "clip.threshold=-1": "clip.threshold=-1: there is no such key; the default clip takes no options",
@@ -40,7 +37,11 @@ WRONG = {
     "optimizer=sgd optimizer.momentum=1": "optimizer.momentum=1: must be less than 1",
     "cell.nonlinearity=sigmoid": "cell.nonlinearity=sigmoid: must be 'tanh', 'relu', 'logistic' or 'identity'",
     "cell=lstm cell.forget_bias=abc": "cell.forget_bias=abc: must be a number",
-    "init.gain=2": "init.gain=2: there is no such key; the default init takes no options",
+    "init.gain=2": "init.gain=2: there is no such key; the default init takes no options; "
+    "init=gaussian, glorot, identity, orthogonal have init.gain",
+    "nonfinite.share=0.1": "nonfinite.share=0.1: there is no such key; the default nonfinite takes no options; "
+    "nonfinite=rescue has nonfinite.share",
+    "study.steps=3": "study.steps=3: there is no such key; the default study has study.name",
     "record.windows=some": "record.windows=some: must be a whole number or 'all'",
     "record.every=0": "record.every=0: must be greater than 0",
     "record.gradients=maybe": "record.gradients=maybe: must be true or false",
@@ -79,6 +80,14 @@ def test_a_sweep_is_checked_whole():
         plan(["cell=lstm,lstn"])
     with pytest.raises(UsageError, match=r"task.length=1: must be greater"):
         plan(["task.length=5,4,1"])
+    with pytest.raises(UsageError, match=r"^init\.connections=9: must be at most 8, the size of weight_hh$"):
+        plan(["init=sparse", "init.connections=3,9", "model.hidden_size=8"])
+    with pytest.raises(
+        UsageError, match=r"^remedy=h_detach: needs a cell .* RNN has none; try cell=lstm, whose c does$"
+    ):
+        plan(["remedy=none,omega,h_detach", "clip=none,norm"])
+    six = plan(["cell=lstm", "remedy=none,omega,h_detach", "clip=none,norm"]).configs
+    assert len({(config.remedy["name"], config.clip["name"]) for config in six}) == 6
     with pytest.raises(UsageError, match="3 runs, but only 2 different"):
         plan(["seed=0,1,1"])
     with pytest.raises(UsageError, match="abc: is not of the form"):

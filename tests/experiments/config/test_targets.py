@@ -107,7 +107,6 @@ noise: {_target_: experiments.remedies.GradientNoise, scale: 1}
         ("+remedy.noise.size=3", "remedy.noise.size: there is no such key"),
         ("remedy.omega=3", "remedy.omega: must be a subclass of experiments.remedies.Remedy"),
         ("remedy.noise._target_=experiments.clipping.ClipNorm", "remedy.noise.threshold: needs a value"),
-        ("cell=lstm", "remedy=mine: omega: is defined for cell=rnn alone, not for LSTM"),
     ],
 )
 def test_the_arguments_of_each_of_several_remedies_are_checked(choose, override, said):

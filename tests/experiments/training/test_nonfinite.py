@@ -7,12 +7,14 @@ import torch
 
 from experiments.analysis.configuration_findings import describe_configurations
 from experiments.analysis.findings import describe_run
+from experiments.analysis.nonfinite_findings import say_never_finite, say_nonfinite
 from experiments.analysis.summary import summarize_runs
 from experiments.config.composing import compose
 from experiments.config.parts import build
 from experiments.errors import UsageError
 from experiments.nonfinite import Skip
-from experiments.store.studies import read_runs
+from experiments.store.csv_columns import COLUMNS
+from experiments.store.studies import Run, read_runs
 from experiments.training.run import run
 from models.rnn import RNN
 
@@ -66,9 +68,26 @@ def test_the_finding_says_how_many_steps_went_on(tmp_path, rule, done):
     summary, states = summarize_runs([of_study])
     assert summary["nonfinite_steps"].tolist() == [4]  # three go on, and the fourth ends the training
     (outcome,) = summary.to_dict("records")
-    assert f"; nonfinite={rule}: 3 of 4 steps {done} (first step 1, last step 3)" in describe_run(of_study, outcome)
+    finding = describe_run(of_study, outcome)
+    assert f"; nonfinite={rule}: 3 of 4 steps {done} (first step 1, last step 3)" in finding
+    assert "; step 4 ended the training: one more in a row than nonfinite.in_a_row=3" in finding
+    assert "; no step had a finite gradient, so no update followed the gradient; " in finding
     (words,) = describe_configurations([of_study, of_study], pd.concat([summary, summary]), states).values()
-    assert f"nonfinite={rule}: 4 steps of a run not finite" in words
+    assert f"nonfinite={rule}: 4 steps of a run not finite, and in 2 of 2 runs no step was finite" in words
+
+
+@pytest.mark.parametrize(
+    ("nans", "said"), [(8, "no step had a finite loss, so no update followed the gradient"), (7, "")]
+)
+def test_a_completed_run_without_a_finite_loss_does_not_read_as_if_it_went_well(tmp_path, nans, said):
+    metrics = pd.DataFrame(1.0, index=range(8), columns=COLUMNS["metrics"])
+    metrics["step"] = range(1, 9)
+    metrics.loc[: nans - 1, ["loss", "grad_norm", "clip_scale"]] = np.nan
+    metrics.to_csv(tmp_path / "metrics.csv", index=False)
+    one = Run(tmp_path, {"nonfinite": "skip"}, {"status": "completed"})
+    assert say_never_finite(one) == said
+    assert say_nonfinite(one) == f"nonfinite=skip: {nans} of 8 steps skipped (first step 1, last step {nans})"
+    assert say_never_finite(Run(tmp_path, {}, {"status": "completed", "watched": 1})) == ""
 
 
 def test_adam_skips_as_well(tmp_path):

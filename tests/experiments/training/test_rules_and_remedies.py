@@ -27,7 +27,7 @@ OPTIONS = {
     "adagc": ["clip.warmup=1"],
 }
 STATES = {"rnn": {"h"}, "lstm": {"h", "c"}, "lru": {"h", "z"}}
-NOT_DEFINED = {("omega", "lstm"), ("omega", "lru"), ("h_detach", "rnn"), ("rescue", "lru")}
+NOT_DEFINED = {("h_detach", "rnn"), ("rescue", "lru")}
 CLIPS, REMEDIES, NONFINITE = (
     sorted(path.stem for path in (CONF / group).glob("*.yaml")) for group in ("clip", "remedy", "nonfinite")
 )
@@ -44,7 +44,7 @@ def test_every_clipping_rule_works_with_every_remedy(cell, remedy, tmp_path):
     config = compose([*SMALL, f"results_dir={tmp_path}"])
     if (remedy, cell) in NOT_DEFINED:
         refused = config.model_copy(update={"cell": choice("cell", cell), "remedy": choice("remedy", remedy)})
-        with pytest.raises(UsageError, match=rf"^remedy={remedy}: (is defined for|needs a) cell"):
+        with pytest.raises(UsageError, match=rf"^remedy={remedy}: needs a cell"):
             run(refused)
         return
     nonfinite = [rule for rule in NONFINITE if (rule, cell) not in NOT_DEFINED]
