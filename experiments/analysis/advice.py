@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from experiments.analysis.update_norms import update_norms
 from experiments.spike_detector import find_spikes
 from experiments.store.studies import Run
 from experiments.wording import counted
@@ -87,14 +88,10 @@ def moves_by_clipped_gradient(run: Run) -> bool:
 
 
 def _updates(run: Run) -> pd.DataFrame:
-    """The recorded updates of all parameters together: step, update_norm, weight_norm and columns of metrics.csv."""
-    parameters, metrics = run.table("parameters"), run.table("metrics")
-    if parameters.empty or metrics.empty:
+    """The recorded updates whose numbers are finite: `update_norm`, `weight_norm` and columns of metrics.csv."""
+    norms, metrics = update_norms(run), run.table("metrics")
+    if norms.empty or metrics.empty:
         return pd.DataFrame()
-    whole = parameters[~parameters["parameter"].str.contains("[", regex=False)]
-    whole = whole[whole["step"] != run.info.get("diverged_at_step")]
-    squares = whole.assign(update_norm=whole["update_norm"] ** 2, weight_norm=whole["weight_norm"] ** 2)
-    norms = squares.groupby("step")[["update_norm", "weight_norm"]].sum() ** 0.5
     known = norms.join(metrics.set_index("step")[["grad_norm", "clipped_grad_norm", "lr"]], how="inner")
     finite: pd.DataFrame = known.loc[np.isfinite(known.to_numpy(float)).all(axis=1)]
     return finite

@@ -1,8 +1,7 @@
 """The findings of configurations: what runs that differ only in their seed say together, in words."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,15 +22,13 @@ from experiments.analysis.findings import (
     say_truncated,
 )
 from experiments.analysis.gain_and_horizon import fate_of
+from experiments.analysis.judged_states import Flows, configurations, flows_of_states, kind_of, state_that_carries
 from experiments.analysis.nonfinite_findings import say_nonfinite_of_all
 from experiments.analysis.single_losses import average_over_losses, has_several_losses
 from experiments.analysis.summary import FLOW, NORMS, reachable, summarize_runs
 from experiments.store.combined_tables import read_combined_table
-from experiments.store.config_keys import compared_keys, format_value, rank
+from experiments.store.config_keys import compared_keys, format_value
 from experiments.store.studies import Run
-
-Flows = Mapping[str, pd.DataFrame]
-"""The columns `FLOW` of each state in layer 0, by the state's name; a row per run, nan if it is not known."""
 
 
 def describe_configurations(runs: Sequence[Run], summary: pd.DataFrame, states: pd.DataFrame) -> dict[str, str]:
@@ -47,15 +44,13 @@ def describe_configurations(runs: Sequence[Run], summary: pd.DataFrame, states: 
     """
     numbers = [*FLOW, *NORMS, "clipped_fraction", "underflow_at_init", "underflow"]
     summary = summary.astype(dict.fromkeys(numbers, float))
-    flows = _flows_of_states(runs, summary, states)
+    flows = flows_of_states(runs, summary, states)
     with_losses = [run for run in runs if has_several_losses(run) and not run.is_probe]
     averaged = average_over_losses(read_combined_table(with_losses, "lags", ends=True))
     keys = compared_keys(runs) or ["cell"]
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for i, run in enumerate(runs):
-        groups.setdefault((*(rank(run.config.get(key)) for key in keys), _kind(run)), []).append(i)
     found = {}
-    for (*_, kind), rows in sorted(groups.items()):
+    for rows in configurations(runs):
+        kind = kind_of(runs[rows[0]])
         name = ", ".join(f"{key} = {format_value(runs[rows[0]].config.get(key))}" for key in keys)
         of_rows = {state: flow.iloc[rows] for state, flow in flows.items()}
         of_group = [runs[i] for i in rows]
@@ -63,15 +58,6 @@ def describe_configurations(runs: Sequence[Run], summary: pd.DataFrame, states: 
         sentence = _describe(of_group, summary.iloc[rows], of_rows, losses)
         found[f"{name} ({kind})" if kind else name] = sentence
     return found
-
-
-def _flows_of_states(runs: Sequence[Run], summary: pd.DataFrame, states: pd.DataFrame) -> Flows:
-    """Collect how the gradient of each state in layer 0 flows back; a probe has only h, for all of its states."""
-    recorded = states[(states["layer"] == 0) & ~states["run_id"].isin([run.id for run in runs if run.is_probe])]
-    flows = {"h": summary[[*FLOW]]}
-    for state, rows in recorded[recorded["state"] != "h"].groupby("state"):
-        flows[str(state)] = rows.set_index("run_id")[[*FLOW]].reindex([run.id for run in runs]).astype(float)
-    return flows
 
 
 def describe_best_trial(trials: Sequence[Run], best: Run) -> str:
@@ -88,12 +74,6 @@ def describe_best_trial(trials: Sequence[Run], best: Run) -> str:
     verdict = against_chance(outcome["best_error"], outcome["chance_error"], outcome["evaluation_samples"], tries)
     errors = f"best error {outcome['best_error']:.1%}, chance {percent(outcome['chance_error'])}"
     return f"{errors}: {verdict}, as the smallest of {tries} errors"
-
-
-def _kind(run: Run) -> str:
-    if not run.is_probe:
-        return ""
-    return "probe of a trained network" if run.info.get("checkpoint") else "probe"
 
 
 def _describe(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows, averaged: pd.DataFrame) -> str:
@@ -167,7 +147,7 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows, averaged: pd
     """
     gain = "gain_at_init" if at else "gain_per_timestep"
     columns = [f"horizon{at}", f"arriving{at}", gain, "horizon_resolution"]
-    state = _state_that_carries({state: flow[f"horizon{at}"].to_numpy() for state, flow in flows.items()})
+    state = state_that_carries({state: flow[f"horizon{at}"].to_numpy() for state, flow in flows.items()})
     flow = flows[state][columns].to_numpy()
     horizons, left, gains, apart = flow[~np.isnan(flow[:, 1])].T
     if not len(left):
@@ -193,17 +173,6 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows, averaged: pd
     if len(averaged):
         details.append(losses_averaged(averaged, state, "min" if at else "max"))
     return f"{when}, {what}{known} {_counted(fates)}{': ' if details else ''}{', '.join(details)}"
-
-
-def _state_that_carries(horizons: Mapping[str, np.ndarray]) -> str:
-    """Choose the state with the largest median horizon, over the runs in which both its own and that of h are known."""
-    largest, found = 0.0, "h"
-    for state, of_state in horizons.items():
-        both = ~np.isnan(of_state + horizons["h"])
-        lead = np.median(of_state[both]) - np.median(horizons["h"][both]) if both.any() else 0.0
-        if lead > largest:
-            largest, found = float(lead), state
-    return found
 
 
 def _counted(words: Sequence[str]) -> str:
