@@ -175,5 +175,5 @@ def test_a_page_of_probes_has_neither_steps_nor_a_loss_and_one_of_trainings_name
     of_probes, of_trainings = (text_of(write_report([tmp_path / name])) for name in ("probes", "trainings"))
     assert "final_" not in of_probes
     assert "final_" in of_trainings
-    assert [text.count("\nsteps: 12") for text in (of_probes, of_trainings)] == [1, 2], "the configuration has it"
+    assert ["\nsteps12\n" in text for text in (of_probes, of_trainings)] == [False, True]
     assert "Gain and horizon are those of the named state" in of_trainings
