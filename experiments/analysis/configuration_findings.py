@@ -6,6 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from experiments.analysis.advice_over_runs import (
+    say_cut_of_all,
+    say_data_of_all,
+    say_remedy_of_all,
+    say_scale_of_all,
+    say_spikes_of_all,
+    say_threshold_of_all,
+)
 from experiments.analysis.findings import (
     MIN_STEPS,
     against_chance,
@@ -20,6 +28,7 @@ from experiments.analysis.findings import (
     recorded_every,
     say_too_small,
     say_truncated,
+    spread,
 )
 from experiments.analysis.gain_and_horizon import fate_of
 from experiments.analysis.judged_states import Flows, configurations, flows_of_states, kind_of, state_that_carries
@@ -88,10 +97,15 @@ def _describe(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows, averaged
     sentences = [
         say_truncated(runs[0]),
         _gradient_flow(runs, summary, flows, averaged),
+        say_cut_of_all(runs),
         _underflow(runs, summary),
+        say_data_of_all(runs),
         _errors(runs, summary),
         say_nonfinite_of_all(runs, summary["nonfinite_steps"].tolist()),
         _norms_of_all(runs, summary),
+        say_spikes_of_all(runs),
+        say_threshold_of_all(runs),
+        say_remedy_of_all(runs, summary),
     ]
     for reason, count in Counter(run.info["stopped"] for run in runs if run.info.get("stopped")).items():
         stopped = f"stopped early: {reason}"
@@ -128,7 +142,7 @@ def _underflow(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     shares = summary[["underflow_at_init", "underflow"]].dropna().to_numpy(float)
     if not shares.any():
         return ""
-    before, after = (_spread(100 * column, "{:.3g}%") for column in shares.T)
+    before, after = (spread(100 * column, "{:.3g}%") for column in shares.T)
     if runs[0].is_probe or {run.config.get("steps") for run in runs} == {1}:
         return say_too_small(runs[0], f"{before} of the gradient's entries")
     both = f"{before} of the gradient's entries before training and {after} at the last recorded step"
@@ -163,13 +177,13 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows, averaged: pd
     known = "" if len(left) == len(runs) else f" in {len(left)} of them"
     details = []
     if {"vanishes", "is cut"} & set(fates) and not np.isnan(horizons).any():
-        details.append(f"horizon {_spread(horizons, '{:.0f}')} of {length - 1}{recorded_every(apart.max())}")
+        details.append(f"horizon {spread(horizons, '{:.0f}')} of {length - 1}{recorded_every(apart.max())}")
     if set(fates) - {"vanishes", "is cut"}:
         where = "earliest recorded timestep" if averaged.empty else "largest recorded lag"
-        details.append(f"{_spread(left, '{:.3g}')} times as large at the {where}")
+        details.append(f"{spread(left, '{:.3g}')} times as large at the {where}")
     if not np.isnan(gains).any():
         digits = "{:.3f}" if gains.min() > 0.01 and gains.max() < 100 else "{:.3g}"
-        details.append(f"gain {_spread(gains, digits)} per timestep")
+        details.append(f"gain {spread(gains, digits)} per timestep")
     if len(averaged):
         details.append(losses_averaged(averaged, state, "min" if at else "max"))
     return f"{when}, {what}{known} {_counted(fates)}{': ' if details else ''}{', '.join(details)}"
@@ -179,12 +193,6 @@ def _counted(words: Sequence[str]) -> str:
     """Count the words: 'vanishes', or 'vanishes in 2, arrives in 1'."""
     counts = Counter(words).most_common()
     return words[0] if len(counts) == 1 else ", ".join(f"{word} in {count}" for word, count in counts)
-
-
-def _spread(values: np.ndarray, form: str) -> str:
-    """Format the median, and the smallest and largest value if they differ."""
-    low, middle, high = (form.format(of(values)) for of in (np.min, np.median, np.max))
-    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _errors(runs: Sequence[Run], summary: pd.DataFrame) -> str:
@@ -199,7 +207,7 @@ def _errors(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     errors = np.array([row[0] for row in rows], float)
     verdicts = [against_chance(*row[:4]) for row in rows]
     known = f" in {len(rows)} of them" if len(rows) < len(runs) else ""
-    words = f"best error{known} {_spread(errors, '{:.1%}')}, chance {percent(rows[0][1])}: {_counted(verdicts)}"
+    words = f"best error{known} {spread(errors, '{:.1%}')}, chance {percent(rows[0][1])}: {_counted(verdicts)}"
     solved = [bool(row[4]) for row in rows if pd.notna(row[4])]
     if not any(solved):
         return words
@@ -212,6 +220,7 @@ def _norms_of_all(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     if norms.empty or runs[0].is_probe or min(int(run.config.get("steps") or 1) for run in runs) < MIN_STEPS:
         return ""
     typical = {**norms.median(), "max_grad_norm": norms["max_grad_norm"].max()}
-    cut = cut_by(runs[0], f"{_spread(norms['clipped_fraction'].to_numpy(), '{:.0%}')} of the steps")
+    share = spread(norms["clipped_fraction"].to_numpy(), "{:.0%}")
+    cut = cut_by(runs[0], f"{share} of the steps{say_scale_of_all(runs)}")
     words = f"gradient norm over all steps: {quantiles(typical)}{' in any run' if len(norms) > 1 else ''}"
     return f"{words}; {cut}" if cut else words

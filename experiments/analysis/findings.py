@@ -1,7 +1,7 @@
 """The findings of single runs: what their numbers say, in words, with what was measured and at which step."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Any, Literal, NamedTuple
 
@@ -430,6 +430,12 @@ def _bounds(run: Run) -> list[Reading]:
 def number(value: float | None) -> str:
     """Format a number with three digits; a missing one is empty."""
     return "" if value is None or pd.isna(value) else f"{value:.3g}"
+
+
+def spread(values: Sequence[float] | np.ndarray, form: str) -> str:
+    """Format the median, and the smallest and largest value if they differ."""
+    low, middle, high = (form.format(of(values)) for of in (np.min, np.median, np.max))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def percent(share: float) -> str:
