@@ -42,7 +42,8 @@ def write_caption(kind: FigureDescription, grouping: Grouping, panels: Sequence[
     """
     seeds = grouping.seeds
     many = str(seeds[0]) if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    shown = "one seed each" if seeds == [1] else kind.over_seeds.format(seeds=many)
+    one = "one run" if len(grouping.runs) == 1 else "one seed each"
+    shown = one if seeds == [1] else kind.over_seeds.format(seeds=many)
     studies = ", ".join(dict.fromkeys(str(run.config["study"]) for run in grouping.runs))
     tasks = sorted({(str(run.config["task"]), int(run.info["timesteps"])) for run in grouping.runs})
     lengths = {task: [length for name, length in tasks if name == task] for task, _ in tasks}

@@ -95,6 +95,7 @@ def write_report(
         characters=_characters(headings, [cells for _, cells, _ in table]),
         max_upright=MAX_UPRIGHT,
         has_state="state" in columns,
+        has_errors="best_error" in columns,
         unfinished=_unfinished(runs, summary),
         commands=list(dict.fromkeys(shlex.join(run.info.get("command", [])) for run in runs)),
         provenance=_provenance(runs),
