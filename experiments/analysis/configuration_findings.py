@@ -216,7 +216,7 @@ def _errors(runs: Sequence[Run], summary: pd.DataFrame) -> str:
 
 def _norms_of_all(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     """Describe how the gradient norm was distributed over training: medians over the runs, and the largest of all."""
-    norms = summary[[*NORMS, "clipped_fraction"]].dropna()
+    norms = summary[[*NORMS, "clipped_fraction"]].dropna(subset=[*NORMS])  # a watched run's clipping is not known
     if norms.empty or runs[0].is_probe or min(int(run.config.get("steps") or 1) for run in runs) < MIN_STEPS:
         return ""
     typical = {**norms.median(), "max_grad_norm": norms["max_grad_norm"].max()}

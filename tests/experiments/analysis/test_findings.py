@@ -419,6 +419,9 @@ def test_the_norms_and_what_a_threshold_would_cut(write):
     )
     assert (norms > 90).mean() <= 0.1
     assert said_together(run).endswith("median 50, 90% up to 90, 99% up to 99, largest 100")
+    watched = write("lstm", tables={"metrics": metrics(norms, clip_scale=math.nan)}, info={"watched": {}})
+    assert summarize_runs([watched])[0]["nonfinite_steps"].tolist() == [None]
+    assert said_together(watched).endswith("99% up to 99, largest 100")
 
 
 def test_what_the_runs_own_clipping_cut(write):
