@@ -32,6 +32,7 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel) -> None:
     panel.ax.set(xlabel="timestep", ylabel="training step")
     frame = data["gradients"].fillna({"grad_norm": np.inf})
     for value, rows in frame[frame["state"] != "h"].groupby(panel.compare, observed=True):
+        panel.title = f"state {rows['state'].iloc[0]}"
         panel.explain(
             f"{value}: the state {rows['state'].iloc[0]} instead of h, whose gradient is 0 before the last timestep."
         )

@@ -291,6 +291,7 @@ class TestGradientMap:
         )
         table = gradient_map.select_rows({"gradients": pd.concat([read_out, flowing])})
         panel, text = drawn(gradient_map.draw, **table)
+        assert panel.title == "state z"
         assert "A: the state z instead of h, whose gradient is 0 before the last timestep." in text
         assert "0: underflow" not in panel.other_entries
         vanished = pd.concat([read_out, flowing.assign(grad_norm=read_out["grad_norm"])])
