@@ -19,6 +19,7 @@ NUMBERS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "final_loss": ("loss", lambda v: f"{v:.4g}"),
     "best_error": ("error", lambda v: f"{v:.1%}"),
     "chance_error": ("chance", lambda v: f"{v:.0%}"),
+    "state": ("state", str),
     "gain_at_init": ("gain before", lambda v: f"{v:.3f}"),
     "gain_per_timestep": ("gain after", lambda v: f"{v:.3f}"),
     "horizon": ("horizon", lambda v: f"{v:.0f}"),
@@ -48,6 +49,9 @@ DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "lag spacing", "chance"
 GAP = 2
 """Number of spaces between two columns."""
 
+JUDGED = "gain and horizon are those of the state whose gradient reaches farthest back at the last recorded step"
+"""What the column `state` means."""
+
 NARROWEST_MEANING = 30
 """Smallest width, in characters, of a reading's explanation beside its number."""
 
@@ -65,6 +69,7 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     """
     from experiments.analysis.configuration_findings import describe_configurations
     from experiments.analysis.findings import describe_run
+    from experiments.analysis.judged_states import with_judged_states
     from experiments.analysis.summary import write_summary
     from experiments.store.config_keys import compared_keys, differing_keys
     from experiments.store.studies import read_runs
@@ -85,26 +90,30 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     for key in keys:
         rows[key] = [run.config.get(key) for run in runs]
     gains = _gains_of_states(rows, by_state) if probes else {}
-    rows = rows.assign(**gains)
+    shown = rows.assign(**gains) if probes else with_judged_states(runs, rows, by_state)
     if len(rows) <= MOST_ROWS:
         keys += ["seed"] if "seed" in differing_keys(runs) or len(runs) == 1 else []
-        table = rows.sort_values(keys, key=_in_order, kind="stable")
+        table = shown.sort_values(keys, key=_in_order, kind="stable")
     else:
-        table = _medians(rows, keys, [*numbers, *gains])
+        table = _medians(shown, keys, [*numbers, *gains])
         keys.append("runs")
     if gains:
         table = table.assign(gain_at_init=_join_gains(table[["gain_at_init", *gains]]))
     _print_table(stdout_console(), table.head(MOST_ROWS), keys, numbers)
+    if "state" in numbers and table["state"].notna().any():
+        print_wrapped(JUDGED)
     if len(table) > MOST_ROWS:
         print_wrapped(f"and {len(table) - MOST_ROWS} more: {study / 'summary.csv'}")
-    if len(runs) == 1 and not probes:
+    if len(runs) == 1 and probes:
+        return  # print_probe has more to say of a single one
+    if len(runs) == 1:
         _print_finding("finding", describe_run(runs[0], {str(key): value for key, value in rows.iloc[0].items()}))
-    elif not probes:
-        found = describe_configurations(runs, rows, by_state)
-        for name, sentence in list(found.items())[:MOST_FINDINGS]:
-            _print_finding(name, sentence)
-        if len(found) > MOST_FINDINGS:
-            print_wrapped(f"and {len(found) - MOST_FINDINGS} more: bptt report {study}")
+        return
+    found = describe_configurations(runs, rows, by_state)
+    for name, sentence in list(found.items())[:MOST_FINDINGS]:
+        _print_finding(name, sentence)
+    if len(found) > MOST_FINDINGS:
+        print_wrapped(f"and {len(found) - MOST_FINDINGS} more: bptt report {study}")
 
 
 def _print_finding(name: str, sentence: str) -> None:
@@ -129,10 +138,12 @@ def _medians(rows: "pd.DataFrame", keys: list[str], numbers: list[str]) -> "pd.D
 
     rows = rows.sort_values(keys, key=_in_order)
     groups = rows.groupby(keys, sort=False, dropna=False)
-    wanted = [name for name in numbers if name != "status"]
+    words = [name for name in ("state",) if name in numbers]
+    wanted = [name for name in numbers if name not in ("status", *words)]
     medians = rows[wanted].apply(pd.to_numeric).groupby([rows[key] for key in keys], dropna=False).median()
     ends = groups["status"].agg(lambda ends: ", ".join(f"{n} {end}" for end, n in ends.value_counts().items()))
-    table: pd.DataFrame = pd.concat([groups.size().rename("runs"), ends, medians], axis=1).reset_index()
+    parts = [groups.size().rename("runs"), ends, groups[words].first(), medians]
+    table: pd.DataFrame = pd.concat(parts, axis=1).reset_index()
     return table
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from experiments.analysis.update_norms import update_norms
 from experiments.spike_detector import find_spikes
 from experiments.store.studies import Run
 from experiments.wording import counted
@@ -24,11 +25,8 @@ def describe_truncation(run: Run) -> str:
 
     The smallest K is the one from which on every recorded cut is within the tolerance.
     """
-    table = run.table("truncation")
-    if table.empty:
-        return ""
-    cuts = table[table["parameter"] == "layers"].sort_values("truncation", kind="stable")
-    needed = {step: _smallest(cuts[cuts["step"] == step]) for step in cuts["step"].unique().tolist()}
+    cuts = recorded_cuts(run)
+    needed = needed_cuts(cuts)
     if not needed:
         return ""
     last, length = max(needed), run.info["timesteps"]
@@ -53,6 +51,21 @@ def describe_truncation(run: Run) -> str:
     return words
 
 
+def recorded_cuts(run: Run) -> pd.DataFrame:
+    """The rows of truncation.csv on all parameters together, with K rising; empty if none were recorded."""
+    table = run.table("truncation")
+    if table.empty:
+        return table
+    return table[table["parameter"] == "layers"].sort_values("truncation", kind="stable")
+
+
+def needed_cuts(cuts: pd.DataFrame) -> dict[int, int]:
+    """The smallest K that is close at each recorded step, by step."""
+    if cuts.empty:
+        return {}
+    return {int(step): _smallest(cuts[cuts["step"] == step]) for step in cuts["step"].unique().tolist()}
+
+
 def _smallest(cuts: pd.DataFrame) -> int:
     """The smallest K from which on all distances are within the tolerance; the whole sequence is."""
     far = cuts.loc[cuts["distance"] > TOLERANCE, "truncation"]
@@ -62,16 +75,32 @@ def _smallest(cuts: pd.DataFrame) -> int:
 
 def describe_scale(run: Run) -> str:
     """Say to what part of its norm clipping cut the gradient, as the rest of a sentence; empty if it cut nothing."""
-    metrics = run.table("metrics")
-    scales = metrics["clip_scale"].dropna() if len(metrics) else pd.Series(dtype=float)
-    cut = scales[scales < 1]
-    if cut.empty:
+    scale = mean_scale(run)
+    if scale is None:
         return ""
-    words = f" to {cut.mean():.3g} of their norm on average"
-    share = len(cut) / len(scales)
-    if share >= MOSTLY and run.config.get("clip") == "norm" and moves_by_clipped_gradient(run):
+    words = f" to {scale:.3g} of their norm on average"
+    if acts_as_learning_rate(run):
         words += ", so the threshold acts as a learning rate: these updates all have the length lr times the threshold"
     return words
+
+
+def mean_scale(run: Run) -> float | None:
+    """The part of their norm to which clipping cut the gradients: the mean over the clipped steps, None without any."""
+    scales = _scales(run)
+    return float(scales[scales < 1].mean()) if (scales < 1).any() else None
+
+
+def acts_as_learning_rate(run: Run) -> bool:
+    """Whether the threshold of clip=norm alone decides how long nearly all updates of plain SGD are."""
+    if run.config.get("clip") != "norm":
+        return False
+    scales = _scales(run)
+    return len(scales) > 0 and (scales < 1).mean() >= MOSTLY and moves_by_clipped_gradient(run)
+
+
+def _scales(run: Run) -> "pd.Series[float]":
+    metrics = run.table("metrics")
+    return metrics["clip_scale"].dropna() if len(metrics) else pd.Series(dtype=float)
 
 
 def moves_by_clipped_gradient(run: Run) -> bool:
@@ -87,35 +116,40 @@ def moves_by_clipped_gradient(run: Run) -> bool:
 
 
 def _updates(run: Run) -> pd.DataFrame:
-    """The recorded updates of all parameters together: step, update_norm, weight_norm and columns of metrics.csv."""
-    parameters, metrics = run.table("parameters"), run.table("metrics")
-    if parameters.empty or metrics.empty:
+    """The recorded updates whose numbers are finite: `update_norm`, `weight_norm` and columns of metrics.csv."""
+    norms, metrics = update_norms(run), run.table("metrics")
+    if norms.empty or metrics.empty:
         return pd.DataFrame()
-    whole = parameters[~parameters["parameter"].str.contains("[", regex=False)]
-    whole = whole[whole["step"] != run.info.get("diverged_at_step")]
-    squares = whole.assign(update_norm=whole["update_norm"] ** 2, weight_norm=whole["weight_norm"] ** 2)
-    norms = squares.groupby("step")[["update_norm", "weight_norm"]].sum() ** 0.5
     known = norms.join(metrics.set_index("step")[["grad_norm", "clipped_grad_norm", "lr"]], how="inner")
     finite: pd.DataFrame = known.loc[np.isfinite(known.to_numpy(float)).all(axis=1)]
     return finite
 
 
 def describe_safe_threshold(run: Run) -> str:
-    """Say at which threshold no recorded update would have exceeded the weights; empty if none did, or if not known.
+    """Say at which threshold no recorded update would have exceeded the weights; empty if none did, or if not known."""
+    threshold = safe_threshold(run)
+    if threshold is None:
+        return ""
+    recorded = counted(len(_updates(run)), "recorded update")
+    return f"with clip=norm at {threshold:g}, none of {recorded} would have been larger than the weights"
+
+
+def safe_threshold(run: Run) -> float | None:
+    """The largest threshold at which no recorded update would have exceeded the weights, to three digits.
+
+    It is None if no update did, or if it is not known.
 
     An update of plain SGD is lr times the clipped norm, so a threshold of weight_norm / lr keeps it at the size of the
     weights. It must hold at each recorded step whose unclipped update would be larger. For other optimisers the update
     does not scale with the clipped norm.
     """
     if not moves_by_clipped_gradient(run):
-        return ""
+        return None
     updates = _updates(run)
     if not (updates["update_norm"] > updates["weight_norm"]).any():
-        return ""
+        return None
     larger = updates[updates["lr"] * updates["grad_norm"] > updates["weight_norm"]]
-    threshold = _rounded_down(float((larger["weight_norm"] / larger["lr"]).min()))
-    recorded = counted(len(updates), "recorded update")
-    return f"with clip=norm at {threshold:g}, none of {recorded} would have been larger than the weights"
+    return _rounded_down(float((larger["weight_norm"] / larger["lr"]).min()))
 
 
 def _rounded_down(value: float, digits: int = 3) -> float:
@@ -129,22 +163,15 @@ def _rounded_down(value: float, digits: int = 3) -> float:
 
 def describe_spikes(run: Run) -> str:
     """Say at how many steps the gradient norm left its running distribution, and where the largest spike comes from."""
-    metrics, origins = run.table("metrics"), run.table("spikes")
-    if run.is_probe or metrics.empty:
-        return ""
+    ratios, origins = spike_ratios(run), run.table("spikes")
     diverged = run.info.get("diverged_at_step")
-    limit = float(run.config.get("record.spike_limit") or 6.0)
-    steps = metrics["step"].to_numpy()
-    found = find_spikes(metrics["grad_norm"].to_numpy(float), limit)
-    rising = {int(steps[place]): spike for place, spike in found.items() if math.isfinite(spike.norm)}
     words = []
-    if rising:
-        ratios = {step: spike.norm / (spike.median or math.nan) for step, spike in rising.items()}
+    if ratios:
         largest = max(ratios, key=lambda step: ratios[step])
         at = (
             f"at step {largest}"
-            if len(rising) == 1
-            else f"at {counted(len(rising), 'step')}, the farthest at {largest}"
+            if len(ratios) == 1
+            else f"at {counted(len(ratios), 'step')}, the farthest at {largest}"
         )
         words.append(
             f"the gradient norm left its running distribution {at}: {ratios[largest]:.3g} times the running median"
@@ -155,6 +182,17 @@ def describe_spikes(run: Run) -> str:
     if diverged is not None and (where := _origin(run, origins, int(diverged))):
         words.append(f"the gradient that is not finite at step {diverged}{where}")
     return "; ".join(words)
+
+
+def spike_ratios(run: Run) -> dict[int, float]:
+    """The finite norms that left their running distribution: norm over running median, by step."""
+    metrics = run.table("metrics")
+    if run.is_probe or metrics.empty:
+        return {}
+    steps = metrics["step"].to_numpy()
+    found = find_spikes(metrics["grad_norm"].to_numpy(float), float(run.config.get("record.spike_limit") or 6.0))
+    rising = {int(steps[place]): spike for place, spike in found.items() if math.isfinite(spike.norm)}
+    return {step: spike.norm / (spike.median or math.nan) for step, spike in rising.items()}
 
 
 def _origin(run: Run, origins: pd.DataFrame, step: int) -> str:

@@ -1,12 +1,19 @@
 """The findings of configurations: what runs that differ only in their seed say together, in words."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
+from experiments.analysis.advice_over_runs import (
+    say_cut_of_all,
+    say_data_of_all,
+    say_remedy_of_all,
+    say_scale_of_all,
+    say_spikes_of_all,
+    say_threshold_of_all,
+)
 from experiments.analysis.findings import (
     MIN_STEPS,
     against_chance,
@@ -21,17 +28,16 @@ from experiments.analysis.findings import (
     recorded_every,
     say_too_small,
     say_truncated,
+    spread,
 )
 from experiments.analysis.gain_and_horizon import fate_of
+from experiments.analysis.judged_states import Flows, configurations, flows_of_states, kind_of, state_that_carries
 from experiments.analysis.nonfinite_findings import say_nonfinite_of_all
 from experiments.analysis.single_losses import average_over_losses, has_several_losses
 from experiments.analysis.summary import FLOW, NORMS, reachable, summarize_runs
 from experiments.store.combined_tables import read_combined_table
-from experiments.store.config_keys import compared_keys, format_value, rank
+from experiments.store.config_keys import compared_keys, format_value
 from experiments.store.studies import Run
-
-Flows = Mapping[str, pd.DataFrame]
-"""The columns `FLOW` of each state in layer 0, by the state's name; a row per run, nan if it is not known."""
 
 
 def describe_configurations(runs: Sequence[Run], summary: pd.DataFrame, states: pd.DataFrame) -> dict[str, str]:
@@ -47,15 +53,13 @@ def describe_configurations(runs: Sequence[Run], summary: pd.DataFrame, states: 
     """
     numbers = [*FLOW, *NORMS, "clipped_fraction", "underflow_at_init", "underflow"]
     summary = summary.astype(dict.fromkeys(numbers, float))
-    flows = _flows_of_states(runs, summary, states)
+    flows = flows_of_states(runs, summary, states)
     with_losses = [run for run in runs if has_several_losses(run) and not run.is_probe]
     averaged = average_over_losses(read_combined_table(with_losses, "lags", ends=True))
     keys = compared_keys(runs) or ["cell"]
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for i, run in enumerate(runs):
-        groups.setdefault((*(rank(run.config.get(key)) for key in keys), _kind(run)), []).append(i)
     found = {}
-    for (*_, kind), rows in sorted(groups.items()):
+    for rows in configurations(runs):
+        kind = kind_of(runs[rows[0]])
         name = ", ".join(f"{key} = {format_value(runs[rows[0]].config.get(key))}" for key in keys)
         of_rows = {state: flow.iloc[rows] for state, flow in flows.items()}
         of_group = [runs[i] for i in rows]
@@ -63,15 +67,6 @@ def describe_configurations(runs: Sequence[Run], summary: pd.DataFrame, states: 
         sentence = _describe(of_group, summary.iloc[rows], of_rows, losses)
         found[f"{name} ({kind})" if kind else name] = sentence
     return found
-
-
-def _flows_of_states(runs: Sequence[Run], summary: pd.DataFrame, states: pd.DataFrame) -> Flows:
-    """Collect how the gradient of each state in layer 0 flows back; a probe has only h, for all of its states."""
-    recorded = states[(states["layer"] == 0) & ~states["run_id"].isin([run.id for run in runs if run.is_probe])]
-    flows = {"h": summary[[*FLOW]]}
-    for state, rows in recorded[recorded["state"] != "h"].groupby("state"):
-        flows[str(state)] = rows.set_index("run_id")[[*FLOW]].reindex([run.id for run in runs]).astype(float)
-    return flows
 
 
 def describe_best_trial(trials: Sequence[Run], best: Run) -> str:
@@ -90,12 +85,6 @@ def describe_best_trial(trials: Sequence[Run], best: Run) -> str:
     return f"{errors}: {verdict}, as the smallest of {tries} errors"
 
 
-def _kind(run: Run) -> str:
-    if not run.is_probe:
-        return ""
-    return "probe of a trained network" if run.info.get("checkpoint") else "probe"
-
-
 def _describe(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows, averaged: pd.DataFrame) -> str:
     """Describe runs that differ only in their seed: medians, and in brackets the smallest and the largest value.
 
@@ -108,10 +97,15 @@ def _describe(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows, averaged
     sentences = [
         say_truncated(runs[0]),
         _gradient_flow(runs, summary, flows, averaged),
+        say_cut_of_all(runs),
         _underflow(runs, summary),
+        say_data_of_all(runs),
         _errors(runs, summary),
         say_nonfinite_of_all(runs, summary["nonfinite_steps"].tolist()),
         _norms_of_all(runs, summary),
+        say_spikes_of_all(runs),
+        say_threshold_of_all(runs),
+        say_remedy_of_all(runs, summary),
     ]
     for reason, count in Counter(run.info["stopped"] for run in runs if run.info.get("stopped")).items():
         stopped = f"stopped early: {reason}"
@@ -148,7 +142,7 @@ def _underflow(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     shares = summary[["underflow_at_init", "underflow"]].dropna().to_numpy(float)
     if not shares.any():
         return ""
-    before, after = (_spread(100 * column, "{:.3g}%") if column.any() else "none" for column in shares.T)
+    before, after = (spread(100 * column, "{:.3g}%") if column.any() else "none" for column in shares.T)
     if runs[0].is_probe or {run.config.get("steps") for run in runs} == {1}:
         return say_too_small(runs[0], f"{before} of the gradient's entries")
     both = f"{before} of the gradient's entries before training and {after} at the last recorded step"
@@ -167,7 +161,7 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows, averaged: pd
     """
     gain = "gain_at_init" if at else "gain_per_timestep"
     columns = [f"horizon{at}", f"arriving{at}", gain, "horizon_resolution"]
-    state = _state_that_carries({state: flow[f"horizon{at}"].to_numpy() for state, flow in flows.items()})
+    state = state_that_carries({state: flow[f"horizon{at}"].to_numpy() for state, flow in flows.items()})
     flow = flows[state][columns].to_numpy()
     horizons, left, gains, apart = flow[~np.isnan(flow[:, 1])].T
     if not len(left):
@@ -183,39 +177,22 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows, averaged: pd
     known = "" if len(left) == len(runs) else f" in {len(left)} of them"
     details = []
     if {"vanishes", "is cut"} & set(fates) and not np.isnan(horizons).any():
-        details.append(f"horizon {_spread(horizons, '{:.0f}')} of {length - 1}{recorded_every(apart.max())}")
+        details.append(f"horizon {spread(horizons, '{:.0f}')} of {length - 1}{recorded_every(apart.max())}")
     if set(fates) - {"vanishes", "is cut"}:
         where = "earliest recorded timestep" if averaged.empty else "largest recorded lag"
-        details.append(f"{_spread(left, '{:.3g}')} times as large at the {where}")
+        details.append(f"{spread(left, '{:.3g}')} times as large at the {where}")
     if not np.isnan(gains).any():
         digits = "{:.3f}" if gains.min() > 0.01 and gains.max() < 100 else "{:.3g}"
-        details.append(f"gain {_spread(gains, digits)} per timestep")
+        details.append(f"gain {spread(gains, digits)} per timestep")
     if len(averaged):
         details.append(losses_averaged(averaged, state, "min" if at else "max"))
     return f"{when}, {what}{known} {_counted(fates)}{': ' if details else ''}{', '.join(details)}"
-
-
-def _state_that_carries(horizons: Mapping[str, np.ndarray]) -> str:
-    """Choose the state with the largest median horizon, over the runs in which both its own and that of h are known."""
-    largest, found = 0.0, "h"
-    for state, of_state in horizons.items():
-        both = ~np.isnan(of_state + horizons["h"])
-        lead = np.median(of_state[both]) - np.median(horizons["h"][both]) if both.any() else 0.0
-        if lead > largest:
-            largest, found = float(lead), state
-    return found
 
 
 def _counted(words: Sequence[str]) -> str:
     """Count the words: 'vanishes', or 'vanishes in 2, arrives in 1'."""
     counts = Counter(words).most_common()
     return words[0] if len(counts) == 1 else ", ".join(f"{word} in {count}" for word, count in counts)
-
-
-def _spread(values: np.ndarray, form: str) -> str:
-    """Format the median, and the smallest and largest value if they differ."""
-    low, middle, high = (form.format(of(values)) for of in (np.min, np.median, np.max))
-    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def _errors(runs: Sequence[Run], summary: pd.DataFrame) -> str:
@@ -230,7 +207,7 @@ def _errors(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     errors = np.array([row[0] for row in rows], float)
     verdicts = [against_chance(*row[:4]) for row in rows]
     known = f" in {len(rows)} of them" if len(rows) < len(runs) else ""
-    words = f"best error{known} {_spread(errors, '{:.1%}')}, chance {percent(rows[0][1])}: {_counted(verdicts)}"
+    words = f"best error{known} {spread(errors, '{:.1%}')}, chance {percent(rows[0][1])}: {_counted(verdicts)}"
     solved = [bool(row[4]) for row in rows if pd.notna(row[4])]
     if not any(solved):
         return words
@@ -239,10 +216,11 @@ def _errors(runs: Sequence[Run], summary: pd.DataFrame) -> str:
 
 def _norms_of_all(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     """Describe how the gradient norm was distributed over training: medians over the runs, and the largest of all."""
-    norms = summary[[*NORMS, "clipped_fraction"]].dropna()
+    norms = summary[[*NORMS, "clipped_fraction"]].dropna(subset=[*NORMS])  # a watched run's clipping is not known
     if norms.empty or runs[0].is_probe or min(int(run.config.get("steps") or 1) for run in runs) < MIN_STEPS:
         return ""
     typical = {**norms.median(), "max_grad_norm": norms["max_grad_norm"].max()}
-    cut = cut_by(runs[0], f"{_spread(norms['clipped_fraction'].to_numpy(), '{:.0%}')} of the steps")
+    share = spread(norms["clipped_fraction"].to_numpy(), "{:.0%}")
+    cut = cut_by(runs[0], f"{share} of the steps{say_scale_of_all(runs)}")
     words = f"gradient norm over all steps: {quantiles(typical)}{' in any run' if len(norms) > 1 else ''}"
     return f"{words}; {cut}" if cut else words

@@ -1,7 +1,7 @@
 """The findings of single runs: what their numbers say, in words, with what was measured and at which step."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
 from typing import Any, Literal, NamedTuple
 
@@ -29,6 +29,7 @@ from experiments.analysis.remedy_findings import say_remedy
 from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.single_losses import average_over_losses, gradients_by_lag, has_several_losses
 from experiments.analysis.summary import NORMS, can_underflow, reachable, smallest_normal
+from experiments.analysis.update_norms import describe_updates
 from experiments.store.studies import Run
 from experiments.wording import counted
 
@@ -49,7 +50,7 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
     if run.info["status"] == "failed":
         return f"failed: {run.info['error']}"
     of_gradient = [_flow(run), describe_truncation(run), _underflow(run), describe_data(run)]
-    of_steps = [say_nonfinite(run), _norms(run, outcome), describe_spikes(run), _updates(run)]
+    of_steps = [say_nonfinite(run), _norms(run, outcome), describe_spikes(run), describe_updates(run)]
     advice = [describe_safe_threshold(run), say_remedy(run, outcome)]
     sentences = [_ended(run), say_never_finite(run), *of_gradient, _error(run, outcome), *of_steps, *advice]
     return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
@@ -333,30 +334,6 @@ def cut_by(run: Run, share: str) -> str:
     return f"clip={clip}{f' at {threshold:g}' if fixed else ''} cut {share}"
 
 
-def _updates(run: Run) -> str:
-    """Describe the sizes of the recorded updates relative to the norm of the weights."""
-    parameters = run.table("parameters")
-    if parameters.empty or run.is_probe:
-        return ""
-    whole = np.array(["[" not in name for name in parameters["parameter"]])  # a gate's block is part of a parameter
-    made = parameters["step"].to_numpy() != run.info.get("diverged_at_step")  # the step that diverged made no update
-    steps, at = np.unique(parameters["step"].to_numpy()[whole & made], return_inverse=True)
-    update, weight = (
-        np.bincount(at, parameters[column].to_numpy(float)[whole & made] ** 2)
-        for column in ("update_norm", "weight_norm")
-    )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sizes = np.sqrt(update / weight)
-    known = np.isfinite(sizes) & (sizes > 0)  # a skipped step makes no update
-    steps, sizes = steps[known], sizes[known]
-    if not len(sizes):
-        return ""
-    largest = f"{percent(sizes.max())} of the weights' norm at step {steps[sizes.argmax()]}"
-    if len(sizes) == 1:
-        return f"update: {largest}"
-    return f"updates: median {percent(np.median(sizes))}, largest {largest} ({len(sizes)} recorded)"
-
-
 class Reading(NamedTuple):
     """A number that a probe measured, and what it means."""
 
@@ -450,6 +427,12 @@ def _bounds(run: Run) -> list[Reading]:
 def number(value: float | None) -> str:
     """Format a number with three digits; a missing one is empty."""
     return "" if value is None or pd.isna(value) else f"{value:.3g}"
+
+
+def spread(values: Sequence[float] | np.ndarray, form: str) -> str:
+    """Format the median, and the smallest and largest value if they differ."""
+    low, middle, high = (form.format(of(values)) for of in (np.min, np.median, np.max))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def percent(share: float) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from experiments.analysis.gain_and_horizon import fate_of
+from experiments.store.files import Value
 from experiments.store.studies import Run
 from experiments.wording import counted
 
@@ -38,6 +39,24 @@ class Helped(NamedTuple):
     solved_at_step: float
 
 
+class Situation(NamedTuple):
+    """Runs of the study that have the same gain and no remedy.
+
+    Attributes:
+        gain: Gain of the initialisation.
+        without: Rows of these runs in summary.csv.
+        all_vanish: Whether the gradient of each of them vanished before training.
+        arriving: Smallest of their gradients' norms at the earliest timestep over that at the last, before training.
+        helped: The clipping rules and remedies that helped, the fastest first.
+    """
+
+    gain: float
+    without: pd.DataFrame
+    all_vanish: bool
+    arriving: float
+    helped: list[Helped]
+
+
 def say_remedy(run: Run, outcome: Mapping[str, Any]) -> str:
     """Name the remedies that helped in the study; empty if the run is not in its situation, or solved its task.
 
@@ -48,23 +67,32 @@ def say_remedy(run: Run, outcome: Mapping[str, Any]) -> str:
         run: A training, or a probe of an untrained network.
         outcome: Row of the run in summary.csv.
     """
-    study = _measured(MEASURED)
-    if study is None or not _is_alike(run) or outcome.get("solved") == 1:
+    if not _is_alike(run) or outcome.get("solved") == 1:
         return ""
     fate = _fate(outcome, run.info["timesteps"])
-    for gain, runs in study.groupby("init.gain"):
-        without = runs[(runs["clip"] == run.config.get("clip")) & (runs["remedy"] == "none")]
-        if without.empty or not _is_in_situation(fate, outcome, without):
-            continue
-        helped = sorted(_that_helped(runs, without), key=lambda one: one.solved_at_step)
-        if helped:
-            return _sentence(run, fate, f"{gain:g}", without, helped)
+    for situation in _situations(MEASURED, run.config.get("clip")):
+        if _is_in_situation(fate, outcome, situation) and situation.helped:
+            return _sentence(run, fate, situation)
     return ""
 
 
 @cache
-def _measured(path: Path) -> pd.DataFrame | None:
-    return pd.read_csv(path, keep_default_na=False, na_values=[""]) if path.is_file() else None
+def _situations(path: Path, clip: Value) -> list[Situation]:
+    """The situations of the study with a clipping rule; empty without the study's results."""
+    if not path.is_file():
+        return []
+    found = []
+    for gain, runs in pd.read_csv(path, keep_default_na=False, na_values=[""]).groupby("init.gain"):
+        without = runs[(runs["clip"] == clip) & (runs["remedy"] == "none")]
+        if without.empty:
+            continue
+        vanish = all(
+            _fate({str(key): value for key, value in row.items()}, length) == "vanishes"
+            for row, length in zip(without.to_dict("records"), without["task.length"], strict=True)
+        )
+        helped = sorted(_that_helped(runs, without), key=lambda one: one.solved_at_step)
+        found.append(Situation(float(str(gain)), without, vanish, without["arriving_at_init"].min(), helped))
+    return found
 
 
 def _is_alike(run: Run) -> bool:
@@ -80,14 +108,11 @@ def _fate(outcome: Mapping[str, Any], length: int) -> str:
     return "" if reach is None or left is None or pd.isna(reach + left) else fate_of(reach, left, length)
 
 
-def _is_in_situation(fate: str, outcome: Mapping[str, Any], without: pd.DataFrame) -> bool:
+def _is_in_situation(fate: str, outcome: Mapping[str, Any], situation: Situation) -> bool:
     """Whether the gradient vanished or exploded before training, and did so in the study's runs without a remedy."""
-    grown = without["arriving_at_init"].min()
+    grown = situation.arriving
     if fate == "vanishes":
-        return all(
-            _fate({str(key): value for key, value in row.items()}, length) == fate
-            for row, length in zip(without.to_dict("records"), without["task.length"], strict=True)
-        )
+        return situation.all_vanish
     return bool(fate in ("grows", "explodes") and grown > 10 and outcome["arriving_at_init"] >= grown)
 
 
@@ -105,7 +130,8 @@ def _that_helped(runs: pd.DataFrame, without: pd.DataFrame) -> Iterator[Helped]:
             yield Helped(options, float(those["solved_at_step"].median()))
 
 
-def _sentence(run: Run, fate: str, gain: str, without: pd.DataFrame, helped: list[Helped]) -> str:
+def _sentence(run: Run, fate: str, situation: Situation) -> str:
+    without, helped = situation.without, situation.helped
     seeds, length = without["seed"].nunique(), int(without["task.length"].iloc[0])
     task, clip = without["task"].iloc[0], without["clip"].iloc[0]
     errors = " to ".join(f"{error:.0%}" for error in sorted({without["best_error"].min(), without["best_error"].max()}))
@@ -123,6 +149,6 @@ def _sentence(run: Run, fate: str, gain: str, without: pd.DataFrame, helped: lis
     unknown = f", but with {' '.join(differs)} it was not measured" if differs else ""
     return (
         f"before training the gradient {fate}, as in study=remedies (tanh rnn, {OPTIMIZER}, task={task}, "
-        f"task.length={length}, init.gain={gain}, clip={clip}, {counted(seeds, 'seed')}): there all runs solved the "
-        f"task with {named}{others}, and none without (best error {errors}){unknown}"
+        f"task.length={length}, init.gain={situation.gain:g}, clip={clip}, {counted(seeds, 'seed')}): there all runs "
+        f"solved the task with {named}{others}, and none without (best error {errors}){unknown}"
     )

@@ -220,7 +220,7 @@ def _outcome(run: Run, metrics: Arrays, evaluation: Arrays, flow: Flow, jacobian
         **{name: _quantile(norms, share) for name, share in NORMS.items()},
         "overflow_at_timestep": (run.info.get("overflow") or {}).get("timestep"),
         "clipped_fraction": float((scales < 1).mean()) if len(scales) else None,
-        "nonfinite_steps": None if run.is_probe or not metrics else len(loss) - len(scales),
+        "nonfinite_steps": None if run.is_probe or "watched" in run.info or not metrics else len(loss) - len(scales),
         "parameters": run.info["parameters"],
         "seconds": run.info.get("seconds"),
         "processor_seconds": run.info.get("processor_seconds"),

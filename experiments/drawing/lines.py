@@ -65,12 +65,28 @@ def spread_axis(panel: Panel, places: "pd.Series[float]") -> None:
         panel.ax.set_xscale("log")
 
 
-def mark_extremes(panel: Panel, frame: pd.DataFrame, x: str, y: str, colour: str) -> None:
-    """Mark values that the axis cannot show: zeros on a log axis (underflow) at the bottom, infinities at the top."""
+def mark_extremes(
+    panel: Panel,
+    frame: pd.DataFrame,
+    x: str,
+    y: str,
+    colour: str,
+    zero: str = "Triangles at the bottom: 0, which a logarithmic axis cannot show.",
+) -> None:
+    """Mark values that the axis cannot show: zeros on a log axis and -inf at the bottom, other infinities at the top.
+
+    Args:
+        panel: Panel to draw in.
+        frame: Rows of one compared value.
+        x: Column of the horizontal axis.
+        y: Column of the vertical axis.
+        colour: Colour of the marks.
+        zero: Sentence of the caption about the marks at the bottom.
+    """
     low = (frame[y] == -np.inf) | ((frame[y] == 0) & (panel.ax.get_yscale() == "log"))
     high = ~np.isfinite(frame[y]) & ~low
     for extreme, marker, height, sentence in (
-        (low, "v", 0.02, "Triangles at the bottom: 0, which a logarithmic axis cannot show."),
+        (low, "v", 0.02, zero),
         (high, "^", 0.98, "Triangles at the top: values that are not finite."),
     ):
         if extreme.any():

@@ -72,7 +72,7 @@ def edges(centres: np.ndarray) -> np.ndarray:
 
 
 def step_edges(steps: "pd.Index[int]") -> np.ndarray:
-    """Return the edges of cells for training steps: as `edges`, but the first cell begins at its step."""
+    """Return the edges of cells for training steps: as `edges`, but the first and the last cell end at their step."""
     borders = edges(steps.to_numpy(float))
-    borders[0] = steps[0] - 0.5
+    borders[0], borders[-1] = steps[0] - 0.5, steps[-1] + 0.5
     return borders

@@ -56,10 +56,13 @@ class FigureDescription:
         panels: Drawing functions, one for each row of panels, from top to bottom.
         caption: What is plotted and how to read it, as far as it is true of all runs. What depends on the runs, a
             drawing function adds by `Panel.explain`.
-        runs: Whether the figure shows trainings, probes, or all runs.
+        runs: Whether the figure shows trainings (probes if there is nothing else), trainings alone, probes, or all
+            runs.
         select_rows: Function from all rows of the tables to those that the figure shows. If it leaves a table empty,
             the figure is not drawn.
         if_empty: Reason why the figure is not drawn if `select_rows` leaves a table empty.
+        if_only_probes: Reason why a figure of trainings alone is not drawn if there are only probes.
+        if_missing: Reason why a line has nothing to show beside others that have, for the caption.
         further_tables: Names of CSV files that few runs have. `select_rows` gets these tables too, empty if no run has
             the file, and returns only those of `tables`.
         first_and_last_step_only: Whether the figure needs only the first and the last recorded step of each run.
@@ -79,10 +82,12 @@ class FigureDescription:
     tables: Sequence[str]
     panels: Sequence[Callable[..., Any]]
     caption: str
-    runs: Literal["trainings", "probes", "all"] = "trainings"
+    runs: Literal["trainings", "trainings alone", "probes", "all"] = "trainings"
     select_rows: Callable[[dict[str, Any]], dict[str, Any]] = _all_rows
     further_tables: Sequence[str] = ()
     if_empty: str = "the study's runs recorded nothing for it; see `record`"
+    if_only_probes: str = "there is no training among the runs"
+    if_missing: str = ""
     first_and_last_step_only: bool = False
     one_panel_per_line: bool = False
     lines_are_rows: bool = False

@@ -8,6 +8,7 @@ from experiments.drawing.maps import draw_map, step_edges
 from experiments.drawing.panel import NothingToDraw, Panel
 
 TABLES = ("contributions",)
+RUNS = "trainings alone"
 
 LINEAR_UP_TO = 0.01
 """The share up to which the colour scale is linear."""
@@ -53,6 +54,8 @@ def colour_scale(data: dict[str, pd.DataFrame]) -> Normalize:
 PANELS = (draw,)
 ONE_PANEL_PER_LINE = True
 IF_EMPTY = "contributions.csv has no recurrent weights of layer 0"
+IF_ONLY_PROBES = "a probe has no training steps; see contributions"
+IF_MISSING = "no recurrent matrix (weight_hh) was recorded"
 OVER_SEEDS = "colour: median over {seeds} seeds"
 CAPTION = (
     "How much each window of the sequence adds to the gradient of the recurrent weights, as a share of the whole. "

@@ -37,6 +37,7 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel, *, which: Literal["min", "
     panel.explain_several_losses(frame, "a share")
 
 
+IF_MISSING = "no recurrent matrix (weight_hh) was recorded"
 IF_EMPTY = "contributions.csv has no recurrent weights of layer 0"
 FIRST_AND_LAST_STEP_ONLY = True
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))

@@ -41,5 +41,6 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel, *, x: str = "task.length")
 
 
 PANELS = (draw,)
+IF_MISSING = "no completed run"
 IF_EMPTY = "no run is completed"
 CAPTION = "The time of a whole run, with measurements and evaluations, divided by its number of steps."

@@ -27,8 +27,9 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel, *, which: Literal["min", "
     panel.ax.set(ylim=(0, 1.02), xlabel="timestep", ylabel="gate that keeps, mean")
     gates = at_recorded_step(data["gates"], which)
     for value, line, colour, marker in rows_by_line(panel, gates):
-        for part, rows in _by_state(line):
-            draw_line(panel, rows, "timestep", "kept", value=value, part=part, colour=colour, marker=marker)
+        for part, rows, first in _by_state(line, data["gates"]):
+            look = _further_look(panel, rows, first)
+            draw_line(panel, rows, "timestep", "kept", value=value, part=part, colour=colour, marker=marker, **look)
     for (state, gate), rows in gates.groupby(["keeps", "gate"], observed=True, sort=False):
         if np.allclose(rows["kept"], rows["mean"], atol=1e-6):
             panel.explain(f"The gate that keeps {state} is the {gate} gate.")
@@ -44,14 +45,16 @@ def draw_gain(data: dict[str, pd.DataFrame], panel: Panel) -> None:
     panel.title = "mean gate, and measured gain"
     gates, gradients, compare = data["gates"], data["gradients"], panel.compare
     for value, line, colour, marker in rows_by_line(panel, implied_gains(gates, compare)):
-        for part, rows in _by_state(line):
-            draw_line(panel, rows, "step", "gain", value=value, part=part, colour=colour, marker=marker)
+        for part, rows, first in _by_state(line, data["gates"]):
+            look = _further_look(panel, rows, first)
+            draw_line(panel, rows, "step", "gain", value=value, part=part, colour=colour, marker=marker, **look)
     measured = measured_gains(gates, gradients, compare)
     hollow: dict[str, Any] = {"linestyle": "--", "markerfacecolor": "white"}
     for value, line, colour, marker in rows_by_line(panel, measured):
-        for part, rows in _by_state(line):
+        for part, rows, first in _by_state(line, gates):
             part = f"{part}, measured" if part else "measured"
-            draw_line(panel, rows, "step", "gain", value=value, part=part, colour=colour, marker=marker, **hollow)
+            look = hollow | _further_look(panel, rows, first, measured=True)
+            draw_line(panel, rows, "step", "gain", value=value, part=part, colour=colour, marker=marker, **look)
     if len(measured):
         panel.add_to_legend("measured gain", **hollow)
         panel.explain("Solid: the mean gate; dashed: the gain of the gradient of the state that it keeps.")
@@ -62,10 +65,25 @@ def draw_gain(data: dict[str, pd.DataFrame], panel: Panel) -> None:
     panel.ax.set(xlabel="step", ylabel="gain per timestep")
 
 
-def _by_state(line: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Split the rows of a line by the state that is kept; the name of the state is empty if there is only one."""
-    states = list(line.groupby("keeps", observed=True, sort=False))
-    return [(str(state) if len(states) > 1 else "", rows) for state, rows in states]
+def _by_state(line: pd.DataFrame, gates: pd.DataFrame) -> list[tuple[str, pd.DataFrame, str]]:
+    """Split the rows of a line by the state that is kept, in the order of the gates.
+
+    Returns:
+        The name of each state, empty if there is only one; its rows; and the name of the first state.
+    """
+    kept = line["keeps"].astype(str)
+    states = [state for state in dict.fromkeys(map(str, gates["keeps"].unique())) if (kept == state).any()]
+    return [(state if len(states) > 1 else "", line[kept == state], states[0]) for state in states]
+
+
+def _further_look(panel: Panel, rows: pd.DataFrame, first: str, *, measured: bool = False) -> dict[str, Any]:
+    """The look of the line of a state that is not the first one kept in its cell; empty for the first."""
+    state = str(rows["keeps"].iloc[0])
+    if state == first:
+        return {}
+    of_cell = f"the state {state} of a cell that keeps {first}, too"
+    panel.explain(f"Dash-dotted: the measured gain of {of_cell}." if measured else f"Dotted: {of_cell}.")
+    return {"linestyle": "-." if measured else ":"}
 
 
 def implied_gains(gates: pd.DataFrame, compare: str) -> pd.DataFrame:
@@ -93,5 +111,6 @@ PANELS = (
     partial(draw, which="max", title="at the last step"),
     draw_gain,
 )
+IF_MISSING = "no gate that keeps a state was recorded"
 IF_EMPTY = "no cell has a gate that keeps a state"
 CAPTION = "A gate of 0.9 keeps 0.9 of a state at each timestep, and 0.35 of it over ten timesteps."

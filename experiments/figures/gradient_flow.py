@@ -124,6 +124,7 @@ def _draw_theory(panel: Panel, line: pd.DataFrame, colour: str) -> None:
             panel.explain(sentence)
 
 
+IF_MISSING = "no gradient was recorded"
 IF_EMPTY = "gradients.csv has no layer 0"
 FIRST_AND_LAST_STEP_ONLY = True
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))

@@ -8,19 +8,34 @@ from experiments.drawing.maps import draw_map, edges, step_edges
 from experiments.drawing.panel import NothingToDraw, Panel
 
 TABLES = ("gradients",)
+RUNS = "trainings alone"
 DECADES = 12
 
 
 def select_rows(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Select the hidden state h of layer 0, which reads the input."""
+    """Select the hidden state h of layer 0, which reads the input.
+
+    The h of some cells is used by the read-out alone, so that its gradient is 0 before the last timestep. Then the
+    first other state is selected whose gradient is not.
+    """
     frame = data["gradients"]
-    return {"gradients": frame[(frame["layer"] == 0) & (frame["state"] == "h")]}
+    frame = frame[frame["layer"] == 0]
+    flowing = frame.loc[(frame["lag"] > 0) & (frame["grad_norm"] != 0), ["run_id", "state"]].drop_duplicates()
+    names = flowing.astype(str).groupby("run_id")["state"].agg(list)
+    chosen = {run: "h" if "h" in states else states[0] for run, states in names.items()}
+    wanted = frame["run_id"].map(lambda run: chosen.get(run, "h")).astype(str)
+    return {"gradients": frame[frame["state"].astype(str) == wanted]}
 
 
 def draw(data: dict[str, pd.DataFrame], panel: Panel) -> None:
     """Draw the logarithm of the norm, as the median over the runs."""
     panel.ax.set(xlabel="timestep", ylabel="training step")
     frame = data["gradients"].fillna({"grad_norm": np.inf})
+    for value, rows in frame[frame["state"] != "h"].groupby(panel.compare, observed=True):
+        panel.title = f"state {rows['state'].iloc[0]}"
+        panel.explain(
+            f"{value}: the state {rows['state'].iloc[0]} instead of h, whose gradient is 0 before the last timestep."
+        )
     if (frame["grad_norm"] == 0).all():
         raise NothingToDraw("the gradient is 0 at every recorded timestep")
     scale = panel.colour_scale or colour_scale({"gradients": frame})
@@ -58,6 +73,8 @@ def colour_scale(data: dict[str, pd.DataFrame]) -> Normalize:
 PANELS = (draw,)
 ONE_PANEL_PER_LINE = True
 IF_EMPTY = "gradients.csv has no hidden state h of layer 0"
+IF_ONLY_PROBES = "a probe has no training steps; see gradient_flow"
+IF_MISSING = "no gradient was recorded"
 OVER_SEEDS = "colour: median over {seeds} seeds"
 CAPTION = (
     "Each row is a training step, the first one at the bottom. From right to left the gradient goes back in time: "

@@ -71,6 +71,7 @@ PANELS = (
     partial(draw, column="horizon_at_init", title="before training"),
     partial(draw, column="horizon", title="at the last step"),
 )
+IF_MISSING = "the horizon is not known"
 IF_EMPTY = (
     "no run has a horizon: no gradients were recorded, they are not finite, or the task has a loss at several "
     "timesteps and record.lags was false"

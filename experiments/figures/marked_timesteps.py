@@ -46,6 +46,7 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel, *, which: Literal["min", "
 
 
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
+IF_MISSING = "no gates were recorded, or the task marks no timesteps"
 IF_EMPTY = "no task of the runs marks timesteps, or no gates were recorded"
 FIRST_AND_LAST_STEP_ONLY = True
 CAPTION = (

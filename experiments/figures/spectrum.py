@@ -11,6 +11,12 @@ RUNS = "probes"
 LINE_STYLES = {"log10_sv_max": "-", "log10_sv_mean": "--", "log10_sv_min": ":"}
 """The columns that are drawn, and their line styles."""
 
+ZERO = (
+    "Triangles at the bottom: a singular value of 0, or an exponent of minus infinity. Nothing comes back along such a "
+    "direction, as from a state that only the read-out reads."
+)
+"""What the marks for -inf mean."""
+
 
 def select_rows(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """Select layer 0, which reads the input."""
@@ -25,7 +31,7 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel) -> None:
             draw_line(
                 panel, line, "lag", column, value=value, part=part, colour=colour, linestyle=dashes, marker=marker
             )
-            mark_extremes(panel, line, "lag", column, colour)
+            mark_extremes(panel, line, "lag", column, colour, ZERO)
     for name, dashes in zip(("largest", "mean of logarithms", "smallest"), LINE_STYLES.values(), strict=True):
         panel.add_to_legend(name, linestyle=dashes)
     panel.explain(
@@ -40,7 +46,7 @@ def draw_exponents(data: dict[str, pd.DataFrame], panel: Panel) -> None:
     """Draw all Lyapunov exponents, from the largest to the smallest."""
     for value, line, colour, marker in rows_by_line(panel, data["lyapunov"]):
         draw_line(panel, line, "index", "exponent", value=value, colour=colour, marker=marker)
-        mark_extremes(panel, line, "index", "exponent", colour)
+        mark_extremes(panel, line, "index", "exponent", colour, ZERO)
     panel.ax.axhline(0, color="0.7", linewidth=0.6)
     panel.explain("Exponents: on its way back, a direction with an exponent below 0 shrinks, and one above 0 grows.")
     panel.ax.set(xlabel="index, largest first", ylabel="Lyapunov exponent, nats per timestep")

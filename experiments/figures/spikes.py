@@ -56,6 +56,7 @@ def _draw_spikes(panel: Panel, spikes: pd.DataFrame, column: str) -> None:
 
 
 PANELS = (draw_norms, draw_beginnings)
+IF_MISSING = "no spike was recorded"
 IF_EMPTY = "no run with record.spikes=true had a spike"
 OVER_SEEDS = "line: median over {seeds} seeds"
 CAPTION = (

@@ -51,6 +51,7 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel, *, x: str = "task.length")
 
 
 PANELS = (draw,)
+IF_MISSING = "no finished run with a criterion"
 IF_EMPTY = "no run has a verdict: the task has no criterion, or nothing was evaluated"
 OVER_SEEDS = "points: share of {seeds} seeds, bars: Wilson's 95 % interval"
 CAPTION = "A run has solved the task if it meets the criterion of the task's paper."

@@ -1,7 +1,7 @@
 """From runs to a figure: reads its tables, groups the runs, draws the panels and lays them out."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from experiments.drawing.panel import NothingToDraw, Panel
 from experiments.errors import UsageError, in_a_line, place_in_user_code
 from experiments.figures import FigureDescription, read_figure
 from experiments.plotting.axis_keys import LeftOut, choose_axis_keys
-from experiments.plotting.caption import write_caption
+from experiments.plotting.caption import say_left_out, write_caption
 from experiments.plotting.drawn_numbers import drawn_numbers
 from experiments.plotting.grouping import MOST_LINES, Grouping, Which, group_runs
 from experiments.plotting.identical_panels import replace_identical
@@ -41,10 +41,12 @@ class DrawnFigure(NamedTuple):
     Attributes:
         figure: The figure.
         panels: Its panels, with what was drawn in them.
+        left_out: Sentence on the runs that have nothing to show; empty if all have.
     """
 
     figure: Figure
     panels: Sequence[Panel]
+    left_out: str = ""
 
     def numbers(self) -> pd.DataFrame:
         """Return the numbers that the figure shows, for the CSV export."""
@@ -91,9 +93,12 @@ class FigureDrawer:
         options = axes | ({"column": self._view.colour} if kind.uses_colour_option else {})
         grouping = self._group(kind.runs, tuple(axes.values()), rows=kind.lines_are_rows)
         if not grouping.runs:
-            raise LeftOut("there is no probe among the runs; see `bptt probe`")
+            no_probe = "there is no probe among the runs; see `bptt probe`"
+            raise LeftOut(no_probe if kind.runs == "probes" else kind.if_only_probes)
         tables = self._read_tables(kind, grouping, ends=kind.first_and_last_step_only or kind.one_panel_per_line)
-        lines, columns = _lines_and_columns(kind, grouping, tables)
+        run_ids = {run_id for frame in tables.values() for run_id in frame["run_id"].unique()}
+        left_out = say_left_out(kind, grouping, run_ids)
+        lines, columns = _lines_and_columns(kind, grouping, run_ids)
         if kind.one_panel_per_line:  # before, it was only to be found out how many panels there are
             tables = self._read_tables(kind, grouping, ends=kind.first_and_last_step_only)
         tables = {table: _with_names(frame, grouping) for table, frame in tables.items()}
@@ -127,17 +132,21 @@ class FigureDrawer:
         for line, facet in columns:
             line_title = grouping.title_of[line] if line is not None and len(lines) > 1 else ""
             titles.append(", ".join(filter(None, (line_title, facet))))
+        if all(run.is_probe for run in grouping.runs):
+            _name_batches(grid.all())
         for row in grid.rows:
             replace_identical(row, titles)
             for title, panel in zip(titles, row, strict=True):
                 panel.title = ", ".join(filter(None, (title, panel.title)))
-        self._lay_out(figure, grid, kind, grouping)
-        return DrawnFigure(figure, grid.all())
+        caption = write_caption(kind, grouping, grid.all(), left_out)
+        self._lay_out(figure, grid, kind, grouping, caption)
+        return DrawnFigure(figure, grid.all(), left_out)
 
-    def _lay_out(self, figure: Figure, grid: PanelGrid, kind: FigureDescription, grouping: Grouping) -> None:
+    def _lay_out(
+        self, figure: Figure, grid: PanelGrid, kind: FigureDescription, grouping: Grouping, caption: str
+    ) -> None:
         lines = [] if kind.one_panel_per_line else list(grouping.colour_names)
         entries, legend_title = legend_entries(grid.all(), lines, grouping)
-        caption = write_caption(kind, grouping, grid.all())
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message=".* missing from font")  # reported when it is rendered
@@ -177,14 +186,18 @@ class FigureDrawer:
 
 
 def _lines_and_columns(
-    kind: FigureDescription, grouping: Grouping, tables: Tables
+    kind: FigureDescription, grouping: Grouping, runs: Set[str]
 ) -> tuple[list[str], list[tuple[str | None, str]]]:
     """Find the lines that have rows, and the line and facet of each column of panels; the line is None for all lines.
+
+    Args:
+        kind: Description of the figure.
+        grouping: The runs, grouped into lines.
+        runs: Ids of the runs that have rows.
 
     Raises:
         LeftOut: There are too many columns.
     """
-    runs = {run_id for frame in tables.values() for run_id in frame["run_id"].unique()}
     there = {(grouping.line_of[run_id], grouping.facet_of[run_id]) for run_id in runs}
     lines = [name for name in grouping.line_names if any(name == line for line, _ in there)]
     facets = [name for name in grouping.facet_names if any(name == facet for _, facet in there)]
@@ -217,6 +230,13 @@ def _add_panels(
                 panel.ax.sharey(first.ax)
     facets = len(dict.fromkeys(facet for _, facet in columns))
     return figure, PanelGrid(rows, facets, kind.one_panel_per_line)
+
+
+def _name_batches(panels: Sequence[Panel]) -> None:
+    """Say what the panels of probes show: a probe does not train, and metrics.csv has a row for each batch."""
+    for panel in panels:
+        if panel.ax.get_xlabel() == "step":
+            panel.ax.set_xlabel("batch")
 
 
 def _order(kind: FigureDescription, tables: Tables) -> Sequence[str]:

@@ -14,7 +14,7 @@ MOST_FACETS = 6
 MOST_LINES = 14
 """More lines than this are thin, have neither bands nor markers, and share the colours of their first key."""
 
-Which = Literal["trainings", "probes", "all"]
+Which = Literal["trainings", "trainings alone", "probes", "all"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def group_runs(
             the most values.
         facet: Key of the panels side by side. None: the key with the next most values, if they are few.
         axes: Keys on the axes of the figure.
-        which: Runs that are shown: trainings (probes if there is nothing else), probes, or all.
+        which: Runs that are shown: trainings (probes if there is nothing else), trainings alone, probes, or all.
         rows: Whether each line is a row, of which a panel holds many: panels stand side by side only if there are more
             than `MOST_LINES` lines, and by the key with the fewest values.
 
@@ -144,6 +144,8 @@ def group_runs(
     """
     if which == "trainings":
         runs = [run for run in runs if not run.is_probe] or runs
+    elif which == "trainings alone":
+        runs = [run for run in runs if not run.is_probe]
     elif which == "probes":
         runs = [run for run in runs if run.is_probe]
     if which == "all":

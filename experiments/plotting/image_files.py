@@ -68,7 +68,7 @@ def plot_studies(
     runs = read_studies(studies)
     drawer = FigureDrawer(runs, view, config_dir)
     folder = folder_of_studies(studies) / "figures" if folder is None else folder
-    plots = Plots([], {}, [])
+    plots, of_asked = Plots([], {}, []), []
     images, numbers = [], {}
     style = settings(view.sheet.points, view.sheet.dpi)
     with Renderer(style, alone=len(names or known) * len(formats) < FEW) as renderer:
@@ -80,6 +80,8 @@ def plot_studies(
                     raise UsageError(f"--figure {name}: {reason}") from None
                 plots.left_out[name] = str(reason)
                 continue
+            if names and drawn.left_out:
+                of_asked.append(f"{name}: {drawn.left_out}")
             for path in [folder / f"{drawer.file_name(name)}.{suffix}" for suffix in dict.fromkeys(formats)]:
                 plots.paths.append(path)
                 if path.suffix == ".csv":
@@ -94,7 +96,7 @@ def plot_studies(
     folder.mkdir(parents=True, exist_ok=True)
     for path in plots.paths:
         write_whole(path, numbers[path] if path in numbers else rendered[path].content)
-    notes = [*_unfinished(studies, runs), *(note for image in rendered.values() for note in image.notes)]
+    notes = [*_unfinished(studies, runs), *of_asked, *(note for image in rendered.values() for note in image.notes)]
     return plots._replace(notes=list(dict.fromkeys(notes)), damaged=runs.damage_report())
 
 

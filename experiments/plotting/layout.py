@@ -89,7 +89,8 @@ def _fit_text(panel: Panel, chosen: Arrangement, sheet: Sheet) -> None:
     ax.set_title(wrap(panel.title, across, sheet.points), parse_math=False)
     ax.set_xlabel(wrap_name(ax.get_xlabel(), across, sheet))
     ax.set_ylabel(wrap_name(ax.get_ylabel(), down + 0.2 * sheet.scale, sheet))
-    space_numbers(ax, width=across, height=down, points=sheet.small_points)
+    if not panel.replacement:  # its neighbours share its axes, and it has no numbers to space
+        space_numbers(ax, width=across, height=down, points=sheet.small_points)
     space_markers(ax, across / sheet.scale)
     if panel.replacement:
         sentence = wrap(panel.replacement, across, sheet.points)

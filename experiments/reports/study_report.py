@@ -15,6 +15,7 @@ import yaml
 
 from experiments.analysis.configuration_findings import describe_configurations
 from experiments.analysis.findings import describe_run
+from experiments.analysis.judged_states import with_judged_states
 from experiments.catalogue.choices import catalogue
 from experiments.figures import NAMES
 from experiments.plotting.axis_keys import LeftOut
@@ -31,10 +32,12 @@ MAX_BYTES = 200_000
 """Largest size of a figure's numbers that are stored in the page itself."""
 
 COLUMNS = (
-    *("final_loss", "best_error", "solved_at_step", "diverged_at_step", "stopped_at_step", "gain_at_init"),
+    *("final_loss", "best_error", "solved_at_step", "diverged_at_step", "stopped_at_step", "state", "gain_at_init"),
     *("gain_per_timestep", "horizon", "max_grad_norm", "clipped_fraction", "parameters"),
 )
-"""The columns of summary.csv in the table of runs; columns without any value are left out."""
+"""The columns of summary.csv in the table of runs, and the state whose gain and horizon they are.
+
+Columns without any value are left out, and so is the loss of probes, which is that of an untrained batch."""
 
 MAX_UPRIGHT = 125
 """Largest width of the table of runs, in characters, that is readable on a page in portrait format."""
@@ -73,21 +76,26 @@ def write_report(
     summary = drawer.tables.summary_csv
     path = folder_of_studies(studies) / "report.html" if path is None else path
     keys, common = _keys(runs), _common(runs)
-    columns = [column for column in COLUMNS if summary[column].notna().any()]
+    states = drawer.tables["states"]
+    shown = with_judged_states(runs, summary, states)
+    shown.loc[[run.is_probe for run in runs], "final_loss"] = None
+    columns = [column for column in COLUMNS if shown[column].notna().any()]
     headings = ["run", *keys, "status", *columns]
-    table = _table(runs, summary, keys, columns, path.parent)
+    table = _table(runs, summary, shown[columns], keys, path.parent)
     page = render_page(
         "report.html.j2",
         title=" and ".join(dict.fromkeys(str(run.config["study"]) for run in runs)),
         counts=summary["status"].value_counts().to_dict(),
         runs=len(runs),
         axes=_axes(runs),
-        findings=describe_configurations(runs, summary, drawer.tables["states"]),
+        findings=describe_configurations(runs, summary, states),
         figures=_figures(drawer, path.parent),
         headings=headings,
         table=table,
         characters=_characters(headings, [cells for _, cells, _ in table]),
         max_upright=MAX_UPRIGHT,
+        has_state="state" in columns,
+        has_errors="best_error" in columns,
         unfinished=_unfinished(runs, summary),
         commands=list(dict.fromkeys(shlex.join(run.info.get("command", [])) for run in runs)),
         provenance=_provenance(runs),
@@ -105,8 +113,9 @@ def write_report(
 
 
 def _axes(runs: Sequence[Run]) -> dict[str, str]:
-    """List the keys that were varied, the task, the cell, the steps and the seed, each with its values."""
-    keys = dict.fromkeys([*compared_keys(runs), "task", "task.length", "cell", "steps", "seed"])
+    """List the keys that were varied, the task, the cell, the seed and the steps of trainings, with their values."""
+    steps = [] if all(run.is_probe for run in runs) else ["steps"]
+    keys = dict.fromkeys([*compared_keys(runs), "task", "task.length", "cell", *steps, "seed"])
     values = {key: sorted({run.config.get(key) for run in runs}, key=rank) for key in keys}
     return {key: ", ".join(map(format_value, those)) for key, those in values.items() if those != [None]}
 
@@ -153,18 +162,26 @@ def _keys(runs: Sequence[Run]) -> list[str]:
 
 
 def _table(
-    runs: Sequence[Run], summary: pd.DataFrame, keys: Sequence[str], columns: Sequence[str], beside: Path
+    runs: Sequence[Run], summary: pd.DataFrame, shown: pd.DataFrame, keys: Sequence[str], beside: Path
 ) -> list[tuple[str, list[TableCell], str]]:
-    """Build the table of runs: for each run the link to its folder, its cells and its finding."""
+    """Build the table of runs: for each run the link to its folder, its cells and its finding.
+
+    Args:
+        runs: The runs.
+        summary: Their rows of summary.csv.
+        shown: The columns that the table shows besides the keys.
+        keys: Configuration keys in the table.
+        beside: Folder of the page.
+    """
     rows = []
-    for run, outcome in zip(runs, _records(summary), strict=True):
+    for run, outcome, numbers in zip(runs, _records(summary), _records(shown), strict=True):
         values = [run.config.get(key) for key in keys]
         cells = [
             TableCell(format_value(value), value if isinstance(value, int | float) else format_value(value))
             for value in values
         ]
         cells.append(TableCell(outcome["status"], outcome["status"]))
-        cells += [_number(outcome[column]) for column in columns]
+        cells += [_cell(number) for number in numbers.values()]
         rows.append((_link(run.folder, beside), [TableCell(run.id, run.id), *cells], describe_run(run, outcome)))
     return rows
 
@@ -178,10 +195,10 @@ def _link(folder: Path, beside: Path) -> str:
     return quote(Path(relpath(folder.resolve(), beside.resolve())).as_posix()) + "/"
 
 
-def _number(value: Any) -> TableCell:
+def _cell(value: Any) -> TableCell:
     """Format a number with four digits, a whole number with all; missing values and nan are sorted to the end."""
-    if value is None:
-        return TableCell("", "")
+    if value is None or isinstance(value, str):
+        return TableCell(value or "", value or "")
     return TableCell(f"{value:.4g}" if isinstance(value, float) else str(value), "" if pd.isna(value) else float(value))
 
 

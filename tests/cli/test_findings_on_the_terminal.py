@@ -28,6 +28,19 @@ def test_the_table_has_the_horizon_and_how_far_the_recorded_lags_are_apart(runs,
     assert re.search(r"horizon +lag spacing", table)
 
 
+def test_the_table_names_the_state_that_its_gain_and_horizon_are_of(make_run, capsys):
+    runs = [make_run(*TINY, f"cell={cell}") for cell in ("rnn", "scrn")]
+    print_runs(runs[0].folder.parents[1], [run.id for run in runs])
+    out = capsys.readouterr().out
+    states = pd.read_csv(runs[1].folder.parents[1] / "states.csv").set_index(["run_id", "state"])
+    of_s = states.loc[(runs[1].id, "s")]
+    row = next(line for line in out.splitlines() if line.startswith("scrn"))
+    assert re.search(f" s +{of_s['gain_at_init']:.3f} +{of_s['gain_per_timestep']:.3f} +{of_s['horizon']:.0f} ", row)
+    assert "gain and horizon are those of the state whose gradient" in out
+    print_runs(runs[0].folder.parents[1], [runs[0].id])
+    assert not re.search("^cell.* state|are those of the state", capsys.readouterr().out, re.MULTILINE)
+
+
 def test_the_table_of_probes_has_the_gain_of_each_state_the_exponent_and_the_parameters(tmp_path, capsys):
     tiny = [*TINY, "probe.samples=1", "probe.batches=1", f"results_dir={tmp_path}"]
     folders = [probe(compose([*tiny, f"cell={cell}"])).folder for cell in ("rnn", "lstm")]
@@ -35,7 +48,9 @@ def test_the_table_of_probes_has_the_gain_of_each_state_the_exponent_and_the_par
     states = pd.read_csv(tmp_path / "s" / "states.csv").set_index(["run_id", "state"])["gain_at_init"]
     of_rnn, of_lstm = (states[folder.name] for folder in folders)
     exponents = pd.read_csv(folders[1] / "lyapunov.csv")["exponent"]
-    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line}
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line.split() for line in reversed(lines) if line}
+    assert any(line.startswith("cell = lstm (probe): untrained, ds_T/ds_t ") for line in lines)
     assert f"{of_rnn['h']:.3f}" in rows["rnn"]
     assert f"h={of_lstm['h']:.3f},c={of_lstm['c']:.3f}" in rows["lstm"]
     assert f"{exponents.max():.3f}" in rows["lstm"]
@@ -48,7 +63,7 @@ def test_the_best_trial_of_a_search_stands_beside_chance(runs, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first == f"best of 2 runs: final_loss 0.6, {runs[1].folder}"
     assert second.startswith("its best error ")
-    assert ", chance 64%: no better than chance on 10 sequences, as the smallest of " in second
+    assert ", chance 63.6%: no better than chance on 10 sequences, as the smallest of " in second
     print_best_trial(SearchResult(study, [run.folder for run in runs], None, float("nan")), "solved_at_step")
     assert capsys.readouterr().out == "no run has a value of solved_at_step\n"
 

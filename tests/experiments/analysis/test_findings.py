@@ -416,6 +416,9 @@ def test_the_norms_and_what_a_threshold_would_cut(write):
     )
     assert (norms > 90).mean() <= 0.1
     assert said_together(run).endswith("median 50, 90% up to 90, 99% up to 99, largest 100")
+    watched = write("lstm", tables={"metrics": metrics(norms, clip_scale=math.nan)}, info={"watched": {}})
+    assert summarize_runs([watched])[0]["nonfinite_steps"].tolist() == [None]
+    assert said_together(watched).endswith("99% up to 99, largest 100")
 
 
 def test_what_the_runs_own_clipping_cut(write):
@@ -423,7 +426,9 @@ def test_what_the_runs_own_clipping_cut(write):
     table = metrics(np.full(100, 3.0), clip_scale=scales)
     runs = [write("rnn", seed, tables={"metrics": table}, clip="norm", clip__threshold=1.5) for seed in range(2)]
     assert said(runs[0]).endswith("largest 3; clip=norm at 1.5 cut 30% of the steps to 0.5 of their norm on average")
-    assert said_together(*runs).endswith("largest 3 in any run; clip=norm at 1.5 cut 30% of the steps")
+    assert said_together(*runs).endswith(
+        "largest 3 in any run; clip=norm at 1.5 cut 30% of the steps to 0.5 of their norm on average"
+    )
     moving = write("gru", tables={"metrics": table}, clip="adagc", clip__threshold=1.0, clip__warmup=5)
     assert "clip=adagc cut 30% of the steps" in said(moving)
 

@@ -2,7 +2,9 @@
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -28,13 +30,19 @@ from experiments.figures import (
     marked_timesteps,
     phase,
     prediction,
+    reach_vs_data,
+    read_figure,
+    spectrum,
     success,
     training,
 )
 from experiments.plotting.axis_keys import LeftOut
+from experiments.plotting.caption import say_left_out
 from experiments.plotting.figure_drawer import FigureDrawer
+from experiments.plotting.grouping import group_runs
+from experiments.plotting.image_files import plot_studies
 from experiments.plotting.view import View
-from experiments.store.studies import read_runs
+from experiments.store.studies import Run, read_runs
 from experiments.training.probe import probe
 from experiments.training.run import run
 
@@ -244,6 +252,8 @@ class TestGates:
         panel, text = drawn(gates.draw, gates=table, which="min")
         assert [numbers.name for numbers in panel.numbers] == ["A, s", "A, r"]
         assert "The gate that keeps r is the slow gate." in text
+        assert "Dotted: the state r of a cell that keeps s, too." in text
+        assert [line.get_linestyle() for line in panel.ax.get_lines()] == ["-", ":"]
 
     def test_means_are_solid_for_gates_that_keep_and_leave_out_what_is_no_gate(self):
         others = [self.gates(gate=gate, keeps="", kept=np.nan) for gate in ("first", "second")]
@@ -273,6 +283,21 @@ class TestGradientMap:
         _, text = drawn(gradient_map.draw, gradients=gradients(lambda lag: 1e-4**lag))
         assert "The darkest colour is a norm of 1e-12, the brightest one of 1." in text
         assert "Smaller norms also have the darkest colour." in text
+
+    def test_a_state_that_flows_stands_in_for_an_h_that_only_the_readout_uses(self):
+        read_out, flowing = (
+            gradients(norm, states=(state,))
+            for state, norm in (("h", lambda lag: lag == 0), ("z", lambda lag: 0.9**lag))
+        )
+        table = gradient_map.select_rows({"gradients": pd.concat([read_out, flowing])})
+        panel, text = drawn(gradient_map.draw, **table)
+        assert panel.title == "state z"
+        assert "A: the state z instead of h, whose gradient is 0 before the last timestep." in text
+        assert "0: underflow" not in panel.other_entries
+        vanished = pd.concat([read_out, flowing.assign(grad_norm=read_out["grad_norm"])])
+        panel, text = drawn(gradient_map.draw, **gradient_map.select_rows({"gradients": vanished}))
+        assert "instead of h" not in text
+        assert "0: underflow" in panel.other_entries
 
     def test_nothing_is_said_of_learning(self):
         assert "learn" not in gradient_map.CAPTION + gradient_map.__doc__
@@ -523,6 +548,26 @@ def test_the_printed_rank_correlation_does_not_hang_on_last_digits(seed):
     assert panel.title == "1 network"
 
 
+@pytest.mark.parametrize("bound", [0.1, 50.0])
+def test_a_bound_above_1_does_not_set_the_axis_of_the_dependence(bound):
+    lags = pd.DataFrame(
+        {"lag": range(3), "column": "a", "dependence": [0.9, 0.0, 0.0], "bound": [0.1, bound, bound], "rows": 9}
+    )
+    panel, text = drawn(
+        reach_vs_data.draw_data, data_lags=lags.assign(line="A", run_id="a"), gradients=gradients(lambda lag: 1)
+    )
+    assert 0.9 < panel.ax.get_ylim()[1] < 1.1
+    assert ("Where the bound is above 1, no dependence can be told from noise." in text) == (bound > 1)
+
+
+def test_what_minus_infinity_means_is_said_of_a_spectrum():
+    table = pd.DataFrame({"index": [1, 2], "exponent": [-0.1, -np.inf], "line": "A", "run_id": "a"})
+    panel, text = drawn(spectrum.draw_exponents, lyapunov=table)
+    assert [line.get_marker() for line in panel.ax.get_lines()].count("v") == 1
+    assert "Triangles at the bottom: a singular value of 0, or an exponent of minus infinity." in text
+    assert "Triangles" not in drawn(spectrum.draw_exponents, lyapunov=table[:1])[1]
+
+
 @pytest.fixture(scope="module")
 def studies(tmp_path_factory):
     """Small studies of each kind: compared, diverged, of one step, with a loss everywhere, of lengths, probed."""
@@ -618,6 +663,45 @@ def test_panels_that_would_be_identical_are_drawn_once(drawn_of):
         assert not any(map(is_blank, figures[name].axes[2:]))
     probed = drawn_of("probed")["gradient_flow"].axes
     assert {ax.get_title().rpartition(", ")[2] for ax in probed} == {"before training"}
+
+
+def test_what_has_nothing_to_show_is_named_and_maps_show_no_probes(studies, tmp_path):
+    """In the caption, and by the command if the figure was asked for: here rnn, which has no gates."""
+    drawer = FigureDrawer(read_runs(studies / "lengths"), View())
+    with mpl.rc_context(settings()):
+        captions = {name: drawer.draw(name).figure.get_supxlabel().replace("\n", " ") for name in ("gates", "training")}
+    sentence = "There is nothing to show of rnn: no gate that keeps a state was recorded."
+    assert captions["gates"].endswith(sentence)
+    assert "nothing to show" not in captions["training"]
+    asked = plot_studies([studies / "lengths"], names=["gates", "training"], formats=["csv"], folder=tmp_path)
+    assert asked.notes == [f"gates: {sentence}"]
+    assert plot_studies([studies / "lengths"], formats=["csv"], folder=tmp_path).notes == []
+
+    probes = FigureDrawer([run for run in read_runs(studies / "probed") if run.is_probe], View())
+    for name, instead in (("gradient_map", "gradient_flow"), ("contribution_map", "contributions")):
+        with pytest.raises(LeftOut, match=f"a probe has no training steps; see {instead}"):
+            probes.draw(name)
+    with mpl.rc_context(settings()):
+        assert {ax.get_xlabel() for ax in probes.draw("clipping").figure.axes} == {"batch"}
+
+
+def test_of_many_lines_with_nothing_to_show_six_are_named_and_other_runs_are_counted():
+    runs = [
+        Run(Path(f"{cell}{seed}"), {"cell": cell, "seed": seed}, {"timesteps": 1})
+        for cell in "abcdefghi"
+        for seed in (0, 1)
+    ]
+    grouping = group_runs(runs, compare="cell")
+    kind = read_figure("training")
+    ids = {run.id for run in runs}
+    assert say_left_out(kind, grouping, ids) == ""
+    assert say_left_out(kind, grouping, {"a0", "a1", "b1"}) == (
+        "There is nothing to show of c, d, e, f, g, h, 1 more and 1 of 4 other runs."
+    )
+    assert say_left_out(kind, grouping, ids - {"i0"}) == "There is nothing to show of 1 of 18 runs."
+    assert say_left_out(replace(kind, if_missing="no luck"), grouping, ids - {"i0", "i1"}) == (
+        "There is nothing to show of i: no luck."
+    )
 
 
 def test_a_panel_of_zeros_is_a_sentence(drawn_of):

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from experiments.config.composing import compose
+from experiments.drawing.panel import Panel
 from experiments.drawing.style import settings
 from experiments.drawing.text_wrapping import text_width, wrap
 from experiments.errors import UsageError
@@ -21,7 +22,8 @@ from experiments.figures import NAMES
 from experiments.plotting.axis_keys import LeftOut
 from experiments.plotting.figure_drawer import FigureDrawer
 from experiments.plotting.image_files import plot_studies
-from experiments.plotting.panel_arrangement import PAGE_INCHES
+from experiments.plotting.layout import lay_out
+from experiments.plotting.panel_arrangement import PAGE_INCHES, PanelGrid
 from experiments.plotting.sheet import Sheet
 from experiments.plotting.ticks import write_plain_numbers
 from experiments.plotting.view import View
@@ -107,6 +109,16 @@ def test_titles_beside_a_sentence_do_not_meet(studies):
     runs = [unclipped, *vary(clipped, "clip.threshold", [0.1, 1])]
     figure = draw(runs, "clipping", compare="cell", facet="clip.threshold", sheet=COLUMN)
     assert "no clipping" in [" ".join(text.get_text().split()) for ax in figure.axes for text in ax.texts]
+
+
+def test_a_sentence_takes_no_numbers_from_the_axis_that_its_panel_shares():
+    figure = Figure()
+    whole, replaced = (Panel(figure.add_subplot(), "line", {}) for _ in range(2))
+    replaced.ax.sharex(whole.ax)
+    whole.add_line([0.1, 0.7], [0, 1], name="A")
+    replaced.replace_by("the same")
+    lay_out(figure, PanelGrid([[whole, replaced]], 2, False), SLIDE, entries=[], legend_title="", caption="")
+    assert len([place for place in whole.ax.get_xticks() if 0.1 <= place <= 0.7]) > 1
 
 
 def test_title_font_and_caption_can_be_chosen(studies):

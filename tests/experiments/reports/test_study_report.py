@@ -19,6 +19,7 @@ from experiments.plotting.view import View
 from experiments.reports.pdf import find_browser
 from experiments.reports.study_report import write_report
 from experiments.store.studies import Runs, read_runs
+from experiments.training.probe import probe
 from experiments.training.run import run as make
 
 SMALL = ["task.length=10", "model.hidden_size=5", "batch_size=3", "steps=12", "record.every=5", "record.windows=5"]
@@ -165,3 +166,14 @@ def test_no_browser_is_said_before_anything_is_written(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UsageError, match="--pdf: needs Chromium"):
         find_browser()
+
+
+def test_a_page_of_probes_has_neither_steps_nor_a_loss_and_one_of_trainings_names_the_state(tmp_path, without_figures):
+    config = [*SMALL, "cell=scrn", "probe.samples=1", "probe.batches=1", f"results_dir={tmp_path}"]
+    probe(compose([*config, "study=probes"]))
+    make(compose([*config, "study=trainings"]))
+    of_probes, of_trainings = (text_of(write_report([tmp_path / name])) for name in ("probes", "trainings"))
+    assert "final_" not in of_probes
+    assert "final_" in of_trainings
+    assert ["\nsteps12\n" in text for text in (of_probes, of_trainings)] == [False, True]
+    assert "Gain and horizon are those of the named state" in of_trainings
