@@ -1,7 +1,7 @@
 """`bptt.check`: an audit of the gradient of one batch, held against finite differences in float64."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -12,8 +12,10 @@ from torch.nn.utils.rnn import PackedSequence
 
 from experiments.watching.calls import Call, Calls
 from experiments.watching.inputs import Change, changed_inputs, direction, moved, unmoved
-from experiments.watching.reduction import name_reduction
+from experiments.watching.loss_weights import name_weights
+from experiments.watching.reduction import Undecided, name_reduction
 from experiments.watching.sequences import is_cell, sequences_of
+from experiments.watching.terms import Graph
 
 STEPS = (1e-4, 1e-6)
 """Sizes of the finite differences. The second is tried where the first one disagrees, as at the kink of a relu."""
@@ -119,7 +121,7 @@ class Auditor:
         self._calls.on = False
         if loss.numel() != 1 or not loss.requires_grad:
             raise ValueError("loss: must be one number that depends on the model's parameters")
-        found = torch.autograd.grad(loss, self._deltas, allow_unused=True)
+        found = torch.autograd.grad(loss, self._deltas, retain_graph=True, allow_unused=True)
         grads = [torch.zeros_like(d) if g is None else g for d, g in zip(self._deltas, found, strict=True)]
         self._loss_there = float(loss.detach())
         if (again := float(self._loss(unmoved))) != self._loss_there:
@@ -136,7 +138,26 @@ class Auditor:
             if not own:
                 continue
             self._audit_layer(audit, name, own, numbers, grads)
+        if calls:
+            try:
+                sentence = self._reduction(loss, calls, numbers)
+            except Undecided as error:
+                sentence = f"whether the loss is a mean or a sum over time cannot be decided: {error}"
+            audit.findings.append(Finding(self._names[calls[-1].module], "reduction", False, sentence))
         return audit
+
+    def _reduction(self, loss: Tensor, calls: list[Call], numbers: Mapping[int, int]) -> str:
+        """Whether the loss is a mean or a sum over time, from the weights in its graph."""
+        own = [call for call in calls if call.module is calls[-1].module]
+        places = [self._places[numbers[id(call)]] for call in own]
+        batch = max(int(samples.max()) for _, _, _, samples, _ in places) + 1
+        graph = Graph(loss, own, [times for _, _, times, _, _ in places], self._deltas)
+        arrived = [dict(call.gradients) for call in calls]
+        try:
+            return name_weights(graph, batch)
+        finally:  # each of its backward passes added to what had arrived
+            for call, gradients in zip(calls, arrived, strict=True):
+                call.gradients = gradients
 
     def _audit_layer(
         self, audit: Audit, name: str, own: list[Call], numbers: dict[int, int], grads: list[Tensor]
@@ -294,17 +315,19 @@ class BatchAuditor(Auditor):
         self._buffers = {name: one.clone() for name, one in self._model.named_buffers()}
         self._random = torch.get_rng_state()
 
-    def audit(self) -> Audit:
-        """Run the audit, and say whether the loss is a mean or a sum over time."""
-        audit, calls = super().audit(), self._calls.kept
-        if calls:
+    def _reduction(self, loss: Tensor, calls: list[Call], numbers: Mapping[int, int]) -> str:
+        """Whether the loss is a mean or a sum over time: the graph tells, or else a shorter batch."""
+        try:
+            return super()._reduction(loss, calls, numbers)
+        except Undecided as error:
             module = calls[-1].module
             length = sum(
                 1 if is_cell(module) else int(times.max()) + 1 for one, _, times, *_ in self._places if one is module
             )
-            sentence = name_reduction(calls, length, self._batch, self._calls_of)
-            audit.findings.append(Finding(self._names[module], "reduction", False, sentence))
-        return audit
+            try:
+                return name_reduction(calls, length, self._batch, self._calls_of)
+            except Undecided:
+                raise error from None
 
     def _calls_of(self, batch: Any) -> list[Call]:
         """The calls of the model with another batch, and the gradients that reach their outputs."""

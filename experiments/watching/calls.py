@@ -30,6 +30,7 @@ class Call:
         weights: The weights that the call used, with their version, by torch's names.
         random: State of the random number generator before the call, if there is dropout between layers.
         gradients: What has reached the output and the states of `after` so far, by "output", "h" and "c".
+        made_by: The node of autograd's graph that made the output, and the number of the node's output.
     """
 
     module: nn.Module
@@ -40,9 +41,11 @@ class Call:
     weights: dict[str, tuple[Tensor, int]]
     random: Tensor | None
     gradients: dict[str, Tensor] = field(default_factory=dict)
+    made_by: tuple[Any, int] = (None, 0)
 
     def watch_gradients(self, output: Tensor) -> None:
         """Keep the gradients that reach the output and the returned states."""
+        self.made_by = (output.grad_fn, output.output_nr)
         named = {"output": output, **dict(zip(("h", "c"), self.after, strict=False))}
         for name, tensor in named.items():
             if tensor.requires_grad and not (name == "h" and tensor is output):

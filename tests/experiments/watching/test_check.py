@@ -3,7 +3,8 @@
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import mse_loss
+from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import bptt
 
@@ -99,20 +100,62 @@ def test_an_outlier_sample():
     assert faults["outlier"].startswith("sample 4 of 6 has 9")
 
 
+class Packed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.GRU(2, 5)
+
+    def forward(self, x):
+        packed = pack_padded_sequence(x, torch.tensor([8, 3, 8, 5, 1, 6]), enforce_sorted=False)
+        return pad_packed_sequence(self.rnn(packed)[0])[0]
+
+
+class Opaque(torch.autograd.Function):
+    """The mean of the squares, computed where autograd's graph does not show it."""
+
+    @staticmethod
+    def forward(context, y):
+        context.save_for_backward(y)
+        return y.square().mean()
+
+    @staticmethod
+    def backward(context, gradient):
+        (y,) = context.saved_tensors
+        return gradient * 2 * y / y.numel()
+
+
+def masked(y):
+    mask = torch.arange(TIME)[:, None] < torch.tensor([8, 3, 8, 5, 1, 6])
+    return (y.square().mean(-1) * mask).sum() / mask.sum()
+
+
 @pytest.mark.parametrize(
     ("loss", "said"),
     [
-        (lambda y, x: y.square().sum(0).mean(), "is a sum over time: cut to 4 of 8 timesteps, it sends 1 times"),
-        (lambda y, x: y.square().mean(), "is a mean over time: cut to 4 of 8 timesteps, it sends 2 times"),
-        (lambda y, x: y[-1].square().mean(), "cannot be decided"),
-        (lambda y, x: y.square().mean().sqrt(), "fits neither"),
+        (lambda y: y.square().sum(0).mean(), "is a sum over time: the weights of its 240 terms at 8 timesteps"),
+        (lambda y: mse_loss(y, torch.ones_like(y), reduction="sum") / 4, "is a sum over time"),
+        (lambda y: sum(mse_loss(one, torch.ones_like(one)) for one in y), "is a sum over time"),
+        (lambda y: sum(mse_loss(one, torch.ones_like(one)) for one in y) / 8, "is a mean over time"),
+        (lambda y: cross_entropy(y.flatten(0, 1), torch.arange(48) % 5) / 3, "at 8 timesteps (NllLoss) add up to 1,"),
+        (masked, "is a mean over time"),
+        (lambda y: y[-1].square().mean(), "cannot be decided: the loss reads the last layer's output at a single"),
+        (
+            lambda y: mse_loss(y.mean(0), torch.ones_like(y[0])),
+            "cannot be decided: a single term of the loss (MseLoss)",
+        ),
+        (lambda y: (y.square().mean((1, 2)) * 0.9 ** torch.arange(8)).sum(), "by numbers that differ"),
     ],
 )
-@pytest.mark.parametrize("model", [lambda: nn.LSTM(2, 5, num_layers=2), lambda: Chunks(True)])
+@pytest.mark.parametrize("model", [lambda: nn.LSTM(2, 5, num_layers=2), lambda: Chunks(True), Loop, Packed])
 def test_a_sum_over_time_that_was_meant_as_a_mean(model, loss, said):
-    _, audit = found(model(), loss=loss)
+    _, audit = found(model(), loss=lambda y, x: loss(y))
     (sentence,) = (one.sentence for one in audit.findings if one.kind == "reduction")
     assert said in sentence
+
+
+def test_a_loss_that_autograd_does_not_show_is_cut():
+    _, audit = found(nn.LSTM(2, 5), loss=lambda y, x: Opaque.apply(y))
+    assert "is a mean over time: cut to 4 of 8 timesteps, it sends 2 times as much" in str(audit)
 
 
 def test_a_loss_that_differs_each_time_is_refused():
