@@ -60,16 +60,17 @@ class Part(NamedTuple):
 
 def parts_of(network: RecurrentNetwork) -> list[Part]:
     """Every parameter, and every recurrent matrix that is a block of one."""
+    parameters = dict(network.named_parameters())
+    known = set(map(id, parameters.values()))
     blocks = {
         f"layers.{layer}.{block.name}": Part(
             f"layers.{layer}.{block.name}", block.parameter, block.rows, recurrent=True
         )
         for layer, cell in enumerate(network.cells)
         for block in cell.recurrent_blocks()
+        if id(block.parameter) in known
     }
-    whole = {
-        name: Part(name, parameter, slice(None), recurrent=False) for name, parameter in network.named_parameters()
-    }
+    whole = {name: Part(name, parameter, slice(None), recurrent=False) for name, parameter in parameters.items()}
     return list((whole | blocks).values())
 
 
@@ -77,6 +78,7 @@ def _spectrum(weight: Tensor) -> tuple[float | None, float | None]:
     """The largest modulus of an eigenvalue, and the largest singular value."""
     if not weight.isfinite().all():
         return None, None
+    weight = weight.to(torch.promote_types(weight.dtype, torch.float32))
     return float(torch.linalg.eigvals(weight).abs().max()), float(torch.linalg.matrix_norm(weight, 2))
 
 

@@ -106,7 +106,10 @@ class Auditor:
         self._calls = Calls(model)
         self._names = {module: name for name, module in self._calls.layers.items()}
         if not self._names:
-            raise ValueError("model: has no nn.RNN, nn.LSTM, nn.GRU or cell of theirs that can be checked")
+            why = "; ".join(f"{name}: {reason}" for name, reason in self._calls.refused.items())
+            raise ValueError(
+                f"model: has no nn.RNN, nn.LSTM, nn.GRU or cell of theirs that can be checked{why and f' ({why})'}"
+            )
         self._deltas: list[Tensor] = []
         self._places: list[tuple[nn.Module, Tensor, Tensor, Tensor, bool]] = []
 

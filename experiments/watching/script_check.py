@@ -23,8 +23,9 @@ from experiments.errors import in_a_line
 from experiments.watching.audit import Auditor
 from experiments.watching.calls import Calls
 from experiments.watching.inputs import Change, changed_inputs
-from experiments.watching.seeing import Seeing
-from experiments.watching.weights import kind_of
+from experiments.watching.seeing import Seeing, has_recurrent_layers
+
+SHORTER = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def begin(task: Mapping[str, Any]) -> None:
@@ -37,11 +38,12 @@ def begin(task: Mapping[str, Any]) -> None:
 
 
 class InDouble(TorchFunctionMode):
-    """Makes torch compute in float64 wherever a script asks for float32."""
+    """Makes torch compute in float64 wherever a script asks for a shorter dtype."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         args, kwargs = tree_map(_doubled, (args, kwargs or {}))
-        return func(*args, **kwargs).double() if func is Tensor.float else func(*args, **kwargs)
+        shortens = func in (Tensor.float, Tensor.half, Tensor.bfloat16)
+        return func(*args, **kwargs).double() if shortens else func(*args, **kwargs)
 
 
 class ScriptAuditor(Auditor):
@@ -88,14 +90,21 @@ class ScriptCheck:
         self._auditor: ScriptAuditor | None = None
         self._answer: Any = None  # in a process that repeats the step
         self._has_begun = False
-        Seeing(self.called, lambda starts: None, lambda optimizer: None)
+        Seeing(self.first_call, lambda starts: None, lambda optimizer: None)
         torch.autograd.backward = self.backward
 
-    def called(self, model: nn.Module) -> None:
-        """Fork at the first call."""
+    def first_call(self, model: nn.Module) -> None:
+        """Prepare the check, or end the script."""
         if self._has_begun:
             return
         self._has_begun = True
+        try:
+            self._fork()
+        except Exception as error:
+            self._end(error=in_a_line(error))
+
+    def _fork(self) -> None:
+        """Fork at the first call."""
         models = _models()
         tensors = [one for root in models.values() for one in (*root.parameters(), *root.buffers())]
         if any(one.device.type != "cpu" for one in tensors):
@@ -163,7 +172,7 @@ class ScriptCheck:
 def _models() -> dict[str, nn.Module]:
     """The outermost modules with recurrent layers inside, by name."""
     found = [one for one in gc.get_objects() if issubclass(type(one), nn.Module)]
-    found = [one for one in found if any(kind_of(inner) is not None for inner in one.modules())]
+    found = [one for one in found if has_recurrent_layers(one)]
     within = {inner for one in found for inner in one.modules() if inner is not one}
     named: dict[str, nn.Module] = {}
     for one in found:
@@ -174,9 +183,9 @@ def _models() -> dict[str, nn.Module]:
 
 
 def _doubled(one: Any) -> Any:
-    if one is torch.float32:
-        return torch.float64
-    if not isinstance(one, Tensor) or one.dtype != torch.float32:
+    if isinstance(one, torch.dtype):
+        return torch.float64 if one in SHORTER else one
+    if not isinstance(one, Tensor) or one.dtype not in SHORTER:
         return one
     if one.grad_fn is not None:
         return one.double()

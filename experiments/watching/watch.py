@@ -141,6 +141,8 @@ class Watch:
                 self._after_update()
             self._write_metrics()
         self._folder.close(status, self.number, error)
+        if not self.number and status == "completed":
+            warnings.warn("bptt.watch: nothing is recorded: watch.step was never called", stacklevel=2)
 
     def __enter__(self) -> Self:
         return self
@@ -179,6 +181,8 @@ class Watch:
         sequences = sequences_of(calls)
         if not sequences:
             raise NotSeen(f"no gradient reached its output at step {self.number}, or it was not called")
+        if any(call.is_differentiated for call in calls):
+            raise NotSeen("the loss contains a gradient (create_graph=True), which reaches more than its states")
         if is_cell(module):
             return [side_by_side([read_loop(sequence) for sequence in sequences])]
         layers = [
@@ -214,8 +218,11 @@ class Watch:
         updated, self._updating = self._updating, []
         for step, number, reading in updated:
             network: Any = _Network(reading, 1)
-            for name, measure in self._measures[number].items():
-                self._append(number, name, measure, measure.after_update(step, network))
+            try:
+                for name, measure in self._measures[number].items():
+                    self._append(number, name, measure, measure.after_update(step, network))
+            except Exception as error:  # the user's training goes on
+                self._name_as_not_seen(self.layers[number], in_a_line(error))
 
     def _append(self, number: int, name: str, measure: Measure, rows: Iterable[Row]) -> None:
         rows = check_rows(measure, rows)
