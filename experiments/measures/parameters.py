@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from experiments.measures.measure import Measure, Row
 from models.differentiation import DetachedState
@@ -43,7 +42,7 @@ class Part(NamedTuple):
     """A parameter, or the rows of one gate in it."""
 
     name: str
-    parameter: Parameter
+    parameter: Tensor
     rows: slice
     recurrent: bool
 

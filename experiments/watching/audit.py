@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from experiments.errors import in_a_line
 from experiments.watching.calls import Call, Calls
 from experiments.watching.inputs import Change, changed_inputs, direction, moved, unmoved
 from experiments.watching.loss_weights import name_weights
@@ -122,8 +123,11 @@ class Auditor:
         loss = self._loss(self._with_deltas, gradients=True)
         calls = self._calls.kept
         self._calls.on = False
+        if not self._deltas:
+            raise ValueError("loss: no recurrent layer of the given model was called to compute it")
         if loss.numel() != 1 or not loss.requires_grad:
-            raise ValueError("loss: must be one number that depends on the model's parameters")
+            what = "does not depend on them" if loss.numel() == 1 else f"has the shape {tuple(loss.shape)}"
+            raise ValueError(f"loss: must be one number that depends on the model's parameters, but {what}")
         found = torch.autograd.grad(loss, self._deltas, retain_graph=True, allow_unused=True)
         grads = [torch.zeros_like(d) if g is None else g for d, g in zip(self._deltas, found, strict=True)]
         self._loss_there = float(loss.detach())
@@ -312,7 +316,10 @@ class BatchAuditor(Auditor):
     """
 
     def __init__(self, model: nn.Module, batch: Any, loss_function: Loss) -> None:
-        self._model = copy.deepcopy(model).double()
+        try:
+            self._model = copy.deepcopy(model).double()
+        except Exception as error:
+            raise ValueError(f"model: cannot be copied, which the check needs ({in_a_line(error)})") from None
         super().__init__(self._model)
         self._batch, self._loss_function = doubled(batch), loss_function
         self._buffers = {name: one.clone() for name, one in self._model.named_buffers()}
@@ -354,6 +361,12 @@ class BatchAuditor(Auditor):
                     buffer.data.copy_(self._buffers[name])
                 with changed_inputs(self._calls.layers, change):
                     loss = self._loss_function(self._model, self._batch)
+            except Exception as error:
+                error.add_note(
+                    "bptt.check calls loss_function with a copy of the model and with the batch, both in float64; "
+                    "what else it reads must fit these"
+                )
+                raise LossFails(error) from None
             finally:
                 torch.set_default_dtype(default)
         if not isinstance(loss, Tensor):
@@ -363,7 +376,27 @@ class BatchAuditor(Auditor):
 
 def check(model: nn.Module, batch: Any, loss_function: Loss) -> Audit:
     """See `bptt.check`."""
-    return BatchAuditor(model, batch, loss_function).audit()
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model: must be a torch.nn.Module, but is a {type(model).__name__}")
+    if not callable(loss_function):
+        kind = type(loss_function).__name__
+        raise TypeError(f"loss_function: must be a function of the model and the batch, but is a {kind}")
+    try:
+        return BatchAuditor(model, batch, loss_function).audit()
+    except LossFails as error:
+        raise error.raised.with_traceback(error.trace) from None
+
+
+class LossFails(Exception):
+    """The user's loss function raised an exception.
+
+    Args:
+        raised: The exception.
+    """
+
+    def __init__(self, raised: Exception) -> None:
+        self.raised = raised
+        self.trace = raised.__traceback__ and raised.__traceback__.tb_next  # without the frame that called the function
 
 
 def doubled(batch: Any) -> Any:
@@ -374,6 +407,8 @@ def doubled(batch: Any) -> Any:
         return batch._replace(data=doubled(batch.data))
     if isinstance(batch, dict):
         return {key: doubled(one) for key, one in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*map(doubled, batch))
     if isinstance(batch, tuple | list):
         return type(batch)(map(doubled, batch))
     return batch

@@ -67,6 +67,16 @@ class Call:
 
         return keep
 
+    def check_dtype(self) -> None:
+        """Check that the call computed in the dtype of its weights.
+
+        Raises:
+            NotSeen: It did not.
+        """
+        weights = {weight.dtype for weight, _ in self.weights.values()}
+        if self.output.dtype not in weights or (self.autocast and torch.float32 in weights):
+            raise NotSeen("it is called under torch.autocast, which computes in a shorter dtype")
+
     @property
     def is_stale(self) -> bool:
         """Whether a weight that the call used has changed since."""

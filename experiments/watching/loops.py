@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from experiments.watching.calls import Call, NotSeen
+from experiments.watching.calls import Call
 from experiments.watching.fused import check_same
 from experiments.watching.readings import Reading
 from experiments.watching.sequences import Link, Linked
@@ -31,8 +31,8 @@ def read_loop(sequence: Sequence[Linked]) -> Reading:
     first = calls[0]
     names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
     weights = {name: weight for name in names if (weight := first.weight(name)) is not None}
-    if any(call.autocast for call in calls) and weights["weight_ih"].dtype == torch.float32:
-        raise NotSeen("it is called under torch.autocast, which computes in a shorter dtype")
+    for call in calls:
+        call.check_dtype()
     cell = make_cell(first.module, weights)
     x = torch.stack([_batched(call.input) for call in calls]).detach()  # type: ignore[arg-type]
     time, batch = x.shape[:2]

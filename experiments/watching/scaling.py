@@ -8,11 +8,15 @@ import torch
 from torch import nn
 
 
-def watch_clipping(say: Callable[[str], None]) -> None:
+def watch_clipping(say: Callable[[str], None], divided: Callable[[], None] = lambda: None) -> Callable[[], bool]:
     """Patch torch such that the first clipping of scaled gradients is named.
 
     Args:
         say: Called with a sentence, at most once.
+        divided: Called before the gradients are divided by the scale.
+
+    Returns:
+        A function that says whether the loss has been scaled and the gradients have not yet been divided.
     """
     scaler_class: Any = torch.amp.GradScaler
     scaling: list[Any] = []
@@ -32,6 +36,7 @@ def watch_clipping(say: Callable[[str], None]) -> None:
         scaling[:] = [scaler] if scaler.is_enabled() else []
 
     def divides(*_: Any) -> None:
+        divided()
         scaling.clear()
 
     def clips(*_: Any) -> None:
@@ -47,3 +52,4 @@ def watch_clipping(say: Callable[[str], None]) -> None:
     around(scaler_class, "step", divides)
     for name in ("clip_grad_norm_", "clip_grad_value_"):
         around(nn.utils, name, clips)
+    return lambda: bool(scaling)

@@ -23,6 +23,7 @@ from experiments.errors import in_a_line
 from experiments.watching.audit import Auditor
 from experiments.watching.calls import Calls
 from experiments.watching.inputs import Change, changed_inputs
+from experiments.watching.scaling import watch_clipping
 from experiments.watching.seeing import Seeing, has_recurrent_layers
 
 SHORTER = (torch.float32, torch.float16, torch.bfloat16)
@@ -90,8 +91,11 @@ class ScriptCheck:
         self._auditor: ScriptAuditor | None = None
         self._answer: Any = None  # in a process that repeats the step
         self._has_begun = False
-        Seeing(self.first_call, lambda starts: None, lambda optimizer: None)
+        self._findings: list[tuple[str, str, bool]] | None = None
+        self._goes_back: Any = torch.autograd.backward
+        Seeing(self.first_call, lambda starts: None, lambda optimizer: self._end_step())
         torch.autograd.backward = self.backward
+        self._is_scaled = watch_clipping(self._clips, self._end_step)
 
     def first_call(self, model: nn.Module) -> None:
         """Prepare the check, or end the script."""
@@ -124,21 +128,36 @@ class ScriptCheck:
             self._repeat(whole, theirs)
 
     def backward(self, tensors: Any, *args: Any, **kwargs: Any) -> None:
-        """End the step in place of the first backward pass."""
+        """End the step in place of the first backward pass; if it is scaled, wait for the clipping or the update."""
         starts = [tensors] if isinstance(tensors, Tensor) else list(tensors)
         if self._answer is not None:
             self._answer.send(float(starts[0].detach()))
             os._exit(0)
-        if self._auditor is None:
+        if self._findings is not None:
+            self._goes_back(tensors, *args, **kwargs)
+        elif self._auditor is None:
             self._end(error="the first backward pass comes before the first call of a recurrent layer")
         elif len(starts) != 1 or starts[0].numel() != 1:
             self._end(error="the first backward pass starts at more than one number")
         else:
             try:
-                found = self._auditor.audit_step(starts[0])
+                self._findings = self._auditor.audit_step(starts[0])
             except Exception as error:
                 self._end(error=in_a_line(error))
-            self._end(findings=found)
+            if not self._is_scaled():
+                self._end_step()
+            self._tell(findings=self._findings)  # in case that neither clipping nor an update follows
+            self._goes_back(tensors, *args, **kwargs)
+
+    def _clips(self, sentence: str) -> None:
+        """End at the clipping of gradients that are still scaled."""
+        if self._findings is not None:
+            self._end(findings=[*self._findings, ("clipping", sentence, True)])
+
+    def _end_step(self) -> None:
+        """End at the update."""
+        if self._findings is not None:
+            self._end(findings=self._findings)
 
     def _repeat(self, whole: nn.Module, pipe: Any) -> None:
         """Wait for changes of inputs; return in a process of its own for each."""
@@ -163,10 +182,13 @@ class ScriptCheck:
 
     def _end(self, **told: Any) -> None:
         """Tell `bptt check` what was found, and end the script before it writes anything."""
-        self._told.write_text(json.dumps(told))
+        self._tell(**told)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+    def _tell(self, **told: Any) -> None:
+        self._told.write_text(json.dumps(told))
 
 
 def _models() -> dict[str, nn.Module]:

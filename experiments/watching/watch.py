@@ -135,13 +135,14 @@ class Watch:
             return
         self._is_open = False
         atexit.unregister(self._at_exit)
+        has_calls = bool(self._calls.kept)
         self._calls.close()
         with torch.no_grad():
             if status == "completed":  # otherwise the last step may have made no update
                 self._after_update()
             self._write_metrics()
         self._folder.close(status, self.number, error)
-        if not self.number and status == "completed":
+        if has_calls and not self.number and status == "completed":
             warnings.warn("bptt.watch: nothing is recorded: watch.step was never called", stacklevel=2)
 
     def __enter__(self) -> Self:
@@ -182,7 +183,7 @@ class Watch:
         if not sequences:
             raise NotSeen(f"no gradient reached its output at step {self.number}, or it was not called")
         if any(call.is_differentiated for call in calls):
-            raise NotSeen("the loss contains a gradient (create_graph=True), which reaches more than its states")
+            raise NotSeen("its gradient is differentiated again (create_graph=True), or is computed by torch.func")
         if is_cell(module):
             return [side_by_side([read_loop(sequence) for sequence in sequences])]
         layers = [

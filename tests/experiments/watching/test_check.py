@@ -164,6 +164,32 @@ def test_a_loss_that_differs_each_time_is_refused():
         found(nn.GRU(2, 5), loss=lambda y, x: y.square().mean() * (1 + next(noise)))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ((nn.GRU(2, 5), None), TypeError, "loss_function: must be a function .* but is a NoneType"),
+        (("model", len), TypeError, "model: must be a torch.nn.Module, but is a str"),
+        ((nn.GRU(2, 5), lambda model, x: 3.0), ValueError, "loss_function: must return a tensor, but returned a float"),
+        ((nn.GRU(2, 5), lambda model, x: model(x)[0]), ValueError, r"but has the shape \(8, 6, 5\)"),
+        ((nn.GRU(2, 5), lambda model, x: x.mean()), ValueError, "no recurrent layer of the given model was called"),
+    ],
+)
+def test_what_is_not_a_model_or_a_loss_function_is_refused(arguments, error, said):
+    model, loss_function = arguments
+    with pytest.raises(error, match=said):
+        bptt.check(model, torch.randn(TIME, BATCH, 2), loss_function)
+
+
+def test_an_error_of_the_loss_function_has_only_its_own_frames():
+    def loss_function(model, x):
+        raise KeyError("target")
+
+    with pytest.raises(KeyError, match="target") as caught:
+        bptt.check(nn.GRU(2, 5), torch.randn(TIME, BATCH, 2), loss_function)
+    assert [entry.name for entry in caught.traceback][-3:] == ["check", "check", "loss_function"]
+    assert "in float64" in caught.value.__notes__[0]
+
+
 def test_a_layer_without_gradients():
     class Frozen(Chunks):
         def forward(self, x):
