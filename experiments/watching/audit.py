@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
+from torch.utils.checkpoint import CheckpointError
 
 from experiments.errors import in_a_line
 from experiments.watching.calls import Call, Calls
@@ -128,13 +129,21 @@ class Auditor:
         if loss.numel() != 1 or not loss.requires_grad:
             what = "does not depend on them" if loss.numel() == 1 else f"has the shape {tuple(loss.shape)}"
             raise ValueError(f"loss: must be one number that depends on the model's parameters, but {what}")
-        found = torch.autograd.grad(loss, self._deltas, retain_graph=True, allow_unused=True)
+        again = (
+            "the layers are called again in the backward pass, by torch.utils.checkpoint; check the model without it"
+        )
+        try:
+            found = torch.autograd.grad(loss, self._deltas, retain_graph=True, allow_unused=True)
+        except CheckpointError:
+            raise ValueError(again) from None
         grads = [torch.zeros_like(d) if g is None else g for d, g in zip(self._deltas, found, strict=True)]
         self._loss_there = float(loss.detach())
-        if (again := float(self._loss(unmoved))) != self._loss_there:
-            raise ValueError(f"loss: is {self._loss_there} and then {again} for the same batch; nothing can be said")
+        if (then := float(self._loss(unmoved))) != self._loss_there:
+            raise ValueError(f"loss: is {self._loss_there} and then {then} for the same batch; nothing can be said")
         audit = Audit()
         with_gradient = [number for number, (*_, is_on) in enumerate(self._places) if is_on]
+        if len(calls) != len(with_gradient):
+            raise ValueError(again)
         numbers = {id(call): number for number, call in zip(with_gradient, calls, strict=True)}
         for module, name in self._names.items():
             own = [call for call in calls if call.module is module]

@@ -105,6 +105,9 @@ def hide_our_files(error: BaseException) -> None:
     while trace is not None:
         if not is_ours(trace):
             kept.append(trace)
+        elif kept and isinstance(error, KeyboardInterrupt):
+            trace = None  # Ctrl-C came while our code ran: the script was at the line before it
+            break
         trace = trace.tb_next
     for one in reversed(kept):
         trace = TracebackType(trace, one.tb_frame, one.tb_lasti, one.tb_lineno)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.experiments.watching.test_import import make_project
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -65,6 +67,9 @@ def test_the_quickstart_runs_from_the_wheel(clone, install, tmp_path):
     assert [info["status"] for info in infos] == ["completed"] * 2
     assert [info["git"] for info in infos] == [None] * 2  # the code that ran is not this checkout's
     assert place_of_packages(programs, tmp_path) == str(site / "cli")
+    assert (site / "bptt.py").exists()
+    make_project(tmp_path / "yours")  # with packages of the same names as ours
+    check(programs / "python", "train.py", cwd=tmp_path / "yours")
     told = "from experiments.config.optional_packages import how_to_install; print(how_to_install('optuna'))"
     assert check(programs / "python", "-c", told, cwd=tmp_path).startswith("pip install 'hydra-optuna-sweeper")
 
