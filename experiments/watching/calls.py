@@ -54,6 +54,7 @@ class Call:
     def watch_gradients(self, output: Tensor) -> None:
         """Keep the gradients that reach the output and the returned states."""
         self.made_by = (output.grad_fn, output.output_nr)
+        self.autocast = torch.is_autocast_enabled(output.device.type)
         named = {"output": output, **dict(zip(("h", "c"), self.after, strict=False))}
         for name, tensor in named.items():
             if tensor.requires_grad and not (name == "h" and tensor is output):
@@ -67,12 +68,14 @@ class Call:
 
         return keep
 
-    def check_dtype(self) -> None:
-        """Check that the call computed in the dtype of its weights.
+    def check(self) -> None:
+        """Check that the call can be redone from what is known of it.
 
         Raises:
-            NotSeen: It did not.
+            NotSeen: It cannot.
         """
+        if self.is_differentiated:
+            raise NotSeen("its gradient is differentiated again (create_graph=True), or is computed by torch.func")
         weights = {weight.dtype for weight, _ in self.weights.values()}
         if self.output.dtype not in weights or (self.autocast and torch.float32 in weights):
             raise NotSeen("it is called under torch.autocast, which computes in a shorter dtype")
@@ -173,7 +176,6 @@ class Calls:
         weights = {name: (weight, weight._version) for name in names for weight in [getattr(module, name)]}
         random = self._random.pop(module, None)
         call = Call(module, input, tuple(before), data.detach().clone(), states, weights, random)
-        call.autocast = torch.is_autocast_enabled(data.device.type)
         call.watch_gradients(data)
         self.kept.append(call)
         if len(self.kept) % MOST_STALE == 0:

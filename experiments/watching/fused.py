@@ -127,7 +127,7 @@ class FusedCall:
     def __init__(self, call: Call, windows: Callable[[int], Bounds]) -> None:
         self._call, self._batch = call, Batch(call)
         self._module: Any = call.module
-        call.check_dtype()
+        call.check()
         self._windows = windows(len(self._batch.x))
         self._masks = self._dropped_out()
         self._layers = self._redo()

@@ -32,7 +32,7 @@ def read_loop(sequence: Sequence[Linked]) -> Reading:
     names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
     weights = {name: weight for name in names if (weight := first.weight(name)) is not None}
     for call in calls:
-        call.check_dtype()
+        call.check()
     cell = make_cell(first.module, weights)
     x = torch.stack([_batched(call.input) for call in calls]).detach()  # type: ignore[arg-type]
     time, batch = x.shape[:2]

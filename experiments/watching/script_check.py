@@ -95,7 +95,7 @@ class ScriptCheck:
         self._goes_back: Any = torch.autograd.backward
         Seeing(self.first_call, lambda starts: None, lambda optimizer: self._end_step())
         torch.autograd.backward = self.backward
-        self._is_scaled = watch_clipping(self._clips, self._end_step)
+        self._is_scaled = watch_clipping(self._clips)
 
     def first_call(self, model: nn.Module) -> None:
         """Prepare the check, or end the script."""

@@ -182,8 +182,6 @@ class Watch:
         sequences = sequences_of(calls)
         if not sequences:
             raise NotSeen(f"no gradient reached its output at step {self.number}, or it was not called")
-        if any(call.is_differentiated for call in calls):
-            raise NotSeen("its gradient is differentiated again (create_graph=True), or is computed by torch.func")
         if is_cell(module):
             return [side_by_side([read_loop(sequence) for sequence in sequences])]
         layers = [
