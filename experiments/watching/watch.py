@@ -17,7 +17,8 @@ from experiments.errors import in_a_line
 from experiments.measures.measure import Measure, Row, check_rows, find_measure
 from experiments.store.status import Status
 from experiments.watching.arguments import check_arguments
-from experiments.watching.audit import Audit, check
+from experiments.watching.audit import Audit
+from experiments.watching.batch_audit import check
 from experiments.watching.calls import FUSED, Call, Calls, NotSeen
 from experiments.watching.folder import RunFolder
 from experiments.watching.fused import FusedCall, names_of
