@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointError
 
-from experiments.watching.calls import Call, Calls
+from experiments.watching.calls import Call, Calls, not_seen
 from experiments.watching.inputs import Change, direction, moved, unmoved
 from experiments.watching.loss_weights import name_weights
 from experiments.watching.reduction import Undecided
@@ -103,7 +103,7 @@ class Auditor:
         self._calls = Calls(model)
         self._names = {module: name for name, module in self._calls.layers.items()}
         if not self._names:
-            why = "; ".join(f"{name}: {reason}" for name, reason in self._calls.refused.items())
+            why = not_seen(model)
             raise ValueError(
                 f"model: has no nn.RNN, nn.LSTM, nn.GRU or cell of theirs that can be checked{why and f' ({why})'}"
             )
@@ -128,16 +128,17 @@ class Auditor:
             "the layers are called again in the backward pass, by torch.utils.checkpoint; check the model without it"
         )
         try:
-            found = torch.autograd.grad(loss, self._deltas, retain_graph=True, allow_unused=True)
+            deltas = list(self._deltas)
+            found = torch.autograd.grad(loss, deltas, retain_graph=True, allow_unused=True)
         except CheckpointError:
             raise ValueError(again) from None
-        grads = [torch.zeros_like(d) if g is None else g for d, g in zip(self._deltas, found, strict=True)]
+        grads = [torch.zeros_like(d) if g is None else g for d, g in zip(deltas, found, strict=True)]
         self._loss_there = float(loss.detach())
         if (then := float(self._loss(unmoved))) != self._loss_there:
             raise ValueError(f"loss: is {self._loss_there} and then {then} for the same batch; nothing can be said")
         audit = Audit()
         with_gradient = [number for number, (*_, is_on) in enumerate(self._places) if is_on]
-        if len(calls) != len(with_gradient):
+        if len(self._deltas) > len(deltas) or len(calls) != len(with_gradient):
             raise ValueError(again)
         numbers = {id(call): number for number, call in zip(with_gradient, calls, strict=True)}
         for module, name in self._names.items():

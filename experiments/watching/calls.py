@@ -182,6 +182,13 @@ class Calls:
             self.kept = [one for one in self.kept if not one.is_stale]
 
 
+def not_seen(model: nn.Module) -> str:
+    """Why no layer of a model can be watched, in words; empty if one can be, or if there is none."""
+    calls = Calls(model)
+    calls.close()
+    return "" if calls.layers else "; ".join(f"{name}: {why}" for name, why in calls.refused.items())
+
+
 def is_scripted(module: nn.Module) -> bool:
     """Whether a module is one of torch's recurrent layers, scripted or traced by torch.jit."""
     return getattr(module, "original_name", None) in SCRIPTED

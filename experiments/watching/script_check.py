@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_map
 
 from experiments.errors import in_a_line
 from experiments.watching.audit import Auditor
-from experiments.watching.calls import Calls
+from experiments.watching.calls import Calls, not_seen
 from experiments.watching.inputs import Change, changed_inputs
 from experiments.watching.scaling import watch_clipping
 from experiments.watching.seeing import Seeing, has_recurrent_layers
@@ -102,6 +102,8 @@ class ScriptCheck:
         if self._has_begun:
             return
         self._has_begun = True
+        if why := not_seen(model):
+            self._end(error=f"none of its recurrent layers can be seen ({why})")
         try:
             self._fork()
         except Exception as error:

@@ -19,7 +19,7 @@ from experiments.store.status import Status
 from experiments.watching.arguments import check_arguments
 from experiments.watching.audit import Audit
 from experiments.watching.batch_audit import check
-from experiments.watching.calls import FUSED, Call, Calls, NotSeen
+from experiments.watching.calls import FUSED, Call, Calls, NotSeen, not_seen
 from experiments.watching.folder import RunFolder
 from experiments.watching.fused import FusedCall, names_of
 from experiments.watching.loops import read_loop
@@ -68,7 +68,7 @@ class Watch:
         self.layers = [each for name, module in self._calls.layers.items() for each in _names(module, name)]
         if not self.layers:
             self._calls.close()
-            why = "; ".join(f"{name}: {reason}" for name, reason in self._calls.refused.items())
+            why = not_seen(model)
             raise ValueError(
                 f"model: has no nn.RNN, nn.LSTM, nn.GRU or cell of theirs that can be watched{why and f' ({why})'}"
             )

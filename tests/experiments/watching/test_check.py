@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.utils.checkpoint import checkpoint
 
 import bptt
 
@@ -200,6 +201,15 @@ def test_a_layer_without_gradients():
     faults, _ = found(Frozen(True))
     assert "is called 1 times under torch.no_grad" in str(found(Frozen(True))[1])
     assert set(faults) == {"gradient"}
+
+
+def test_layers_that_the_backward_pass_calls_again_are_named():
+    class Checkpointed(Chunks):
+        def forward(self, x):
+            return checkpoint(lambda x: self.rnn(x)[0], x, use_reentrant=False)
+
+    with pytest.raises(ValueError, match=r"again in the backward pass, by torch.utils.checkpoint"):
+        found(Checkpointed(True), loss=lambda y, x: y.square().mean())
 
 
 def test_a_watch_checks_its_model_and_the_copy_is_not_watched(watch, table):
