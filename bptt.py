@@ -120,9 +120,12 @@ def check(model: "nn.Module", batch: Any, loss_function: "Callable[[nn.Module, A
         The audit, with `findings` in words and `table`, which has the derivative of each compared timestep.
 
     Raises:
-        ValueError: The model has no recurrent layer, or the loss is not one number, or differs from call to call.
+        ValueError: The model has no recurrent layer or cannot be copied, or the loss is not one number, is not computed
+            with the given model, or differs from call to call.
+        TypeError: An argument has a wrong type.
+        Exception: What `loss_function` raises, with a note that all is in float64.
     """
-    module: Any = importlib.import_module("bptt.experiments.watching.audit")
+    module: Any = importlib.import_module("bptt.experiments.watching.batch_audit")
     audit: Audit = module.check(model, batch, loss_function)
     return audit
 

@@ -39,7 +39,7 @@ class RecurrentBlock:
     """
 
     name: str
-    parameter: nn.Parameter
+    parameter: Tensor
     rows: slice
 
     @property

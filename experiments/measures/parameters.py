@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 from experiments.measures.measure import Measure, Row
 from models.differentiation import DetachedState
@@ -43,7 +42,7 @@ class Part(NamedTuple):
     """A parameter, or the rows of one gate in it."""
 
     name: str
-    parameter: Parameter
+    parameter: Tensor
     rows: slice
     recurrent: bool
 
@@ -60,16 +59,17 @@ class Part(NamedTuple):
 
 def parts_of(network: RecurrentNetwork) -> list[Part]:
     """Every parameter, and every recurrent matrix that is a block of one."""
+    parameters = dict(network.named_parameters())
+    known = set(map(id, parameters.values()))
     blocks = {
         f"layers.{layer}.{block.name}": Part(
             f"layers.{layer}.{block.name}", block.parameter, block.rows, recurrent=True
         )
         for layer, cell in enumerate(network.cells)
         for block in cell.recurrent_blocks()
+        if id(block.parameter) in known
     }
-    whole = {
-        name: Part(name, parameter, slice(None), recurrent=False) for name, parameter in network.named_parameters()
-    }
+    whole = {name: Part(name, parameter, slice(None), recurrent=False) for name, parameter in parameters.items()}
     return list((whole | blocks).values())
 
 
@@ -77,6 +77,7 @@ def _spectrum(weight: Tensor) -> tuple[float | None, float | None]:
     """The largest modulus of an eigenvalue, and the largest singular value."""
     if not weight.isfinite().all():
         return None, None
+    weight = weight.to(torch.promote_types(weight.dtype, torch.float32))
     return float(torch.linalg.eigvals(weight).abs().max()), float(torch.linalg.matrix_norm(weight, 2))
 
 

@@ -1,19 +1,20 @@
-"""`bptt.check`: an audit of the gradient of one batch, held against finite differences in float64."""
+"""The audit of a gradient against finite differences in float64, for `bptt.check` and `bptt check`."""
 
-import copy
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence
+from torch.utils.checkpoint import CheckpointError
 
-from experiments.watching.calls import Call, Calls
-from experiments.watching.inputs import Change, changed_inputs, direction, moved, unmoved
-from experiments.watching.reduction import name_reduction
+from experiments.watching.calls import Call, Calls, not_seen
+from experiments.watching.inputs import Change, direction, moved, unmoved
+from experiments.watching.loss_weights import name_weights
+from experiments.watching.reduction import Undecided
 from experiments.watching.sequences import is_cell, sequences_of
+from experiments.watching.terms import Graph
 
 STEPS = (1e-4, 1e-6)
 """Sizes of the finite differences. The second is tried where the first one disagrees, as at the kink of a relu."""
@@ -28,8 +29,6 @@ OUTLIER = 0.5
 """Share of the norms of dL/dh, as it reaches the layer's outputs, that one of at least four samples must have to be
 named, if it also has `TIMES_MEDIAN` times the median of all samples."""
 TIMES_MEDIAN = 10.0
-
-Loss = Callable[[nn.Module, Any], Tensor]
 
 
 class Finding(NamedTuple):
@@ -104,7 +103,10 @@ class Auditor:
         self._calls = Calls(model)
         self._names = {module: name for name, module in self._calls.layers.items()}
         if not self._names:
-            raise ValueError("model: has no nn.RNN, nn.LSTM, nn.GRU or cell of theirs that can be checked")
+            why = not_seen(model)
+            raise ValueError(
+                f"model: has no nn.RNN, nn.LSTM, nn.GRU or cell of theirs that can be checked{why and f' ({why})'}"
+            )
         self._deltas: list[Tensor] = []
         self._places: list[tuple[nn.Module, Tensor, Tensor, Tensor, bool]] = []
 
@@ -117,15 +119,27 @@ class Auditor:
         loss = self._loss(self._with_deltas, gradients=True)
         calls = self._calls.kept
         self._calls.on = False
+        if not self._deltas:
+            raise ValueError("loss: no recurrent layer of the given model was called to compute it")
         if loss.numel() != 1 or not loss.requires_grad:
-            raise ValueError("loss: must be one number that depends on the model's parameters")
-        found = torch.autograd.grad(loss, self._deltas, allow_unused=True)
-        grads = [torch.zeros_like(d) if g is None else g for d, g in zip(self._deltas, found, strict=True)]
+            what = "does not depend on them" if loss.numel() == 1 else f"has the shape {tuple(loss.shape)}"
+            raise ValueError(f"loss: must be one number that depends on the model's parameters, but {what}")
+        again = (
+            "the layers are called again in the backward pass, by torch.utils.checkpoint; check the model without it"
+        )
+        try:
+            deltas = list(self._deltas)
+            found = torch.autograd.grad(loss, deltas, retain_graph=True, allow_unused=True)
+        except CheckpointError:
+            raise ValueError(again) from None
+        grads = [torch.zeros_like(d) if g is None else g for d, g in zip(deltas, found, strict=True)]
         self._loss_there = float(loss.detach())
-        if (again := float(self._loss(unmoved))) != self._loss_there:
-            raise ValueError(f"loss: is {self._loss_there} and then {again} for the same batch; nothing can be said")
+        if (then := float(self._loss(unmoved))) != self._loss_there:
+            raise ValueError(f"loss: is {self._loss_there} and then {then} for the same batch; nothing can be said")
         audit = Audit()
         with_gradient = [number for number, (*_, is_on) in enumerate(self._places) if is_on]
+        if len(self._deltas) > len(deltas) or len(calls) != len(with_gradient):
+            raise ValueError(again)
         numbers = {id(call): number for number, call in zip(with_gradient, calls, strict=True)}
         for module, name in self._names.items():
             own = [call for call in calls if call.module is module]
@@ -136,7 +150,26 @@ class Auditor:
             if not own:
                 continue
             self._audit_layer(audit, name, own, numbers, grads)
+        if calls:
+            try:
+                sentence = self._reduction(loss, calls, numbers)
+            except Undecided as error:
+                sentence = f"whether the loss is a mean or a sum over time cannot be decided: {error}"
+            audit.findings.append(Finding(self._names[calls[-1].module], "reduction", False, sentence))
         return audit
+
+    def _reduction(self, loss: Tensor, calls: list[Call], numbers: Mapping[int, int]) -> str:
+        """Whether the loss is a mean or a sum over time, from the weights in its graph."""
+        own = [call for call in calls if call.module is calls[-1].module]
+        places = [self._places[numbers[id(call)]] for call in own]
+        batch = max(int(samples.max()) for _, _, _, samples, _ in places) + 1
+        graph = Graph(loss, own, [times for _, _, times, _, _ in places], self._deltas)
+        arrived = [dict(call.gradients) for call in calls]
+        try:
+            return name_weights(graph, batch)
+        finally:  # each of its backward passes added to what had arrived
+            for call, gradients in zip(calls, arrived, strict=True):
+                call.gradients = gradients
 
     def _audit_layer(
         self, audit: Audit, name: str, own: list[Call], numbers: dict[int, int], grads: list[Tensor]
@@ -276,81 +309,6 @@ class Auditor:
     def _loss(self, change: Change, gradients: bool = False) -> Tensor:
         """The loss with changed inputs, and the same random numbers as ever."""
         raise NotImplementedError
-
-
-class BatchAuditor(Auditor):
-    """Computes the loss of a batch with a function of the user's.
-
-    Args:
-        model: Model; it is copied.
-        batch: Whatever `loss_function` reads; its floating-point tensors become float64.
-        loss_function: Computes the loss from the model and the batch.
-    """
-
-    def __init__(self, model: nn.Module, batch: Any, loss_function: Loss) -> None:
-        self._model = copy.deepcopy(model).double()
-        super().__init__(self._model)
-        self._batch, self._loss_function = doubled(batch), loss_function
-        self._buffers = {name: one.clone() for name, one in self._model.named_buffers()}
-        self._random = torch.get_rng_state()
-
-    def audit(self) -> Audit:
-        """Run the audit, and say whether the loss is a mean or a sum over time."""
-        audit, calls = super().audit(), self._calls.kept
-        if calls:
-            module = calls[-1].module
-            length = sum(
-                1 if is_cell(module) else int(times.max()) + 1 for one, _, times, *_ in self._places if one is module
-            )
-            sentence = name_reduction(calls, length, self._batch, self._calls_of)
-            audit.findings.append(Finding(self._names[module], "reduction", False, sentence))
-        return audit
-
-    def _calls_of(self, batch: Any) -> list[Call]:
-        """The calls of the model with another batch, and the gradients that reach their outputs."""
-        whole, self._batch = self._batch, batch
-        self._calls.on, self._calls.kept = True, []
-        try:
-            loss = self._loss(unmoved, gradients=True)
-            parameters = [one for one in self._model.parameters() if one.requires_grad]
-            torch.autograd.grad(loss, parameters, allow_unused=True)
-        finally:
-            self._batch, self._calls.on = whole, False
-        return self._calls.kept
-
-    def _loss(self, change: Change, gradients: bool = False) -> Tensor:
-        default = torch.get_default_dtype()
-        with torch.random.fork_rng(devices=[]), torch.set_grad_enabled(gradients):
-            torch.set_rng_state(self._random)
-            torch.set_default_dtype(torch.float64)
-            try:
-                for name, buffer in self._model.named_buffers():
-                    buffer.data.copy_(self._buffers[name])
-                with changed_inputs(self._calls.layers, change):
-                    loss = self._loss_function(self._model, self._batch)
-            finally:
-                torch.set_default_dtype(default)
-        if not isinstance(loss, Tensor):
-            raise ValueError(f"loss_function: must return a tensor, but returned a {type(loss).__name__}")
-        return loss
-
-
-def check(model: nn.Module, batch: Any, loss_function: Loss) -> Audit:
-    """See `bptt.check`."""
-    return BatchAuditor(model, batch, loss_function).audit()
-
-
-def doubled(batch: Any) -> Any:
-    """A copy of a batch with float64 in place of all floating-point tensors, also in tuples, lists and dicts."""
-    if isinstance(batch, Tensor):
-        return batch.detach().double() if batch.is_floating_point() else batch
-    if isinstance(batch, PackedSequence):
-        return batch._replace(data=doubled(batch.data))
-    if isinstance(batch, dict):
-        return {key: doubled(one) for key, one in batch.items()}
-    if isinstance(batch, tuple | list):
-        return type(batch)(map(doubled, batch))
-    return batch
 
 
 def _places(ones: list[tuple[int, int]], many: bool) -> str:

@@ -8,9 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from experiments.watching.weights import kind_of
+from experiments.watching.weights import KINDS, kind_of
 
 FUSED = (nn.RNN, nn.LSTM, nn.GRU)
+MOST_STALE = 1000
+"""Number of calls after which those with weights that have since been updated are dropped: no step asked for them."""
+
+SCRIPTED = {kind.__name__ for kind in KINDS}
 
 
 class NotSeen(Exception):
@@ -30,6 +34,9 @@ class Call:
         weights: The weights that the call used, with their version, by torch's names.
         random: State of the random number generator before the call, if there is dropout between layers.
         gradients: What has reached the output and the states of `after` so far, by "output", "h" and "c".
+        autocast: Whether torch.autocast was on.
+        is_differentiated: Whether a gradient that reached it is itself differentiated.
+        made_by: The node of autograd's graph that made the output, and the number of the node's output.
     """
 
     module: nn.Module
@@ -40,9 +47,14 @@ class Call:
     weights: dict[str, tuple[Tensor, int]]
     random: Tensor | None
     gradients: dict[str, Tensor] = field(default_factory=dict)
+    autocast: bool = False
+    is_differentiated: bool = False
+    made_by: tuple[Any, int] = (None, 0)
 
     def watch_gradients(self, output: Tensor) -> None:
         """Keep the gradients that reach the output and the returned states."""
+        self.made_by = (output.grad_fn, output.output_nr)
+        self.autocast = torch.is_autocast_enabled(output.device.type)
         named = {"output": output, **dict(zip(("h", "c"), self.after, strict=False))}
         for name, tensor in named.items():
             if tensor.requires_grad and not (name == "h" and tensor is output):
@@ -50,10 +62,28 @@ class Call:
 
     def _keeper(self, name: str) -> Any:
         def keep(gradient: Tensor) -> None:
+            self.is_differentiated |= torch.is_grad_enabled()  # the backward pass has create_graph=True
             gradient = gradient.detach()
             self.gradients[name] = self.gradients[name] + gradient if name in self.gradients else gradient
 
         return keep
+
+    def check(self) -> None:
+        """Check that the call can be redone from what is known of it.
+
+        Raises:
+            NotSeen: It cannot.
+        """
+        if self.is_differentiated:
+            raise NotSeen("its gradient is differentiated again (create_graph=True), or is computed by torch.func")
+        weights = {weight.dtype for weight, _ in self.weights.values()}
+        if self.output.dtype not in weights or (self.autocast and torch.float32 in weights):
+            raise NotSeen("it is called under torch.autocast, which computes in a shorter dtype")
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a weight that the call used has changed since."""
+        return any(weight._version != version for weight, version in self.weights.values())
 
     def weight(self, name: str) -> Tensor | None:
         """A weight that the call used; None if there is none of this name.
@@ -90,8 +120,7 @@ class Calls:
         self._random: dict[nn.Module, Tensor] = {}
         for name, module in model.named_modules():
             name = name or type(module).__name__
-            kind = getattr(module, "original_name", None)
-            if kind in {"RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"}:
+            if is_scripted(module):
                 self.refused[name] = "it is a scripted module"
             elif kind_of(module) is not None:
                 self.layers[name] = module
@@ -129,7 +158,7 @@ class Calls:
             self._random[module] = torch.get_rng_state()
 
     def _after(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        if not self.on or not torch.is_grad_enabled():
+        if not self.on or not torch.is_grad_enabled() or torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
             return
         input = args[0] if args else kwargs["input"]
         hx = args[1] if len(args) > 1 else kwargs.get("hx")
@@ -149,6 +178,20 @@ class Calls:
         call = Call(module, input, tuple(before), data.detach().clone(), states, weights, random)
         call.watch_gradients(data)
         self.kept.append(call)
+        if len(self.kept) % MOST_STALE == 0:
+            self.kept = [one for one in self.kept if not one.is_stale]
+
+
+def not_seen(model: nn.Module) -> str:
+    """Why no layer of a model can be watched, in words; empty if one can be, or if there is none."""
+    calls = Calls(model)
+    calls.close()
+    return "" if calls.layers else "; ".join(f"{name}: {why}" for name, why in calls.refused.items())
+
+
+def is_scripted(module: nn.Module) -> bool:
+    """Whether a module is one of torch's recurrent layers, scripted or traced by torch.jit."""
+    return getattr(module, "original_name", None) in SCRIPTED
 
 
 def dir_of_weights(module: nn.Module) -> list[str]:
@@ -162,7 +205,8 @@ def _inside(model: nn.Module, layers: dict[str, nn.Module]) -> Iterable[tuple[st
     """Name the layers inside modules whose calls cannot be seen, and why."""
     for outer in model.modules():
         compiled = hasattr(outer, "_orig_mod") or getattr(outer, "_compiled_call_impl", None) is not None
-        why = "it is compiled" if compiled else "it is in nn.DataParallel" * isinstance(outer, nn.DataParallel)
+        copies = isinstance(outer, nn.DataParallel) and bool(outer.device_ids)  # without a GPU, it calls its module
+        why = "it is compiled" if compiled else "it is in nn.DataParallel" * copies
         if why:
             within = set(outer.modules())
             yield from ((name, why) for name, layer in layers.items() if layer in within)

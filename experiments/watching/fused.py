@@ -127,8 +127,7 @@ class FusedCall:
     def __init__(self, call: Call, windows: Callable[[int], Bounds]) -> None:
         self._call, self._batch = call, Batch(call)
         self._module: Any = call.module
-        if call.output.dtype != self._batch.x.dtype or call.output.dtype != call.weights["weight_ih_l0"][0].dtype:
-            raise NotSeen(f"it computes in {call.output.dtype} under torch.autocast")
+        call.check()
         self._windows = windows(len(self._batch.x))
         self._masks = self._dropped_out()
         self._layers = self._redo()

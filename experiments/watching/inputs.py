@@ -20,7 +20,9 @@ def changed_inputs(layers: Mapping[str, nn.Module], change: Change) -> Any:
     def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         nonlocal number
         number += 1
-        given = args[0] if args else kwargs["input"]
+        given = args[0] if args else kwargs.get("input")
+        if not isinstance(given, Tensor | PackedSequence):
+            return None  # the layer says what is wrong
         data = given.data if isinstance(given, PackedSequence) else given
         data = change(number, module, data, *places(module, given))
         new = given._replace(data=data) if isinstance(given, PackedSequence) else data

@@ -82,7 +82,7 @@ def main() -> None:
             sys.argv.insert(0, task["script"])
             run_file(task["script"])
     except BaseException as error:
-        hide_this_file(error)
+        hide_our_files(error)
         raise
 
 
@@ -98,18 +98,31 @@ def run_file(script: str) -> None:
     exec(code, scope)
 
 
-def hide_this_file(error: BaseException) -> None:
-    """Leave this file out of the traceback that Python prints for an error."""
+def hide_our_files(error: BaseException) -> None:
+    """Leave our code out of the traceback that Python prints for an error of the script."""
     sys.last_value = error  # Python does the same, but not for sys.exit; the watch reads it
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+    kept, trace = [], error.__traceback__
+    while trace is not None:
+        if not is_ours(trace):
+            kept.append(trace)
+        elif kept and isinstance(error, KeyboardInterrupt):
+            trace = None  # Ctrl-C came while our code ran: the script was at the line before it
+            break
         trace = trace.tb_next
+    for one in reversed(kept):
+        trace = TracebackType(trace, one.tb_frame, one.tb_lasti, one.tb_lineno)
     show = sys.excepthook
 
     def show_without(kind: type[BaseException], raised: BaseException, _: TracebackType | None) -> None:
         show(kind, raised.with_traceback(trace), trace)
 
     sys.excepthook = show_without
+
+
+def is_ours(trace: TracebackType) -> bool:
+    """Whether an entry of a traceback is in this file or in a module of ours."""
+    name = trace.tb_frame.f_globals.get("__name__", "")
+    return trace.tb_frame.f_code.co_filename == __file__ or name.partition(".")[0] == "bptt"
 
 
 MAIN = sys.modules["__main__"]  # keeps this module alive, whose name is now that of the script's

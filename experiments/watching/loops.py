@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from experiments.watching.calls import Call, NotSeen
+from experiments.watching.calls import Call
 from experiments.watching.fused import check_same
 from experiments.watching.readings import Reading
 from experiments.watching.sequences import Link, Linked
@@ -31,8 +31,8 @@ def read_loop(sequence: Sequence[Linked]) -> Reading:
     first = calls[0]
     names = ["weight_ih", "weight_hh", "bias_ih", "bias_hh"]
     weights = {name: weight for name in names if (weight := first.weight(name)) is not None}
-    if first.output.dtype != weights["weight_ih"].dtype:
-        raise NotSeen(f"it computes in {first.output.dtype} under torch.autocast")
+    for call in calls:
+        call.check()
     cell = make_cell(first.module, weights)
     x = torch.stack([_batched(call.input) for call in calls]).detach()  # type: ignore[arg-type]
     time, batch = x.shape[:2]

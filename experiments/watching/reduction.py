@@ -8,6 +8,11 @@ from torch import Tensor
 
 from experiments.watching.calls import FUSED, Call
 
+
+class Undecided(Exception):
+    """Nothing can be said; the message says why."""
+
+
 CLOSE = 1e-6
 """Largest relative difference between the gradients of the two losses at the outputs, apart from a factor."""
 
@@ -25,23 +30,25 @@ def name_reduction(calls: Sequence[Call], timesteps: int, batch: Any, of_batch: 
         of_batch: Computes the loss of a batch and its gradient, and returns the calls.
 
     Returns:
-        A sentence. It says that this cannot be decided, and why, unless one of the two holds to `CLOSE`.
+        A sentence.
+
+    Raises:
+        Undecided: Neither of the two holds to `CLOSE`.
     """
-    undecided = "whether the loss is a mean or a sum over time cannot be decided: "
     kept = timesteps // 2
     whole = _at_outputs(calls)
     if not kept or whole is None:
-        return undecided + "the loss reads no output of nn.RNN, nn.LSTM or nn.GRU at the earlier timesteps"
+        raise Undecided("the loss reads no output of nn.RNN, nn.LSTM or nn.GRU at the earlier timesteps")
     try:
         short = _at_outputs(of_batch(_cut(batch, timesteps, kept)))
     except Exception:
         short = None
     if short is None:
-        return undecided + f"the loss of the first {kept} timesteps of the batch cannot be computed"
+        raise Undecided(f"the loss of the first {kept} timesteps of the batch cannot be computed")
     common = min(len(whole), len(short), kept)
     whole, short = whole[:common], short[:common]
     if whole.shape != short.shape or not whole.any():
-        return undecided + f"the loss reads no output of the first {common} timesteps"
+        raise Undecided(f"the loss reads no output of the first {common} timesteps")
     ratio = float((whole * short).sum() / whole.square().sum())
     if (short - ratio * whole).norm() <= CLOSE * short.norm():
         measured = f"cut to {kept} of {timesteps} timesteps, it sends {ratio:.3g} times as much back to each output"
@@ -49,7 +56,7 @@ def name_reduction(calls: Sequence[Call], timesteps: int, batch: Any, of_batch: 
             return f"the loss is a sum over time: {measured}, so the gradient grows with the number of timesteps"
         if abs(ratio * kept / timesteps - 1) < CLOSE:
             return f"the loss is a mean over time: {measured}"
-    return undecided + f"cut to {kept} of {timesteps} timesteps, what it sends back fits neither"
+    raise Undecided(f"cut to {kept} of {timesteps} timesteps, what it sends back fits neither")
 
 
 def _at_outputs(calls: Sequence[Call]) -> Tensor | None:

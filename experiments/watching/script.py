@@ -168,7 +168,8 @@ class ScriptWatch:
         return list(dict.fromkeys(one for model in self._models for one in model.parameters()))
 
     def _tell(self, run: Path | None = None) -> None:
-        called = [name for calls in self._models.values() for name in (*calls.layers, *calls.refused)]
+        called = [name for calls in self._models.values() for name in calls.layers]
+        called += [f"{name} ({why})" for calls in self._models.values() for name, why in calls.refused.items()]
         self._told.write_text(json.dumps({"called": called, "run": None if run is None else str(run.absolute())}))
 
 

@@ -21,10 +21,12 @@ from torch.utils._pytree import tree_map
 
 from experiments.errors import in_a_line
 from experiments.watching.audit import Auditor
-from experiments.watching.calls import Calls
+from experiments.watching.calls import Calls, not_seen
 from experiments.watching.inputs import Change, changed_inputs
-from experiments.watching.seeing import Seeing
-from experiments.watching.weights import kind_of
+from experiments.watching.scaling import watch_clipping
+from experiments.watching.seeing import Seeing, has_recurrent_layers
+
+SHORTER = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def begin(task: Mapping[str, Any]) -> None:
@@ -37,11 +39,12 @@ def begin(task: Mapping[str, Any]) -> None:
 
 
 class InDouble(TorchFunctionMode):
-    """Makes torch compute in float64 wherever a script asks for float32."""
+    """Makes torch compute in float64 wherever a script asks for a shorter dtype."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         args, kwargs = tree_map(_doubled, (args, kwargs or {}))
-        return func(*args, **kwargs).double() if func is Tensor.float else func(*args, **kwargs)
+        shortens = func in (Tensor.float, Tensor.half, Tensor.bfloat16)
+        return func(*args, **kwargs).double() if shortens else func(*args, **kwargs)
 
 
 class ScriptAuditor(Auditor):
@@ -88,14 +91,26 @@ class ScriptCheck:
         self._auditor: ScriptAuditor | None = None
         self._answer: Any = None  # in a process that repeats the step
         self._has_begun = False
-        Seeing(self.called, lambda starts: None, lambda optimizer: None)
+        self._findings: list[tuple[str, str, bool]] | None = None
+        self._goes_back: Any = torch.autograd.backward
+        Seeing(self.first_call, lambda starts: None, lambda optimizer: self._end_step())
         torch.autograd.backward = self.backward
+        self._is_scaled = watch_clipping(self._clips)
 
-    def called(self, model: nn.Module) -> None:
-        """Fork at the first call."""
+    def first_call(self, model: nn.Module) -> None:
+        """Prepare the check, or end the script."""
         if self._has_begun:
             return
         self._has_begun = True
+        if why := not_seen(model):
+            self._end(error=f"none of its recurrent layers can be seen ({why})")
+        try:
+            self._fork()
+        except Exception as error:
+            self._end(error=in_a_line(error))
+
+    def _fork(self) -> None:
+        """Fork at the first call."""
         models = _models()
         tensors = [one for root in models.values() for one in (*root.parameters(), *root.buffers())]
         if any(one.device.type != "cpu" for one in tensors):
@@ -115,21 +130,36 @@ class ScriptCheck:
             self._repeat(whole, theirs)
 
     def backward(self, tensors: Any, *args: Any, **kwargs: Any) -> None:
-        """End the step in place of the first backward pass."""
+        """End the step in place of the first backward pass; if it is scaled, wait for the clipping or the update."""
         starts = [tensors] if isinstance(tensors, Tensor) else list(tensors)
         if self._answer is not None:
             self._answer.send(float(starts[0].detach()))
             os._exit(0)
-        if self._auditor is None:
+        if self._findings is not None:
+            self._goes_back(tensors, *args, **kwargs)
+        elif self._auditor is None:
             self._end(error="the first backward pass comes before the first call of a recurrent layer")
         elif len(starts) != 1 or starts[0].numel() != 1:
             self._end(error="the first backward pass starts at more than one number")
         else:
             try:
-                found = self._auditor.audit_step(starts[0])
+                self._findings = self._auditor.audit_step(starts[0])
             except Exception as error:
                 self._end(error=in_a_line(error))
-            self._end(findings=found)
+            if not self._is_scaled():
+                self._end_step()
+            self._tell(findings=self._findings)  # in case that neither clipping nor an update follows
+            self._goes_back(tensors, *args, **kwargs)
+
+    def _clips(self, sentence: str) -> None:
+        """End at the clipping of gradients that are still scaled."""
+        if self._findings is not None:
+            self._end(findings=[*self._findings, ("clipping", sentence, True)])
+
+    def _end_step(self) -> None:
+        """End at the update."""
+        if self._findings is not None:
+            self._end(findings=self._findings)
 
     def _repeat(self, whole: nn.Module, pipe: Any) -> None:
         """Wait for changes of inputs; return in a process of its own for each."""
@@ -154,16 +184,19 @@ class ScriptCheck:
 
     def _end(self, **told: Any) -> None:
         """Tell `bptt check` what was found, and end the script before it writes anything."""
-        self._told.write_text(json.dumps(told))
+        self._tell(**told)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+    def _tell(self, **told: Any) -> None:
+        self._told.write_text(json.dumps(told))
 
 
 def _models() -> dict[str, nn.Module]:
     """The outermost modules with recurrent layers inside, by name."""
     found = [one for one in gc.get_objects() if issubclass(type(one), nn.Module)]
-    found = [one for one in found if any(kind_of(inner) is not None for inner in one.modules())]
+    found = [one for one in found if has_recurrent_layers(one)]
     within = {inner for one in found for inner in one.modules() if inner is not one}
     named: dict[str, nn.Module] = {}
     for one in found:
@@ -174,9 +207,9 @@ def _models() -> dict[str, nn.Module]:
 
 
 def _doubled(one: Any) -> Any:
-    if one is torch.float32:
-        return torch.float64
-    if not isinstance(one, Tensor) or one.dtype != torch.float32:
+    if isinstance(one, torch.dtype):
+        return torch.float64 if one in SHORTER else one
+    if not isinstance(one, Tensor) or one.dtype not in SHORTER:
         return one
     if one.grad_fn is not None:
         return one.double()

@@ -17,8 +17,9 @@ from experiments.errors import in_a_line
 from experiments.measures.measure import Measure, Row, check_rows, find_measure
 from experiments.store.status import Status
 from experiments.watching.arguments import check_arguments
-from experiments.watching.audit import Audit, check
-from experiments.watching.calls import FUSED, Call, Calls, NotSeen
+from experiments.watching.audit import Audit
+from experiments.watching.batch_audit import check
+from experiments.watching.calls import FUSED, Call, Calls, NotSeen, not_seen
 from experiments.watching.folder import RunFolder
 from experiments.watching.fused import FusedCall, names_of
 from experiments.watching.loops import read_loop
@@ -67,7 +68,7 @@ class Watch:
         self.layers = [each for name, module in self._calls.layers.items() for each in _names(module, name)]
         if not self.layers:
             self._calls.close()
-            why = "; ".join(f"{name}: {reason}" for name, reason in self._calls.refused.items())
+            why = not_seen(model)
             raise ValueError(
                 f"model: has no nn.RNN, nn.LSTM, nn.GRU or cell of theirs that can be watched{why and f' ({why})'}"
             )
@@ -135,12 +136,15 @@ class Watch:
             return
         self._is_open = False
         atexit.unregister(self._at_exit)
+        has_calls = bool(self._calls.kept)
         self._calls.close()
         with torch.no_grad():
             if status == "completed":  # otherwise the last step may have made no update
                 self._after_update()
             self._write_metrics()
         self._folder.close(status, self.number, error)
+        if has_calls and not self.number and status == "completed":
+            warnings.warn("bptt.watch: nothing is recorded: watch.step was never called", stacklevel=2)
 
     def __enter__(self) -> Self:
         return self
@@ -214,8 +218,11 @@ class Watch:
         updated, self._updating = self._updating, []
         for step, number, reading in updated:
             network: Any = _Network(reading, 1)
-            for name, measure in self._measures[number].items():
-                self._append(number, name, measure, measure.after_update(step, network))
+            try:
+                for name, measure in self._measures[number].items():
+                    self._append(number, name, measure, measure.after_update(step, network))
+            except Exception as error:  # the user's training goes on
+                self._name_as_not_seen(self.layers[number], in_a_line(error))
 
     def _append(self, number: int, name: str, measure: Measure, rows: Iterable[Row]) -> None:
         rows = check_rows(measure, rows)

@@ -25,8 +25,9 @@ FAULTS = {
     "padding in the loss": "padding",
     "inputs after the loss": "unreached",
     "layer under torch.no_grad": "gradient",
+    "sum over time": "sum",
 }
-"""The planted faults, and the kind of finding that names each."""
+"""The planted faults, and the kind of finding that names each; "sum" is what the finding `reduction` says."""
 
 
 class Chunked(nn.Module):
@@ -64,6 +65,7 @@ def found(fault: str, seed: int) -> set[str]:
 
     def loss(model: nn.Module, x: Tensor) -> Tensor:
         error = (model(x) - x[..., 0].cumsum(0)).square()
+        error = error.sum(0) if fault.startswith("sum") else error
         return error[: time // 2].mean() if fault.startswith("inputs") else error.mean()
 
     def draw() -> Tensor:
@@ -76,7 +78,9 @@ def found(fault: str, seed: int) -> set[str]:
         optimizer.zero_grad()
         loss(model, draw()).backward()
         optimizer.step()
-    return {one.kind for one in bptt.check(model, draw(), loss).findings if one.is_fault}
+    findings = bptt.check(model, draw(), loss).findings
+    sums = {"sum" for one in findings if "is a sum over time" in one.sentence}
+    return {one.kind for one in findings if one.is_fault} | sums
 
 
 def main() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.experiments.watching.test_import import make_project
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -69,6 +71,9 @@ def test_the_quickstart_runs_from_the_wheel(clone, install, tmp_path):
     measured = Path(check(programs / "python", "-c", read, cwd=tmp_path).strip())
     assert measured.is_relative_to(site)
     assert measured.read_bytes() == (ROOT / "results" / "reference" / "remedies" / "summary.csv").read_bytes()
+    assert (site / "bptt.py").exists()
+    make_project(tmp_path / "yours")  # with packages of the same names as ours
+    check(programs / "python", "train.py", cwd=tmp_path / "yours")
     told = "from experiments.config.optional_packages import how_to_install; print(how_to_install('optuna'))"
     assert check(programs / "python", "-c", told, cwd=tmp_path).startswith("pip install 'hydra-optuna-sweeper")
 

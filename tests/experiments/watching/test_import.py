@@ -28,13 +28,18 @@ assert "bptt_start" not in sys.modules
 """
 
 
+def make_project(folder, first="import bptt"):
+    """A project with packages named as ours, and train.py, which watches its layer."""
+    for package in ("models", "experiments", "cli", "conf"):
+        (folder / package).mkdir(parents=True)
+        (folder / package / "__init__.py").write_text("OWNER = 'you'")
+        (folder / package / "x.py").write_text("OWNER = 'you'")
+    (folder / "train.py").write_text("\n".join([first, LOOP, AFTER]))
+
+
 @pytest.mark.parametrize("first", ["import models, experiments.x\nimport bptt", "import bptt"])
 def test_a_project_keeps_its_own_packages(tmp_path, first):
-    for package in ("models", "experiments", "cli", "conf"):
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "__init__.py").write_text("OWNER = 'you'")
-        (tmp_path / package / "x.py").write_text("OWNER = 'you'")
-    (tmp_path / "train.py").write_text("\n".join([first, LOOP, AFTER]))
+    make_project(tmp_path, first)
     done = subprocess.run([sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

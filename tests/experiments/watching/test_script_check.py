@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+from tests.experiments.watching.test_script import SCALED
+
 FAULTY = """
 import os, sys, torch
 from torch import nn
@@ -51,3 +55,14 @@ def test_exit_codes_of_scripts_that_cannot_be_checked(tmp_path):
     assert "none.py: made no backward pass through a recurrent layer" in none.stderr
     (tmp_path / "ends.py").write_text("import sys; sys.exit(3)")
     assert check(tmp_path, "ends.py").returncode == 3
+
+
+@pytest.mark.parametrize(("unscale", "code"), [("pass", 1), ("scaler.unscale_(optimizer)", 0)])
+def test_clipping_before_unscaling_is_named(tmp_path, unscale, code):
+    (tmp_path / "train.py").write_text(SCALED.replace("UNSCALE", unscale) + "open('after', 'w')")
+    done = check(tmp_path, "train.py")
+    text = " ".join(done.stdout.split())
+    assert done.returncode == code, done.stderr
+    assert "checked: RNN: the loss is a sum over time" in text
+    assert text.count("fault: clipping: the script clips gradients that GradScaler has multiplied by 1024") == code
+    assert not (tmp_path / "after").exists()
