@@ -1,6 +1,6 @@
 """Seeing the calls of torch's recurrent layers, and the gradients that reach their outputs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,13 +77,16 @@ class Calls:
 
     Attributes:
         on: Whether calls are kept.
+        keeps: Whether outputs are copied, so that they may be changed in place before `take`.
+        before: Function that is called before each call of a layer.
         layers: The watched modules by their name in the model.
         refused: Why a layer cannot be watched, by its name.
         kept: The calls since `take`, in order.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.on = True
+        self.on = self.keeps = True
+        self.before: Callable[[], None] = lambda: None
         self.layers: dict[str, nn.Module] = {}
         self.refused: dict[str, str] = {}
         self.kept: list[Call] = []
@@ -110,7 +113,7 @@ class Calls:
     def __deepcopy__(self, memo: dict[int, Any]) -> "Calls":
         """What the hooks of a copied model hold: the copy is not watched."""
         copied = object.__new__(Calls)
-        copied.on = False
+        copied.on, copied.before = False, lambda: None
         return copied
 
     def take(self) -> list[Call]:
@@ -125,6 +128,7 @@ class Calls:
             handle.remove()
 
     def _before(self, module: nn.Module, args: Any) -> None:
+        self.before()
         if self.on and getattr(module, "dropout", None) and module.training:
             self._random[module] = torch.get_rng_state()
 
@@ -146,7 +150,8 @@ class Calls:
         names = [name for name in dir_of_weights(module) if isinstance(getattr(module, name), Tensor)]
         weights = {name: (weight, weight._version) for name in names for weight in [getattr(module, name)]}
         random = self._random.pop(module, None)
-        call = Call(module, input, tuple(before), data.detach().clone(), states, weights, random)
+        kept = data.detach().clone() if self.keeps else data.detach()
+        call = Call(module, input, tuple(before), kept, states, weights, random)
         call.watch_gradients(data)
         self.kept.append(call)
 

@@ -8,15 +8,19 @@ import torch
 from torch import nn
 
 
-def watch_clipping(say: Callable[[str], None]) -> None:
+def watch_clipping(say: Callable[[str], None]) -> Callable[[], bool]:
     """Patch torch such that the first clipping of scaled gradients is named.
 
     Args:
         say: Called with a sentence, at most once.
+
+    Returns:
+        Function that says whether a GradScaler has multiplied a loss so far.
     """
     scaler_class: Any = torch.amp.GradScaler
     scaling: list[Any] = []
     said: list[str] = []
+    used: list[Any] = []
 
     def around(owner: Any, name: str, before: Callable[..., None]) -> None:
         original = getattr(owner, name)
@@ -29,7 +33,7 @@ def watch_clipping(say: Callable[[str], None]) -> None:
         setattr(owner, name, method)
 
     def scales(scaler: Any, *_: Any) -> None:
-        scaling[:] = [scaler] if scaler.is_enabled() else []
+        scaling[:] = used[:] = [scaler] if scaler.is_enabled() else []
 
     def divides(*_: Any) -> None:
         scaling.clear()
@@ -47,3 +51,4 @@ def watch_clipping(say: Callable[[str], None]) -> None:
     around(scaler_class, "step", divides)
     for name in ("clip_grad_norm_", "clip_grad_value_"):
         around(nn.utils, name, clips)
+    return lambda: bool(used)

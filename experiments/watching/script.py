@@ -14,6 +14,7 @@ from torch.optim.optimizer import Optimizer
 
 from experiments.errors import in_a_line
 from experiments.watching.calls import Call, Calls
+from experiments.watching.metrics import grad_norm
 from experiments.watching.scaling import watch_clipping
 from experiments.watching.seeing import Seeing
 from experiments.watching.watch import Watch
@@ -32,10 +33,12 @@ def begin(task: Mapping[str, Any]) -> None:
     """Watch all that the script trains from now on.
 
     Args:
-        task: `every`, `folder` of the study, and `told`: the file that tells `bptt watch` the run's folder.
+        task: `every`, `truncation`, `spikes`, `spike_limit`, `spike_batches`, `folder` of the study, and `told`: the
+            file that tells `bptt watch` the run's folder.
     """
-    ScriptWatch(task["folder"], task["every"], Path(task["told"]))
-    watch_clipping(say)
+    is_scaled = watch_clipping(say)
+    options = {name: task[name] for name in ("every", "truncation", "spikes", "spike_limit", "spike_batches")}
+    ScriptWatch(task["folder"], options, Path(task["told"]), is_scaled)
 
 
 class Models(nn.Module):
@@ -85,13 +88,14 @@ class ScriptWatch:
 
     Args:
         folder: Folder of the study.
-        every: Interval of the recorded steps.
+        options: `every`, `truncation`, `spikes`, `spike_limit` and `spike_batches` of `bptt.watch`.
         told: File that gets what `bptt watch` reports.
+        is_scaled: Function that says whether a GradScaler multiplies the gradients.
     """
 
-    def __init__(self, folder: str, every: int, told: Path) -> None:
+    def __init__(self, folder: str, options: Mapping[str, Any], told: Path, is_scaled: Callable[[], bool]) -> None:
         self.is_over = False
-        self._folder, self._every, self._told = folder, every, told
+        self._folder, self._options, self._told, self._is_scaled = folder, dict(options), told, is_scaled
         self._models: dict[nn.Module, Calls] = {}
         self._watch: Watch | None = None
         self._loss: Tensor | float | None = None
@@ -112,10 +116,13 @@ class ScriptWatch:
         """Keep the loss and the gradients of a backward pass."""
         one = float("nan") if any(start.numel() != 1 for start in starts) else sum(start.detach() for start in starts)
         self._loss = one if self._loss is None else self._loss + one
-        found = {one: one.grad for one in self._parameters() if one.grad is not None}
-        self._norm = nn.utils.get_total_norm([one for one in found.values() if not one.is_sparse])
-        is_due = self._watch is None or self._watch.number % self._every == 0
-        self._gradients = {one: gradient.clone() for one, gradient in found.items()} if is_due else {}
+        watch = self._watch
+        parameters = self._parameters() if watch is None else watch.parameters
+        found = {one: one.grad for one in parameters if one.grad is not None}
+        self._norm = grad_norm(parameters)
+        is_due = watch is None or watch.is_due
+        is_spike = watch is not None and watch.spikes is not None and watch.spikes.is_spike(float(self._norm))
+        self._gradients = {one: gradient.clone() for one, gradient in found.items()} if is_due or is_spike else {}
 
     @quietly
     def about_to_update(self, optimizer: Optimizer) -> None:
@@ -138,6 +145,8 @@ class ScriptWatch:
             for one, current in now.items():
                 one.grad = current
             self._loss, self._gradients = None, {}
+        if not self._is_scaled():
+            self._watch.about_to_update(optimizer)
 
     def _start(self, updated: list[Tensor]) -> Watch:
         self._seeing.all_models_known()
@@ -152,14 +161,17 @@ class ScriptWatch:
         watch = Watch(
             model,
             self._folder,
-            every=self._every,
+            every=self._options["every"],
             windows=10,
-            measures=MEASURES,
+            measures={**MEASURES, **{name: self._options[name] for name in ("truncation", "spikes")}},
+            spike_limit=self._options["spike_limit"],
+            spike_batches=self._options["spike_batches"],
             lag_samples=8,
             name=None,
             steps=None,
             settings=None,
             seen=seen,
+            sees_updates=False,
         )
         self._tell(watch.path)
         return watch
