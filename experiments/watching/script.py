@@ -3,7 +3,7 @@
 import json
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -46,17 +46,12 @@ class Models(nn.Module):
 
     Args:
         models: The models.
-        trained: Parameters that the optimizer updates.
     """
 
-    def __init__(self, models: list[nn.Module], trained: list[Tensor]) -> None:
+    def __init__(self, models: list[nn.Module]) -> None:
         super().__init__()
         for number, model in enumerate(models, 1):
             self.add_module(type(model).__name__ + ("" if number == 1 else str(number)), model)
-        self._trained = trained
-
-    def parameters(self, recurse: bool = True) -> Any:
-        return iter(self._trained)
 
 
 def quietly(of_training: Callable[..., None]) -> Callable[..., None]:
@@ -101,6 +96,7 @@ class ScriptWatch:
         self._loss: Tensor | float | None = None
         self._norm: Tensor | None = None
         self._gradients: dict[Tensor, Tensor] = {}
+        self._leaves: dict[Tensor, None] = {}
         self._seeing = Seeing(self.called, self.went_back, self.about_to_update)
 
     @quietly
@@ -117,7 +113,8 @@ class ScriptWatch:
         one = float("nan") if any(start.numel() != 1 for start in starts) else sum(start.detach() for start in starts)
         self._loss = one if self._loss is None else self._loss + one
         watch = self._watch
-        parameters = self._parameters() if watch is None else watch.parameters
+        self._leaves |= dict.fromkeys(leaves_of(starts) if watch is None else ())
+        parameters = list(self._leaves) if watch is None else watch.parameters
         found = {one: one.grad for one in parameters if one.grad is not None}
         self._norm = grad_norm(parameters)
         is_due = watch is None or watch.is_due
@@ -134,13 +131,14 @@ class ScriptWatch:
         trained = {one for layer in layers for one in layer.parameters()}
         if trained.isdisjoint(updated):
             return
+        norm = self._norm
         if self._watch is None:
-            self._watch = self._start(updated)
+            self._watch, norm = self._start(updated), None  # only now is known which parameters are trained
         now = {one: one.grad for one in self._gradients}
         for one, gradient in self._gradients.items():
             one.grad = gradient
         try:
-            self._watch.step(self._loss, self._norm)
+            self._watch.step(self._loss, norm)
         finally:
             for one, current in now.items():
                 one.grad = current
@@ -157,7 +155,7 @@ class ScriptWatch:
             seen += self._models[root].kept
         for calls in self._models.values():
             calls.close()
-        model = roots[0] if len(roots) == 1 else Models(roots, updated)
+        model = roots[0] if len(roots) == 1 else Models(roots)
         watch = Watch(
             model,
             self._folder,
@@ -171,17 +169,29 @@ class ScriptWatch:
             steps=None,
             settings=None,
             seen=seen,
+            parameters=updated,
             sees_updates=False,
         )
         self._tell(watch.path)
         return watch
 
-    def _parameters(self) -> list[Tensor]:
-        return list(dict.fromkeys(one for model in self._models for one in model.parameters()))
-
     def _tell(self, run: Path | None = None) -> None:
         called = [name for calls in self._models.values() for name in (*calls.layers, *calls.refused)]
         self._told.write_text(json.dumps({"called": called, "run": None if run is None else str(run.absolute())}))
+
+
+def leaves_of(starts: Iterable[Tensor]) -> list[Tensor]:
+    """The tensors with a gradient that a backward pass from these tensors came to."""
+    nodes: list[Any] = [one.grad_fn for one in starts]
+    seen, leaves = set(nodes), []
+    while nodes:
+        node = nodes.pop()
+        if hasattr(node, "variable"):
+            leaves.append(node.variable)
+        new = {one for one, _ in getattr(node, "next_functions", ())} - seen
+        seen |= new
+        nodes += new
+    return leaves
 
 
 def say(line: str) -> None:

@@ -64,6 +64,7 @@ class Watch:
         spike_limit: float = 6.0,
         spike_batches: bool = False,
         seen: Sequence[Call] = (),
+        parameters: Sequence[Tensor] | None = None,
         sees_updates: bool = True,
     ) -> None:
         check_arguments(
@@ -96,7 +97,7 @@ class Watch:
         self._truncation = WatchedTruncation() if measures.get("truncation") else None
         self.spikes = WatchedSpikes(spike_limit) if measures.get("spikes") else None
         self._saves = spike_batches
-        self.parameters = list(model.parameters())
+        self.parameters = list(model.parameters() if parameters is None else parameters)
         self._updating: list[tuple[int, int, Reading]] = []
         self._timesteps = self._readout_steps = 0
         self._pid = os.getpid()

@@ -1,11 +1,13 @@
 """The advice of a watched loop: held to autograd that is cut by hand, and to planted outliers."""
 
+import json
 from itertools import pairwise
 
 import pytest
 import torch
 from torch import nn
 
+import bptt
 from experiments.analysis.findings import describe_run
 from experiments.analysis.summary import write_summary
 from experiments.store.studies import read_runs
@@ -110,40 +112,134 @@ def test_a_truncation_that_cannot_be_tried_is_named(watch, make, call, why):
     assert not (watched.path / "truncation.csv").exists()
 
 
-@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.LSTMCell])
-def test_an_outlier_is_traced_to_its_timestep_sample_layer_and_gate(watch, table, kind):
-    """One sequence has a huge input at timestep 5 of 8; the loss reads the last timestep."""
-    model = InPieces(kind)
-    with torch.no_grad():
-        for name, one in model.rnn.named_parameters():
-            if "bias" in name:
-                one.zero_()
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
-    watched = watch(model, spikes=True, spike_batches=True, every=1000, parameters=False)
-    for step in range(1, 61):
-        x = 0.1 * torch.randn(TIME, BATCH, INPUT)
-        if step == 60:
-            x[4, 2] *= 100
-            calm = x.clone()
-            calm[4, 2] /= 100
-            limit = grad(model, calm)
+GATES = {"LSTM": ("input", "forget", "candidate", "output"), "GRU": ("reset", "update", "candidate")}
+
+
+class Summed(nn.Module):
+    """A recurrent layer without biases that begins at h = 1, and the sum of its units at each timestep."""
+
+    def __init__(self, kind, layers):
+        super().__init__()
+        options = {} if issubclass(kind, nn.RNNCellBase) else {"num_layers": layers}
+        self.rnn, self.layers = kind(INPUT, HIDDEN, bias=False, **options), layers
+
+    def forward(self, x):
+        one = torch.ones(*([] if isinstance(self.rnn, nn.RNNCellBase) else [self.layers]), BATCH, HIDDEN)
+        state = (one, one) if "LSTM" in type(self.rnn).__name__ else one
+        if not isinstance(self.rnn, nn.RNNCellBase):
+            return self.rnn(x, state)[0].sum(dim=2)
+        hidden = []
+        for x_t in x:
+            state = self.rnn(x_t, state)
+            hidden.append((state[0] if isinstance(state, tuple) else state).sum(dim=1))
+        return torch.stack(hidden)
+
+    def largest(self):
+        """The gate with the largest gradient in a recurrent matrix, as spikes.csv has it."""
+        gates = next(of for kind, of in GATES.items() if kind in type(self.rnn).__name__)
+        norms = {
+            f"layers.{layer}.weight_hh[{gate}]": float(block.norm())
+            for layer, matrix in enumerate(one for name, one in self.rnn.named_parameters() if "weight_hh" in name)
+            for gate, block in zip(gates, matrix.grad.chunk(len(gates)), strict=True)
+        }
+        return max(norms, key=norms.get)
+
+
+def train_with_outlier(model, watching, steps=60):
+    """Train for 60 steps; in the last one, sequence 2 has a target a million times as large at timestep 5 of 8."""
+    optimizer, watched = torch.optim.SGD(model.parameters(), lr=1e-12), watching(model)
+    for step in range(1, steps + 1):
+        x, target = 1e-3 * torch.randn(TIME, BATCH, INPUT), torch.ones(TIME, BATCH)
+        target[4, 2] *= 1e6 if step == steps else 1
         optimizer.zero_grad()
-        loss = (model(x)[-1] - 1).square().mean()
+        loss = (model(x) - target).square().mean()
+        loss.backward()
+        if watched is not None:
+            watched.step(loss)
+        optimizer.step()
+    return watched, x
+
+
+@pytest.mark.parametrize(("kind", "layers"), [(nn.LSTM, 2), (nn.GRU, 2), (nn.LSTMCell, 1), (nn.GRUCell, 1)])
+def test_an_outlier_is_traced_to_its_timestep_sample_layer_and_gate(watch, table, kind, layers):
+    model = Summed(kind, layers)
+    watched, x = train_with_outlier(model, lambda model: watch(model, spikes=True, spike_batches=True, every=1000))
+    (row,) = table(watched, "spikes").itertuples()
+    assert (row.step, row.timestep, row.sample) == (60, 5, 2)
+    assert row.parameter == model.largest()
+    assert f"layers.{row.layer}." in row.parameter
+    assert row.sample_share > 0.99
+    assert row.grad_norm > row.limit > 1.5 * row.median_grad_norm
+    saved = torch.load(watched.path / "spikes" / "60.pt", weights_only=False)
+    assert torch.equal(torch.cat([call["input"].flatten() for call in saved["calls"]]), x.flatten())
+    assert {name for name, _ in model.named_parameters()} == saved["model"].keys()
+    assert f"it leaves it at timestep 5 of 8, in layer {row.layer}" in finding(watched)
+
+
+def test_of_steps_that_are_not_finite_the_first_is_traced(watch, table):
+    model = nn.ModuleDict({"encoder": nn.GRU(2, 3), "decoder": nn.LSTM(3, 3)})  # of different lengths
+    watched = watch(model, spikes=True, every=1000)
+    for step in range(1, 6):
+        x = torch.randn(6, 2, 2)
+        x[3, 1] *= torch.inf if step in (2, 3, 5) else 1
+        h = model["encoder"](x)[1]
+        loss = model["decoder"](torch.randn(4, 2, 3), (h, h))[0].sum()
+        model.zero_grad()
         loss.backward()
         watched.step(loss)
-        optimizer.step()
     rows = table(watched, "spikes")
-    assert (rows["step"].tolist(), rows["sample"].tolist(), rows["layer"].tolist()) == ([60], [2], [0])
-    row = rows.iloc[0]
-    assert row["grad_norm"] > row["limit"] > limit
-    assert row["timestep"] == 5
-    assert "[" in row["parameter"] or "weight_ih" in row["parameter"]
-    saved = torch.load(watched.path / "spikes" / "60.pt", weights_only=False)
-    assert torch.equal(saved["calls"][0]["input"].reshape(-1, BATCH, INPUT)[-1], x[0 if kind is nn.LSTMCell else -1])
-    assert "timestep 5 of 8, in layer 0" in finding(watched)
+    assert rows["step"].tolist() == [2, 5]
+    assert rows["sample"].tolist() == [1, 1]
+    assert "the gradient that is not finite at step 2" in finding(watched)
 
 
-def grad(model, x):
-    model.zero_grad()
-    (model(x)[-1] - 1).square().mean().backward()
-    return float(nn.utils.get_total_norm([one.grad for one in model.parameters()]))
+def test_nothing_of_it_changes_the_training(watch):
+    trained = []
+    for watching in (
+        lambda model: None,
+        lambda model: watch(model, spikes=True, spike_batches=True, truncation=True, every=7),
+    ):
+        torch.manual_seed(0)
+        model = Summed(nn.LSTM, 2)
+        train_with_outlier(model, watching)
+        trained.append(list(model.parameters()))
+    for one, other in zip(*trained, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_clipping_between_the_step_and_the_update_is_measured(watch, table):
+    model = InPieces(nn.RNN)
+    optimizer, watched = torch.optim.SGD(model.parameters(), lr=0.01), watch(model)
+    norms = []
+    for step in range(1, 31):
+        optimizer.zero_grad()
+        loss = model(torch.randn(TIME, BATCH, INPUT)).square().mean() * (1e-6 if step > 28 else 1)
+        loss.backward()
+        watched.step(loss)
+        norms.append(float(nn.utils.clip_grad_norm_(model.parameters(), 0.01)))
+        if step != 15:  # no update, so nothing is known of it
+            optimizer.step()
+    rows = table(watched, "metrics").set_index("step")
+    assert rows["grad_norm"].tolist() == pytest.approx(norms, rel=1e-10)
+    assert rows["clip_scale"][:28].drop(15).tolist() == pytest.approx(
+        [0.01 / one for one in norms[:14] + norms[15:28]], rel=1e-4
+    )
+    assert rows["clip_scale"][28:].tolist() == [1.0, 1.0]
+    assert rows["clip_scale"].isna().sum() == 1
+    assert (rows["lr"].dropna() == 0.01).all()
+    assert json.loads((watched.path / "run.json").read_text())["optimizer"]["name"] == "SGD"
+    said = finding(watched)
+    assert "the loop clipped the gradient to a norm of 0.01 at 93.1% of the steps, to " in said
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"spike_limit": 0}, "spike_limit=0: must be a number above 0"),
+        ({"spike_batches": True}, "spike_batches=True: saves nothing unless spikes=True"),
+        ({"truncation": 8}, "truncation=8: must be True or False"),
+    ],
+)
+def test_wrong_options_are_named(tmp_path, options, error):
+    with pytest.raises((TypeError, ValueError), match=error):
+        bptt.watch(nn.RNN(1, 1), tmp_path, **options)
