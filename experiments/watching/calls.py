@@ -1,12 +1,13 @@
 """Seeing the calls of torch's recurrent layers, and the gradients that reach their outputs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
+from torch.utils.hooks import RemovableHandle
 
 from experiments.watching.weights import kind_of
 
@@ -70,23 +71,20 @@ class Call:
 
 
 class Calls:
-    """The calls of the recurrent layers of a model, while `on`.
+    """The calls of the recurrent layers of a model, while `on`. Otherwise the layers have no hooks.
 
     Args:
         model: Model whose layers are watched.
 
     Attributes:
-        on: Whether calls are kept.
         keeps: Whether outputs are copied, so that they may be changed in place before `take`.
-        before: Function that is called before each call of a layer.
         layers: The watched modules by their name in the model.
         refused: Why a layer cannot be watched, by its name.
         kept: The calls since `take`, in order.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.on = self.keeps = True
-        self.before: Callable[[], None] = lambda: None
+        self.keeps = True
         self.layers: dict[str, nn.Module] = {}
         self.refused: dict[str, str] = {}
         self.kept: list[Call] = []
@@ -101,19 +99,30 @@ class Calls:
         self.refused |= dict(_inside(model, self.layers))
         for name in self.refused:
             self.layers.pop(name, None)
-        self._handles = [
-            handle
-            for module in self.layers.values()
-            for handle in (
-                module.register_forward_pre_hook(self._before),
-                module.register_forward_hook(self._after, with_kwargs=True),
-            )
-        ]
+        self._handles: list[RemovableHandle] = []
+        self.on = True
+
+    @property
+    def on(self) -> bool:
+        """Whether calls are kept."""
+        return bool(self._handles)
+
+    @on.setter
+    def on(self, wanted: bool) -> None:
+        if wanted == self.on:
+            return
+        for handle in self._handles:
+            handle.remove()
+        self._handles = [each for one in self.layers.values() if wanted for each in self._hooks(one)]
+
+    def _hooks(self, module: nn.Module) -> tuple[RemovableHandle, RemovableHandle]:
+        after = module.register_forward_hook(self._after, with_kwargs=True)
+        return module.register_forward_pre_hook(self._before), after
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Calls":
         """What the hooks of a copied model hold: the copy is not watched."""
         copied = object.__new__(Calls)
-        copied.on, copied.before = False, lambda: None
+        copied._handles = []
         return copied
 
     def take(self) -> list[Call]:
@@ -124,11 +133,8 @@ class Calls:
     def close(self) -> None:
         """Remove all hooks."""
         self.on, self.kept = False, []
-        for handle in self._handles:
-            handle.remove()
 
     def _before(self, module: nn.Module, args: Any) -> None:
-        self.before()
         if self.on and getattr(module, "dropout", None) and module.training:
             self._random[module] = torch.get_rng_state()
 

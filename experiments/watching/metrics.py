@@ -17,18 +17,19 @@ ROUNDING = 1e-5
 """Largest relative change of a gradient norm that counts as none."""
 
 
-def grad_norm(parameters: Iterable[Tensor]) -> Tensor:
-    """The norm of the gradient of all parameters, without waiting for their device; nan if none has a gradient."""
+def grad_norms(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """The norms of the gradients of all parameters, or of parts of them, without waiting for their device."""
     found = [one.grad for one in parameters if one.grad is not None]
-    if not found:
-        return torch.tensor(torch.nan)
-    found = [one.coalesce().values() if one.is_sparse else one for one in found]
+    if any(one.is_sparse for one in found):
+        found = [one.coalesce().values() if one.is_sparse else one for one in found]
     if any(one.device.type != "cpu" for one in found):
-        on_device: Tensor = nn.utils.get_total_norm(found)
-        return on_device
-    norms = torch._foreach_norm(found)
-    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms).double())
-    return norm
+        return [nn.utils.get_total_norm(found)]
+    return list(torch._foreach_norm(found)) if found else [torch.tensor(torch.nan)]
+
+
+def norm_of(norms: Sequence[Tensor]) -> float:
+    """The norm of a gradient from those of its parts."""
+    return float(torch.linalg.vector_norm(torch.stack(list(norms)).double()))
 
 
 class WatchedMetrics:
@@ -46,31 +47,41 @@ class WatchedMetrics:
         self._parameters, self._table = list(parameters), table
         self._trained = set(self._parameters)
         self._rows: list[list[Any]] = []
-        self._waits = False
+        self._was_measured: list[tuple[int, int]] | None = None  # the gradients of a step whose update is to come
+        self._is_in_order = True
         self._flushed = time.monotonic()
         self.optimizer: dict[str, Any] | None = None
 
-    def add(self, number: int, loss: Tensor, norm: Tensor) -> None:
+    def add(self, number: int, loss: Tensor, norms: Sequence[Tensor]) -> None:
         """Add a step, whose update is still to come."""
-        self._rows.append([number, loss, norm, None, None])
-        self._waits = True
-
-    def forward_pass(self) -> None:
-        """Note that a watched layer was called: gradients from now on are those of another step."""
-        self._waits = False
+        self._rows.append([number, loss, norms, None, None])
+        self._was_measured = self._gradients()
 
     def about_to_update(self, optimizer: Optimizer) -> None:
-        """Add what is left of the gradient before the update of the last step, and the learning rate."""
-        updated = (one for group in optimizer.param_groups for one in group["params"])
-        if not self._waits or not any(one in self._trained for one in updated):
+        """Add what is left of the gradient before the update of the last step, and the learning rate.
+
+        If an update comes before the first step, the loop calls `watch.step` after its updates, and nothing is added.
+        """
+        measured, self._was_measured = self._was_measured, None
+        if measured is None and self._rows:
             return
-        self._waits = False
-        first = optimizer.param_groups[0]
+        if not any(one in self._trained for group in optimizer.param_groups for one in group["params"]):
+            self._was_measured = measured
+            return
+        if measured is None or not self._is_in_order:
+            self._is_in_order = False
+            return
+        row, first = self._rows[-1], optimizer.param_groups[0]
+        row[4] = first.get("lr")
         with torch.no_grad():
-            self._rows[-1][3:] = grad_norm(self._parameters), first.get("lr")
+            row[3] = row[2] if self._gradients() == measured else grad_norms(self._parameters)
         if self.optimizer is None:
             kept = {key: first[key] for key in ("momentum", "weight_decay") if isinstance(first.get(key), int | float)}
             self.optimizer = {"name": type(optimizer).__name__, **kept}
+
+    def _gradients(self) -> list[tuple[int, int]]:
+        """Numbers that differ if a gradient is changed or replaced."""
+        return [(id(one), one._version) for one in (each.grad for each in self._parameters) if one is not None]
 
     def write(self, *, now: bool = True) -> None:
         """Write all rows but the last one, whose update may be to come.
@@ -93,11 +104,11 @@ class WatchedMetrics:
             self._table().append([_row(*one) for one in rows])
 
 
-def _row(number: int, loss: Tensor, norm: Tensor, clipped: Tensor | None, lr: Any) -> tuple[Any, ...]:
+def _row(number: int, loss: Tensor, norms: Sequence[Tensor], left: Sequence[Tensor] | None, lr: Any) -> tuple[Any, ...]:
     """A row of metrics.csv from step, loss, gradient norm, the norm before the update, and learning rate."""
-    before, after, scale = float(norm), None if clipped is None else float(clipped), None
-    if after is not None and before:
-        scale = after / before
+    norm, clipped, scale = norm_of(norms), None if left is None else norm_of(left), None
+    if clipped is not None and norm:
+        scale = clipped / norm
         if abs(scale - 1) <= ROUNDING:
-            after, scale = before, 1.0
-    return number, float(loss), before, after, scale, None if lr is None else float(lr), None, None, None, None
+            clipped, scale = norm, 1.0
+    return number, float(loss), norm, clipped, scale, None if lr is None else float(lr), None, None, None, None

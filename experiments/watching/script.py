@@ -3,7 +3,7 @@
 import json
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from torch.optim.optimizer import Optimizer
 
 from experiments.errors import in_a_line
 from experiments.watching.calls import Call, Calls
-from experiments.watching.metrics import grad_norm
+from experiments.watching.metrics import grad_norms, norm_of
 from experiments.watching.scaling import watch_clipping
 from experiments.watching.seeing import Seeing
 from experiments.watching.watch import Watch
@@ -94,7 +94,7 @@ class ScriptWatch:
         self._models: dict[nn.Module, Calls] = {}
         self._watch: Watch | None = None
         self._loss: Tensor | float | None = None
-        self._norm: Tensor | None = None
+        self._norms: Sequence[Tensor] = ()
         self._gradients: dict[Tensor, Tensor] = {}
         self._leaves: dict[Tensor, None] = {}
         self._seeing = Seeing(self.called, self.went_back, self.about_to_update)
@@ -116,9 +116,9 @@ class ScriptWatch:
         self._leaves |= dict.fromkeys(leaves_of(starts) if watch is None else ())
         parameters = list(self._leaves) if watch is None else watch.parameters
         found = {one: one.grad for one in parameters if one.grad is not None}
-        self._norm = grad_norm(parameters)
+        self._norms = grad_norms(parameters)
         is_due = watch is None or watch.is_due
-        is_spike = watch is not None and watch.spikes is not None and watch.spikes.is_spike(float(self._norm))
+        is_spike = watch is not None and watch.spikes is not None and watch.spikes.is_spike(norm_of(self._norms))
         self._gradients = {one: gradient.clone() for one, gradient in found.items()} if is_due or is_spike else {}
 
     @quietly
@@ -131,14 +131,14 @@ class ScriptWatch:
         trained = {one for layer in layers for one in layer.parameters()}
         if trained.isdisjoint(updated):
             return
-        norm = self._norm
+        norms: Sequence[Tensor] | None = self._norms
         if self._watch is None:
-            self._watch, norm = self._start(updated), None  # only now is known which parameters are trained
+            self._watch, norms = self._start(updated), None  # only now is known which parameters are trained
         now = {one: one.grad for one in self._gradients}
         for one, gradient in self._gradients.items():
             one.grad = gradient
         try:
-            self._watch.step(self._loss, norm)
+            self._watch.step(self._loss, norms)
         finally:
             for one, current in now.items():
                 one.grad = current

@@ -23,8 +23,7 @@ from experiments.watching.audit import Audit, check
 from experiments.watching.calls import FUSED, Call, Calls, NotSeen
 from experiments.watching.folder import RunFolder
 from experiments.watching.fused import names_of
-from experiments.watching.metrics import WatchedMetrics
-from experiments.watching.metrics import grad_norm as measure_norm
+from experiments.watching.metrics import WatchedMetrics, grad_norms, norm_of
 from experiments.watching.readings import Reading
 from experiments.watching.redone import Redone, redo
 from experiments.watching.spikes import COLUMNS, WatchedSpikes, save_spike, trace_spike
@@ -110,19 +109,18 @@ class Watch:
         self._study = study.name
         self.path = self._folder.path
         self._metrics = WatchedMetrics(self.parameters, lambda: self._folder.table("metrics"))
-        self._calls.before = self._metrics.forward_pass
         self._seeing = register_optimizer_step_pre_hook(self.about_to_update) if sees_updates else None
         self._is_open = True
         atexit.register(self._at_exit)
         for name, reason in self._calls.refused.items():
             self._name_as_not_seen(name, reason)
 
-    def step(self, loss: Tensor | float, grad_norm: Tensor | None = None) -> None:
+    def step(self, loss: Tensor | float, grad_norm: Tensor | Sequence[Tensor] | None = None) -> None:
         """Count a step of the loop, and record it if it is due. Call it between the backward pass and the update.
 
         Args:
             loss: Loss of the step, one number.
-            grad_norm: Norm of the gradient of all parameters; None measures it now.
+            grad_norm: Norm of the gradient of all parameters, or the norms of its parts; None measures it now.
 
         Raises:
             TypeError: The loss is not one number.
@@ -135,12 +133,13 @@ class Watch:
         self.number += 1
         with torch.no_grad():
             self._after_update()
-            norm = measure_norm(self.parameters) if grad_norm is None else grad_norm
-            self._metrics.add(self.number, loss, norm)
+            given = [grad_norm] if isinstance(grad_norm, Tensor) else grad_norm
+            norms = grad_norms(self.parameters) if given is None else given
+            self._metrics.add(self.number, loss, norms)
             calls = self._calls.take()
             if is_due:
                 self._record(calls)
-            if self.spikes is not None and (spike := self.spikes.judge(float(norm))) is not None:
+            if self.spikes is not None and (spike := self.spikes.judge(norm_of(norms))) is not None:
                 self._record_spike(spike, calls)
             self._metrics.write(now=is_due)
         self._calls.on, self._calls.keeps = self.is_due or self.spikes is not None, self.is_due
