@@ -33,6 +33,9 @@ from experiments.watching.weights import kind_of
 from models.contributions import Bounds
 from models.trace import cut
 
+SPECTRA_EVERY = 10
+"""Interval of the recorded steps with the spectra of the recurrent matrices, which change slowly and take long."""
+
 
 class Watch:
     """Records the recurrent layers of a model that the user's own loop trains; see `bptt.watch` for the arguments.
@@ -347,7 +350,8 @@ def _names(module: nn.Module, name: str) -> list[str]:
 
 def _make(name: str, lag_samples: int) -> Measure:
     make: Callable[..., Measure] = find_measure(name)
-    return make(lag_samples) if name == "lags" else make()
+    options = {"lags": {"lag_samples": lag_samples}, "parameters": {"spectra_every": SPECTRA_EVERY}}
+    return make(**options.get(name, {}))
 
 
 def _one_number(loss: Any) -> Tensor:
