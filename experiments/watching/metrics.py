@@ -52,10 +52,18 @@ class WatchedMetrics:
         self._flushed = time.monotonic()
         self.optimizer: dict[str, Any] | None = None
 
-    def add(self, number: int, loss: Tensor, norms: Sequence[Tensor]) -> None:
-        """Add a step, whose update is still to come."""
+    def add(self, number: int, loss: Tensor, norms: Sequence[Tensor] | None = None) -> Sequence[Tensor]:
+        """Add a step, whose update is still to come. Return the norms of the parts of its gradient.
+
+        Args:
+            number: Number of the step.
+            loss: Its loss.
+            norms: The norms, if they were measured earlier, as before clipping; None measures them.
+        """
+        self._was_measured = self._gradients() if norms is None else []
+        norms = grad_norms(self._parameters) if norms is None else norms
         self._rows.append([number, loss, norms, None, None])
-        self._was_measured = self._gradients()
+        return norms
 
     def about_to_update(self, optimizer: Optimizer) -> None:
         """Add what is left of the gradient before the update of the last step, and the learning rate.
@@ -74,7 +82,7 @@ class WatchedMetrics:
         row, first = self._rows[-1], optimizer.param_groups[0]
         row[4] = first.get("lr")
         with torch.no_grad():
-            row[3] = row[2] if self._gradients() == measured else grad_norms(self._parameters)
+            row[3] = row[2] if measured and self._gradients() == measured else grad_norms(self._parameters)
         if self.optimizer is None:
             kept = {key: first[key] for key in ("momentum", "weight_decay") if isinstance(first.get(key), int | float)}
             self.optimizer = {"name": type(optimizer).__name__, **kept}

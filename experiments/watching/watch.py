@@ -23,7 +23,7 @@ from experiments.watching.audit import Audit, check
 from experiments.watching.calls import FUSED, Call, Calls, NotSeen
 from experiments.watching.folder import RunFolder
 from experiments.watching.fused import names_of
-from experiments.watching.metrics import WatchedMetrics, grad_norms, norm_of
+from experiments.watching.metrics import WatchedMetrics, norm_of
 from experiments.watching.readings import Reading
 from experiments.watching.redone import Redone, redo
 from experiments.watching.spikes import COLUMNS, WatchedSpikes, save_spike, trace_spike
@@ -137,8 +137,7 @@ class Watch:
         with torch.no_grad():
             self._after_update()
             given = [grad_norm] if isinstance(grad_norm, Tensor) else grad_norm
-            norms = grad_norms(self.parameters) if given is None else given
-            self._metrics.add(self.number, loss, norms)
+            norms = self._metrics.add(self.number, loss, given)
             calls = self._calls.take()
             if is_due:
                 self._record(calls)

@@ -3,7 +3,7 @@ the second table of the README of `experiments/watching/`.
 
 Each seed trains a small network of a tanh layer for 100 steps, healthy or with one planted sickness. The recurrent
 weights are orthogonal times a gain, inputs are small and the loss reads the last timestep, so the gain decides what
-becomes of the gradient. Layers that are called `relu` have the identity times a gain, positive inputs and positive input
+becomes of the gradient. Layers called `relu` have the identity times a gain, positive inputs and positive input
 weights, so that the gradient grows by exactly the gain in each timestep; their steps are too small to change that.
 
 A spike is one batch whose targets are as many times as large as its name says. Of an outlier, only the target of one

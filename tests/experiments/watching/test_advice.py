@@ -243,3 +243,21 @@ def test_clipping_between_the_step_and_the_update_is_measured(watch, table):
 def test_wrong_options_are_named(tmp_path, options, error):
     with pytest.raises((TypeError, ValueError), match=error):
         bptt.watch(nn.RNN(1, 1), tmp_path, **options)
+
+
+def test_a_step_that_is_called_after_the_update_says_nothing_of_clipping(watch, table):
+    model = nn.Linear(2, 2)
+    watched = watch(nn.ModuleList([model, nn.RNN(2, 2)]), every=1000)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(torch.ones(1, 2)).sum().backward()
+        optimizer.step()
+        if watched.number:
+            watched.step(0.0)
+        else:
+            with pytest.warns(UserWarning, match="no gradient reached"):
+                watched.step(0.0)
+    rows = table(watched, "metrics")
+    assert rows["clip_scale"].isna().all()
+    assert rows["lr"].isna().all()
