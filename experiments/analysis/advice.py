@@ -51,6 +51,10 @@ def describe_truncation(run: Run) -> str:
     if own is not None and own in rows.index and int(own) < length:
         own_cut = f"the loop's own cut after {own} timesteps" if is_watched(run) else f"truncation={own}"
         words += f"; at step {last}, {own_cut} changes it by {_percent(rows[own])}"
+    if run.info.get("given_state"):
+        words += (
+            f" (timesteps before the state that each step begins with are not measured: they are none of the {length})"
+        )
     return words
 
 

@@ -22,16 +22,27 @@ class Redone:
         layers: What each layer read.
         sequences: For each sequence of calls, what each layer read in each call. Calls of a cell are one call here.
         links: For each sequence, how each call came by its states.
+        calls: For each sequence, its calls.
     """
 
     layers: list[Reading]
     sequences: Sequence[Sequence[Sequence[Reading]]]
     links: Sequence[Sequence[Sequence[Link]]]
+    calls: Sequence[Sequence[Call]]
 
     @property
     def is_cut(self) -> bool:
         """Whether the loop detached a state."""
         return any("detached" in of_call for of_sequence in self.links for of_call in of_sequence)
+
+    @property
+    def is_given_a_state(self) -> bool:
+        """Whether a sequence begins with a state other than 0 outside autograd's graph, as that of a step before."""
+        return any(
+            not state.requires_grad and bool(state.any())
+            for of_sequence in self.calls
+            for state in of_sequence[0].before
+        )
 
     def chain(self) -> Chain:
         """The layers, to be backpropagated with other cuts.
@@ -59,10 +70,11 @@ def redo(step: int, module: nn.Module, calls: Sequence[Call], windows: Callable[
     sequences = sequences_of(calls)
     if not sequences:
         raise NotSeen(f"no gradient reached its output at step {step}, or it was not called")
+    called = [[linked.call for linked in sequence] for sequence in sequences]
     links = [[linked.links for linked in sequence] for sequence in sequences]
     if is_cell(module):
         loops = [read_loop(sequence) for sequence in sequences]
-        return Redone([side_by_side(loops)], [[[one]] for one in loops], links)
+        return Redone([side_by_side(loops)], [[[one]] for one in loops], links, called)
     read = [[FusedCall(linked.call, windows).readings() for linked in sequence] for sequence in sequences]
     joined = [[one_after_the_other(chunks) for chunks in zip(*of_calls, strict=True)] for of_calls in read]
-    return Redone([side_by_side(of_layer) for of_layer in zip(*joined, strict=True)], read, links)
+    return Redone([side_by_side(of_layer) for of_layer in zip(*joined, strict=True)], read, links, called)

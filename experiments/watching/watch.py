@@ -213,6 +213,8 @@ class Watch:
                 self._folder.table("truncation", self._truncation.columns).append(rows)
                 if own is not None:
                     self._folder.configure(truncation=own)
+                if any(module.is_given_a_state for _, module in redone.values()):
+                    self._folder.update(given_state=True)
 
     def _record_spike(self, spike: Spike, calls: Sequence[Call]) -> None:
         """Trace a step that is a spike at every timestep."""

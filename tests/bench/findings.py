@@ -78,11 +78,13 @@ def found(planted: str, seed: int) -> set[str]:
     named = set(re.findall(r"\b(shrinks|arrives|vanishes|grows|explodes)\b", said))
     named |= {"spike"} if "left its running distribution" in said else set()
     sequences = re.findall(r"sequence (\d+) of the batch", said)
-    return named | {"its sequence" if one == str(outlier) else "another sequence" for one in sequences}
+    is_planted = planted.startswith("outlier")
+    return named | {"its sequence" if is_planted and one == str(outlier) else "a sequence" for one in sequences}
 
 
 def main() -> None:
     """Print the table."""
+    torch.set_num_threads(1)
     print_table(NAMED, SEEDS, found)
 
 

@@ -85,6 +85,18 @@ def test_truncation_is_that_of_autograd_cut_by_hand(watch, table, kind, options,
     assert ("the loop's own cut after 3 timesteps changes it by" in said) == bool(own)
 
 
+def test_a_state_from_the_step_before_is_said_to_hide_what_lies_before_it(watch):
+    model, state = nn.GRU(2, 3), None
+    watched = watch(model, truncation=True)
+    for _ in range(3):
+        output, state = model(torch.randn(4, 2, 2), state)
+        loss = output[-1].sum()
+        loss.backward()
+        watched.step(loss)
+        state = state.detach()
+    assert "timesteps before the state that each step begins with are not measured" in finding(watched)
+
+
 @pytest.mark.parametrize(
     ("make", "call", "why"),
     [
