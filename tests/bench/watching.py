@@ -67,8 +67,9 @@ def measure(cell: str, size: tuple[int, int, int], rounds: int, folder: Path, **
 
     def take(kind: str) -> float:
         handles = [one.register_hook(histograms.keep) for one in model.parameters()] if kind == "hooks" else []
-        if kind == "recorded":  # as the watch itself does at the end of the step before
-            watch._calls.on, watch._calls.keeps, watch._every = True, True, 1
+        is_due = kind == "recorded"  # as the watch itself decides at the end of the step before
+        watch._every, watch._calls.keeps = 1 if is_due else 10**9, is_due
+        watch._calls.on = is_due or (kind == "idle" and "spikes" in options)
         began = time.process_time()
         x = torch.randn(length, batch, 2)
         optimizer.zero_grad()
@@ -78,8 +79,6 @@ def measure(cell: str, size: tuple[int, int, int], rounds: int, folder: Path, **
             watch.step(loss)
         optimizer.step()
         took = time.process_time() - began
-        watch._every = 10**9
-        watch._calls.on = bool(options.get("spikes"))
         for handle in handles:
             handle.remove()
         return took
