@@ -40,6 +40,10 @@ def watch(
     gates: bool = True,
     activations: bool = False,
     lags: bool = False,
+    truncation: bool = False,
+    spikes: bool = False,
+    spike_limit: float = 6.0,
+    spike_batches: bool = False,
     lag_samples: int = 8,
     name: str | None = None,
     steps: int | None = None,
@@ -67,6 +71,13 @@ def watch(
         gates: Whether to write gates.csv.
         activations: Whether to write activations.csv.
         lags: Whether to write lags.csv.
+        truncation: Whether to write truncation.csv: how far the gradient is from the whole one if it is cut after K
+            timesteps. If the loop detaches states, K is also the number of timesteps in its own pieces.
+        spikes: Whether to write spikes.csv: where a gradient norm that leaves its running distribution, or is not
+            finite, comes from. The norm of every step is looked at, and the layers' calls are kept until `step`.
+        spike_limit: Standard deviations of the norm's logarithm above which a step is a spike.
+        spike_batches: Whether to save what the layers read at a spike, and the weights, to spikes/STEP.pt in the run's
+            folder.
         lag_samples: Number of timesteps whose losses lags.csv takes apart.
         name: Name of the run; None takes run1, run2, ... in turn.
         steps: Number of steps that the training will take, if you know it, so that `bptt status` shows how far it is.
@@ -86,6 +97,8 @@ def watch(
         "gates": gates,
         "activations": activations,
         "lags": lags,
+        "truncation": truncation,
+        "spikes": spikes,
     }
     module: Any = importlib.import_module("bptt.experiments.watching.watch")
     watching: Watch = module.Watch(
@@ -94,6 +107,8 @@ def watch(
         every=every,
         windows=windows,
         measures=choices,
+        spike_limit=spike_limit,
+        spike_batches=spike_batches,
         lag_samples=lag_samples,
         name=name,
         steps=steps,

@@ -52,21 +52,30 @@ class SpikeDetector:
 
     def judge(self, norm: float) -> Spike | None:
         """Judge the norm of the next step; None if it is no spike."""
+        spike, counted = self._compare(norm)
+        if counted is not None:
+            self._logs = [*self._logs[1 - WINDOW :], counted]
+        return spike
+
+    def is_spike(self, norm: float) -> bool:
+        """Whether a norm would be a spike. It does not count, as `judge` would have it."""
+        return self._compare(norm)[0] is not None
+
+    def _compare(self, norm: float) -> tuple[Spike | None, float | None]:
+        """The spike, if the norm is one, and the logarithm that counts, if the norm counts."""
         known = len(self._logs) >= WARMUP
         mean = sum(self._logs) / len(self._logs) if known else 0.0
         deviation = math.sqrt(sum((log - mean) ** 2 for log in self._logs) / len(self._logs)) if known else 0.0
         deviation = max(deviation, LEAST_DEVIATION)
         highest = mean + self._limit * deviation if known else math.inf
         if norm == 0:
-            return None
+            return None, None
         log = math.log(norm) if math.isfinite(norm) else norm
         spike = None
         if not log <= highest or not math.isfinite(norm):
             of_recent = (math.exp(median(self._logs)), math.exp(highest), (log - mean) / deviation) if known else ()
             spike = Spike(norm, *(of_recent or (None, None, None)))
-        if math.isfinite(norm):
-            self._logs = [*self._logs[1 - WINDOW :], min(log, highest)]
-        return spike
+        return spike, min(log, highest) if math.isfinite(norm) else None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the logarithms of the recent norms."""

@@ -164,6 +164,8 @@ class Pieces(Unrolled):
         """Backpropagate through each piece by itself."""
         found = []
         for piece, (first, last) in zip(self._pieces, self._bounds, strict=True):
+            if self.further:
+                piece.further = {name: part[first - 1 : last] for name, part in self.further.items()}
             try:
                 found.append(backward(piece, direct[first - 1 : last]))
             except DetachedState as error:

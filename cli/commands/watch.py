@@ -26,6 +26,18 @@ Script = Annotated[
 def watch(
     script: Script,
     every: Annotated[int, typer.Option(min=1, help="Interval of the recorded steps.")] = 50,
+    truncation: Annotated[
+        bool, typer.Option("--truncation", help="Also write truncation.csv: what cuts after K timesteps would change.")
+    ] = False,
+    spikes: Annotated[
+        bool, typer.Option("--spikes", help="Also write spikes.csv: where outlying gradient norms come from.")
+    ] = False,
+    spike_limit: Annotated[
+        float, typer.Option(help="Standard deviations of the norm's logarithm above which a step is a spike.")
+    ] = 6.0,
+    spike_batches: Annotated[
+        bool, typer.Option("--spike-batches", help="Save what the layers read at each spike, and the weights.")
+    ] = False,
     study: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Name of the study.  [default: that of the script]", show_default=False),
@@ -46,6 +58,10 @@ def watch(
     study = study or (name.rpartition(".")[2] if is_module else Path(name).stem)
     if not study.strip(". ") or "/" in study:
         raise UsageError(f"study={study!r}: must be the name of a folder; pass --study NAME")
+    if not 0 < spike_limit < float("inf"):
+        raise UsageError(f"--spike-limit {spike_limit:g}: must be a number above 0")
+    if spike_batches and not spikes:
+        raise UsageError("--spike-batches: saves nothing unless --spikes is passed")
     folder = Path(results_dir).absolute() / study
     with tempfile.TemporaryDirectory() as place:
         told = Path(place) / "told.json"
@@ -54,6 +70,10 @@ def watch(
             "module": is_module,
             "script": name,
             "every": every,
+            "truncation": truncation,
+            "spikes": spikes,
+            "spike_limit": spike_limit,
+            "spike_batches": spike_batches,
             "folder": str(folder),
             "told": str(told),
         }

@@ -47,7 +47,12 @@ def describe_truncation(run: Run) -> str:
         words += f", at step {worst} it takes {needed[worst]}"
     own = run.config.get("truncation")
     if own is not None and own in rows.index and int(own) < length:
-        words += f"; at step {last}, truncation={own} changes it by {_percent(rows[own])}"
+        own_cut = f"the loop's own cut after {own} timesteps" if is_watched(run) else f"truncation={own}"
+        words += f"; at step {last}, {own_cut} changes it by {_percent(rows[own])}"
+    if run.info.get("given_state"):
+        words += (
+            f" (timesteps before the state that each step begins with are not measured: they are none of the {length})"
+        )
     return words
 
 
@@ -91,11 +96,10 @@ def mean_scale(run: Run) -> float | None:
 
 
 def acts_as_learning_rate(run: Run) -> bool:
-    """Whether the threshold of clip=norm alone decides how long nearly all updates of plain SGD are."""
-    if run.config.get("clip") != "norm":
-        return False
+    """Whether a threshold of the norm alone decides how long nearly all updates of plain SGD are."""
+    at_threshold = _is_cut_to_one_norm(run) if is_watched(run) else run.config.get("clip") == "norm"
     scales = _scales(run)
-    return len(scales) > 0 and (scales < 1).mean() >= MOSTLY and moves_by_clipped_gradient(run)
+    return at_threshold and len(scales) > 0 and (scales < 1).mean() >= MOSTLY and moves_by_clipped_gradient(run)
 
 
 def _scales(run: Run) -> "pd.Series[float]":
@@ -103,8 +107,35 @@ def _scales(run: Run) -> "pd.Series[float]":
     return metrics["clip_scale"].dropna() if len(metrics) else pd.Series(dtype=float)
 
 
+def is_watched(run: Run) -> bool:
+    """Whether a run is the user's own loop, watched."""
+    return "watched" in run.info
+
+
+def say_watched_clipping(run: Run) -> str:
+    """Say what share of the steps a watched loop clipped; empty if it clipped none, or if that was not seen."""
+    scales = _scales(run)
+    if not (scales < 1).any():
+        return ""
+    metrics = run.table("metrics")
+    threshold = f" to a norm of {metrics['clipped_grad_norm'][metrics['clip_scale'] < 1].median():.3g}"
+    at = threshold if _is_cut_to_one_norm(run) else ""
+    share = _percent((scales < 1).mean())
+    return f"the loop clipped the gradient{at} at {share} of the steps,{describe_scale(run)}"
+
+
+def _is_cut_to_one_norm(run: Run) -> bool:
+    """Whether all clipped gradients of a run have the same norm, to 0.1 %: that is clipping by norm."""
+    metrics = run.table("metrics")
+    norms = metrics["clipped_grad_norm"][metrics["clip_scale"] < 1] if len(metrics) else pd.Series(dtype=float)
+    return bool(len(norms) > 1 and norms.max() <= 1.001 * norms.min())
+
+
 def moves_by_clipped_gradient(run: Run) -> bool:
     """Whether the length of each recorded update was lr times the clipped norm: plain SGD, and nothing besides it."""
+    if is_watched(run):
+        made_by = run.info.get("optimizer") or {}
+        return made_by.get("name") == "SGD" and not (made_by.get("momentum") or made_by.get("weight_decay"))
     plain = run.config.get("optimizer") == "sgd" and not run.config.get("optimizer.momentum")
     updates = _updates(run) if plain else pd.DataFrame()
     if updates.empty:
@@ -143,7 +174,7 @@ def safe_threshold(run: Run) -> float | None:
     weights. It must hold at each recorded step whose unclipped update would be larger. For other optimisers the update
     does not scale with the clipped norm.
     """
-    if not moves_by_clipped_gradient(run):
+    if is_watched(run) or not moves_by_clipped_gradient(run):  # a watched loop has other parameters than its layers'
         return None
     updates = _updates(run)
     if not (updates["update_norm"] > updates["weight_norm"]).any():
@@ -178,7 +209,11 @@ def describe_spikes(run: Run) -> str:
             f"{_origin(run, origins, largest)}"
         )
         if origins.empty:
-            words.append("bptt replay RUN record.spikes=true shows where that comes from")
+            how = "a watch with spikes=True" if is_watched(run) else "bptt replay RUN record.spikes=true"
+            words.append(f"{how} shows where that comes from")
+    if diverged is None and is_watched(run) and len(origins):
+        lost = origins.loc[~np.isfinite(origins["grad_norm"].to_numpy(float)), "step"]
+        diverged = None if lost.empty else lost.iloc[0]
     if diverged is not None and (where := _origin(run, origins, int(diverged))):
         words.append(f"the gradient that is not finite at step {diverged}{where}")
     return "; ".join(words)

@@ -13,6 +13,7 @@ from experiments.analysis.advice import (
     describe_scale,
     describe_spikes,
     describe_truncation,
+    say_watched_clipping,
 )
 from experiments.analysis.data_findings import data_reading, describe_data
 from experiments.analysis.gain_and_horizon import (
@@ -315,7 +316,7 @@ def _norms(run: Run, outcome: Mapping[str, Any]) -> str:
     would_cut = f"a threshold of {number(outcome['p90_grad_norm'])} would cut at most 10% of the steps"
     clipped = outcome["clipped_fraction"]  # not known if no step had a finite norm
     cut = "" if clipped is None else cut_by(run, f"{percent(clipped)} of the steps{describe_scale(run)}")
-    cut = cut or would_cut
+    cut = cut or say_watched_clipping(run) or would_cut
     return f"gradient norm over {steps} steps: {quantiles(outcome)}; {cut}"
 
 

@@ -19,22 +19,29 @@ class Parameters(Measure):
     grad_norm is measured before clipping, update_norm after the update and everything else before it. spectral_radius
     and sigma_max describe a square matrix that multiplies h. They differ: a matrix with a spectral radius of 0.95 may
     stretch a vector by 1.8.
+
+    Args:
+        spectra_every: Interval of the recorded steps with spectra, from the first one on. Elsewhere, spectral_radius
+            and sigma_max are empty.
     """
 
     columns = ("step", "parameter", "grad_norm", "weight_norm", "update_norm", "spectral_radius", "sigma_max")
     words = ("parameter",)
 
-    def __init__(self) -> None:
+    def __init__(self, spectra_every: int = 1) -> None:
         self._before: dict[str, tuple[Tensor, float]] = {}
+        self._spectra_every, self._recorded = spectra_every, 0
 
     def before_update(self, step: int, network: RecurrentNetwork, trace: Trace) -> Iterable[Row]:
         self._before = {part.name: (part.weight.clone(), _norm(part.gradient)) for part in parts_of(network)}
         return ()
 
     def after_update(self, step: int, network: RecurrentNetwork) -> Iterable[Row]:
+        has_spectra = self._recorded % self._spectra_every == 0
+        self._recorded += 1
         for part in parts_of(network):
             before, grad_norm = self._before[part.name]
-            spectrum = _spectrum(before) if part.recurrent else (None, None)
+            spectrum = _spectrum(before) if part.recurrent and has_spectra else (None, None)
             yield step, part.name, grad_norm, _norm(before), _norm(part.weight - before), *spectrum
 
 

@@ -82,18 +82,13 @@ def _difference(whole: Gradients, cut: Mapping[str, Contribution]) -> Gradients:
 
 def _compare(whole: Gradients, lost: Gradients) -> Iterable[tuple[str, tuple[float, float, float | None]]]:
     """Norm, distance and cosine of whole - lost for each parameter, and for all together."""
+    left = {name: one - lost[name] for name, one in whole.items()}
+    norms = {name: [float(l2_norm(of[name])) for of in (whole, lost, left)] for name in whole}
     for name, names in [*((name, [name]) for name in whole), ("layers", list(whole))]:
-        size, lost_size, cut_size = (
-            math.hypot(*(float(l2_norm(one)) for one in ones))
-            for ones in (
-                [whole[one] for one in names],
-                [lost[one] for one in names],
-                [whole[one] - lost[one] for one in names],
-            )
-        )
+        size, lost_size, cut_size = (math.hypot(*of) for of in zip(*(norms[one] for one in names), strict=True))
         if not 0 < size < math.inf or not math.isfinite(lost_size):
             continue
         cosine = None
         if cut_size:
-            cosine = sum(float((whole[one] / size * ((whole[one] - lost[one]) / cut_size)).sum()) for one in names)
+            cosine = sum(float((whole[one] / size * (left[one] / cut_size)).sum()) for one in names)
         yield name, (cut_size, lost_size / size, cosine)

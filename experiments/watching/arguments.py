@@ -1,11 +1,15 @@
 """The check of what the user passes to `bptt.watch`: each error is one line."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-TAKEN = ("cell", "task", "model", "record", "study", "steps", "dtype", "device", "batch_size", "results_dir", "name")
+TAKEN = (
+    *("cell", "task", "model", "record", "study", "steps", "dtype", "device", "batch_size", "results_dir", "name"),
+    "truncation",
+)
 """Settings that a watched run has of its own."""
 
 
@@ -14,6 +18,7 @@ def check_arguments(
     measures: Mapping[str, Any],
     settings: Mapping[str, Any] | None,
     windows: Any,
+    spike_limit: Any,
     **numbers: Any,
 ) -> None:
     """Check the arguments of `bptt.watch`.
@@ -23,6 +28,7 @@ def check_arguments(
         measures: Must be bools.
         settings: Must map words to numbers, words, bools or None.
         windows: Must be a number from 1, or "all".
+        spike_limit: Must be a number above 0.
         **numbers: Must be whole numbers from 1; steps may be None.
 
     Raises:
@@ -37,6 +43,12 @@ def check_arguments(
         _check_number(name, value, "a whole number from 1")
     if windows != "all":
         _check_number("windows", windows, "a whole number from 1, or 'all'")
+    if isinstance(spike_limit, bool) or not isinstance(spike_limit, int | float):
+        raise TypeError(f"spike_limit={spike_limit!r}: must be a number above 0")
+    if not 0 < spike_limit < math.inf:
+        raise ValueError(f"spike_limit={spike_limit}: must be a number above 0")
+    if measures["spike_batches"] and not measures.get("spikes"):
+        raise ValueError("spike_batches=True: saves nothing unless spikes=True")
     for name, value in measures.items():
         if not isinstance(value, bool):
             raise TypeError(f"{name}={value!r}: must be True or False")

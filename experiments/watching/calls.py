@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
+from torch.utils.hooks import RemovableHandle
 
 from experiments.watching.weights import KINDS, kind_of
 
@@ -100,20 +101,20 @@ class Call:
 
 
 class Calls:
-    """The calls of the recurrent layers of a model, while `on`.
+    """The calls of the recurrent layers of a model, while `on`. Otherwise the layers have no hooks.
 
     Args:
         model: Model whose layers are watched.
 
     Attributes:
-        on: Whether calls are kept.
+        keeps: Whether outputs are copied, so that they may be changed in place before `take`.
         layers: The watched modules by their name in the model.
         refused: Why a layer cannot be watched, by its name.
         kept: The calls since `take`, in order.
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self.on = True
+        self.keeps = True
         self.layers: dict[str, nn.Module] = {}
         self.refused: dict[str, str] = {}
         self.kept: list[Call] = []
@@ -127,19 +128,30 @@ class Calls:
         self.refused |= dict(_inside(model, self.layers))
         for name in self.refused:
             self.layers.pop(name, None)
-        self._handles = [
-            handle
-            for module in self.layers.values()
-            for handle in (
-                module.register_forward_pre_hook(self._before),
-                module.register_forward_hook(self._after, with_kwargs=True),
-            )
-        ]
+        self._handles: list[RemovableHandle] = []
+        self.on = True
+
+    @property
+    def on(self) -> bool:
+        """Whether calls are kept."""
+        return bool(self._handles)
+
+    @on.setter
+    def on(self, wanted: bool) -> None:
+        if wanted == self.on:
+            return
+        for handle in self._handles:
+            handle.remove()
+        self._handles = [each for one in self.layers.values() if wanted for each in self._hooks(one)]
+
+    def _hooks(self, module: nn.Module) -> tuple[RemovableHandle, RemovableHandle]:
+        after = module.register_forward_hook(self._after, with_kwargs=True)
+        return module.register_forward_pre_hook(self._before), after
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Calls":
         """What the hooks of a copied model hold: the copy is not watched."""
         copied = object.__new__(Calls)
-        copied.on = False
+        copied._handles = []
         return copied
 
     def take(self) -> list[Call]:
@@ -150,8 +162,6 @@ class Calls:
     def close(self) -> None:
         """Remove all hooks."""
         self.on, self.kept = False, []
-        for handle in self._handles:
-            handle.remove()
 
     def _before(self, module: nn.Module, args: Any) -> None:
         if self.on and getattr(module, "dropout", None) and module.training:
@@ -175,7 +185,8 @@ class Calls:
         names = [name for name in dir_of_weights(module) if isinstance(getattr(module, name), Tensor)]
         weights = {name: (weight, weight._version) for name in names for weight in [getattr(module, name)]}
         random = self._random.pop(module, None)
-        call = Call(module, input, tuple(before), data.detach().clone(), states, weights, random)
+        kept = data.detach().clone() if self.keeps else data.detach()
+        call = Call(module, input, tuple(before), kept, states, weights, random)
         call.watch_gradients(data)
         self.kept.append(call)
         if len(self.kept) % MOST_STALE == 0:

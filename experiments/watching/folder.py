@@ -57,6 +57,12 @@ class RunFolder:
         self._record |= entries
         write_json(self.path / "run.json", self._record)
 
+    def configure(self, **entries: Any) -> None:
+        """Write entries of the configuration that have changed."""
+        if not entries.items() <= self._config.items():
+            self._config |= entries
+            self._write_config()
+
     def table(self, name: str, columns: Sequence[str] | None = None) -> CsvWriter:
         """The table NAME.csv, which is opened at its first use."""
         if name not in self._tables:

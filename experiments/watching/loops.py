@@ -73,6 +73,8 @@ def read_loop(sequence: Sequence[Linked]) -> Reading:
         {name: known[id(one)] for name, one in gradient.contributions.items()},
         _direct_part(direct, back.view_as(direct), [linked.links[0] for linked in sequence]),
         torch.full((batch,), time, device=x.device),
+        x=x,
+        handed={name: by_timestep(one)[-1] for name, one in unrolled.further.items()},
     )
 
 

@@ -1,7 +1,7 @@
 """What one layer read in a step, with all states and gradients; and how several calls become one batch of sequences."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -32,6 +32,10 @@ class Reading:
             whose states are changed between the calls, the total derivative.
         lengths: Number of timesteps of each sequence, (batch).
         of_losses: See `OfLosses`; None if it is not defined.
+        x: Input, (time, batch, input); None in packed sequences and bidirectional layers.
+        handed: The part of dL/ds_T of each state that came through the state which the call returned, by its name,
+            (batch, size). That of h is in `direct`, too.
+        dropped: What dropout multiplied h of every timestep with, (time, batch, hidden); None without dropout.
     """
 
     cell: Cell
@@ -43,6 +47,9 @@ class Reading:
     direct: Trajectory
     lengths: Int64[Tensor, " batch"]
     of_losses: OfLosses | None = None
+    x: Trajectory | None = None
+    handed: Mapping[str, Tensor] = field(default_factory=dict)
+    dropped: Trajectory | None = None
 
     @property
     def timesteps(self) -> int:

@@ -3,7 +3,7 @@
 import json
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch.optim.optimizer import Optimizer
 
 from experiments.errors import in_a_line
 from experiments.watching.calls import Call, Calls
+from experiments.watching.metrics import grad_norms, norm_of
 from experiments.watching.scaling import watch_clipping
 from experiments.watching.seeing import Seeing
 from experiments.watching.watch import Watch
@@ -32,10 +33,12 @@ def begin(task: Mapping[str, Any]) -> None:
     """Watch all that the script trains from now on.
 
     Args:
-        task: `every`, `folder` of the study, and `told`: the file that tells `bptt watch` the run's folder.
+        task: `every`, `truncation`, `spikes`, `spike_limit`, `spike_batches`, `folder` of the study, and `told`: the
+            file that tells `bptt watch` the run's folder.
     """
-    ScriptWatch(task["folder"], task["every"], Path(task["told"]))
-    watch_clipping(say)
+    is_scaled = watch_clipping(say)
+    options = {name: task[name] for name in ("every", "truncation", "spikes", "spike_limit", "spike_batches")}
+    ScriptWatch(task["folder"], options, Path(task["told"]), is_scaled)
 
 
 class Models(nn.Module):
@@ -43,17 +46,12 @@ class Models(nn.Module):
 
     Args:
         models: The models.
-        trained: Parameters that the optimizer updates.
     """
 
-    def __init__(self, models: list[nn.Module], trained: list[Tensor]) -> None:
+    def __init__(self, models: list[nn.Module]) -> None:
         super().__init__()
         for number, model in enumerate(models, 1):
             self.add_module(type(model).__name__ + ("" if number == 1 else str(number)), model)
-        self._trained = trained
-
-    def parameters(self, recurse: bool = True) -> Any:
-        return iter(self._trained)
 
 
 def quietly(of_training: Callable[..., None]) -> Callable[..., None]:
@@ -85,18 +83,20 @@ class ScriptWatch:
 
     Args:
         folder: Folder of the study.
-        every: Interval of the recorded steps.
+        options: `every`, `truncation`, `spikes`, `spike_limit` and `spike_batches` of `bptt.watch`.
         told: File that gets what `bptt watch` reports.
+        is_scaled: Function that says whether a GradScaler multiplies the gradients.
     """
 
-    def __init__(self, folder: str, every: int, told: Path) -> None:
+    def __init__(self, folder: str, options: Mapping[str, Any], told: Path, is_scaled: Callable[[], bool]) -> None:
         self.is_over = False
-        self._folder, self._every, self._told = folder, every, told
+        self._folder, self._options, self._told, self._is_scaled = folder, dict(options), told, is_scaled
         self._models: dict[nn.Module, Calls] = {}
         self._watch: Watch | None = None
         self._loss: Tensor | float | None = None
-        self._norm: Tensor | None = None
+        self._norms: Sequence[Tensor] = ()
         self._gradients: dict[Tensor, Tensor] = {}
+        self._leaves: dict[Tensor, None] = {}
         self._seeing = Seeing(self.called, self.went_back, self.about_to_update)
 
     @quietly
@@ -112,10 +112,14 @@ class ScriptWatch:
         """Keep the loss and the gradients of a backward pass."""
         one = float("nan") if any(start.numel() != 1 for start in starts) else sum(start.detach() for start in starts)
         self._loss = one if self._loss is None else self._loss + one
-        found = {one: one.grad for one in self._parameters() if one.grad is not None}
-        self._norm = nn.utils.get_total_norm([one for one in found.values() if not one.is_sparse])
-        is_due = self._watch is None or self._watch.number % self._every == 0
-        self._gradients = {one: gradient.clone() for one, gradient in found.items()} if is_due else {}
+        watch = self._watch
+        self._leaves |= dict.fromkeys(leaves_of(starts) if watch is None else ())
+        parameters = list(self._leaves) if watch is None else watch.parameters
+        found = {one: one.grad for one in parameters if one.grad is not None}
+        self._norms = grad_norms(parameters)
+        is_due = watch is None or watch.is_due
+        is_spike = watch is not None and watch.spikes is not None and watch.spikes.is_spike(norm_of(self._norms))
+        self._gradients = {one: gradient.clone() for one, gradient in found.items()} if is_due or is_spike else {}
 
     @quietly
     def about_to_update(self, optimizer: Optimizer) -> None:
@@ -127,17 +131,20 @@ class ScriptWatch:
         trained = {one for layer in layers for one in layer.parameters()}
         if trained.isdisjoint(updated):
             return
+        norms: Sequence[Tensor] | None = self._norms
         if self._watch is None:
-            self._watch = self._start(updated)
+            self._watch, norms = self._start(updated), None  # only now is known which parameters are trained
         now = {one: one.grad for one in self._gradients}
         for one, gradient in self._gradients.items():
             one.grad = gradient
         try:
-            self._watch.step(self._loss, self._norm)
+            self._watch.step(self._loss, norms)
         finally:
             for one, current in now.items():
                 one.grad = current
             self._loss, self._gradients = None, {}
+        if not self._is_scaled():
+            self._watch.about_to_update(optimizer)
 
     def _start(self, updated: list[Tensor]) -> Watch:
         self._seeing.all_models_known()
@@ -148,29 +155,44 @@ class ScriptWatch:
             seen += self._models[root].kept
         for calls in self._models.values():
             calls.close()
-        model = roots[0] if len(roots) == 1 else Models(roots, updated)
+        model = roots[0] if len(roots) == 1 else Models(roots)
         watch = Watch(
             model,
             self._folder,
-            every=self._every,
+            every=self._options["every"],
             windows=10,
-            measures=MEASURES,
+            measures={**MEASURES, **{name: self._options[name] for name in ("truncation", "spikes")}},
+            spike_limit=self._options["spike_limit"],
+            spike_batches=self._options["spike_batches"],
             lag_samples=8,
             name=None,
             steps=None,
             settings=None,
             seen=seen,
+            parameters=updated,
+            sees_updates=False,
         )
         self._tell(watch.path)
         return watch
-
-    def _parameters(self) -> list[Tensor]:
-        return list(dict.fromkeys(one for model in self._models for one in model.parameters()))
 
     def _tell(self, run: Path | None = None) -> None:
         called = [name for calls in self._models.values() for name in calls.layers]
         called += [f"{name} ({why})" for calls in self._models.values() for name, why in calls.refused.items()]
         self._told.write_text(json.dumps({"called": called, "run": None if run is None else str(run.absolute())}))
+
+
+def leaves_of(starts: Iterable[Tensor]) -> list[Tensor]:
+    """The tensors with a gradient that a backward pass from these tensors came to."""
+    nodes: list[Any] = [one.grad_fn for one in starts]
+    seen, leaves = set(nodes), []
+    while nodes:
+        node = nodes.pop()
+        if hasattr(node, "variable"):
+            leaves.append(node.variable)
+        new = {one for one, _ in getattr(node, "next_functions", ())} - seen
+        seen |= new
+        nodes += new
+    return leaves
 
 
 def say(line: str) -> None:

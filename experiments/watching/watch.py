@@ -3,35 +3,39 @@
 import atexit
 import os
 import sys
-import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from experiments.errors import in_a_line
 from experiments.measures.measure import Measure, Row, check_rows, find_measure
+from experiments.spike_detector import Spike
 from experiments.store.status import Status
 from experiments.watching.arguments import check_arguments
 from experiments.watching.audit import Audit
 from experiments.watching.batch_audit import check
 from experiments.watching.calls import FUSED, Call, Calls, NotSeen, not_seen
 from experiments.watching.folder import RunFolder
-from experiments.watching.fused import FusedCall, names_of
-from experiments.watching.loops import read_loop
-from experiments.watching.readings import Reading, one_after_the_other, side_by_side
-from experiments.watching.sequences import is_cell, sequences_of
+from experiments.watching.fused import names_of
+from experiments.watching.metrics import WatchedMetrics, norm_of
+from experiments.watching.readings import Reading
+from experiments.watching.redone import Redone, redo
+from experiments.watching.spikes import COLUMNS, WatchedSpikes, save_spike, trace_spike
 from experiments.watching.trace import WatchedTrace
+from experiments.watching.truncation import WatchedTruncation, losses_of
 from experiments.watching.weights import kind_of
 from models.contributions import Bounds
 from models.trace import cut
 
-FLUSH_SECONDS = 1.0
-"""Longest time for which losses and gradient norms wait on their device."""
+SPECTRA_EVERY = 10
+"""Interval of the recorded steps with the spectra of the recurrent matrices, which change slowly and take long."""
 
 
 class Watch:
@@ -44,6 +48,8 @@ class Watch:
         number: Number of steps so far.
         layers: Names of the watched layers; their numbers are those in the column `layer`.
         not_seen: Why a layer was not seen, by its name.
+        parameters: Parameters whose gradient is measured at every step.
+        spikes: The judge of the gradient norms; None without `spikes=True`.
     """
 
     def __init__(
@@ -58,9 +64,22 @@ class Watch:
         name: str | None,
         steps: int | None,
         settings: Mapping[str, Any] | None,
+        spike_limit: float = 6.0,
+        spike_batches: bool = False,
         seen: Sequence[Call] = (),
+        parameters: Sequence[Tensor] | None = None,
+        sees_updates: bool = True,
     ) -> None:
-        check_arguments(model, measures, settings, windows, every=every, lag_samples=lag_samples, steps=steps)
+        check_arguments(
+            model,
+            {**measures, "spike_batches": spike_batches},
+            settings,
+            windows,
+            spike_limit,
+            every=every,
+            lag_samples=lag_samples,
+            steps=steps,
+        )
         self._model = model
         self._calls = Calls(model)
         self._calls.kept += seen  # of the first step, if the model was called before it was watched
@@ -74,13 +93,14 @@ class Watch:
             )
         self.number = 0
         self._every, self._windows, self._settings, self._steps = every, windows, dict(settings or {}), steps
-        self._recorded = {"every": every, "windows": windows, **measures, "lag_samples": lag_samples}
-        self._measures = [
-            {name: _make(name, lag_samples) for name, wanted in measures.items() if wanted} for _ in self.layers
-        ]
-        self._parameters = list(model.parameters())
-        self._pending: list[tuple[int, Tensor, Tensor]] = []
-        self._flushed = time.monotonic()
+        self._recorded: dict[str, Any] = {"every": every, "windows": windows, **measures, "lag_samples": lag_samples}
+        self._recorded |= {"spike_limit": spike_limit, "spike_batches": spike_batches}
+        by_layer = [name for name, wanted in measures.items() if wanted and name not in ("truncation", "spikes")]
+        self._measures = [{name: _make(name, lag_samples) for name in by_layer} for _ in self.layers]
+        self._truncation = WatchedTruncation() if measures.get("truncation") else None
+        self.spikes = WatchedSpikes(spike_limit) if measures.get("spikes") else None
+        self._saves = spike_batches
+        self.parameters = list(model.parameters() if parameters is None else parameters)
         self._updating: list[tuple[int, int, Reading]] = []
         self._timesteps = self._readout_steps = 0
         self._pid = os.getpid()
@@ -92,17 +112,19 @@ class Watch:
             raise
         self._study = study.name
         self.path = self._folder.path
+        self._metrics = WatchedMetrics(self.parameters, lambda: self._folder.table("metrics"))
+        self._seeing = register_optimizer_step_pre_hook(self.about_to_update) if sees_updates else None
         self._is_open = True
         atexit.register(self._at_exit)
         for name, reason in self._calls.refused.items():
             self._name_as_not_seen(name, reason)
 
-    def step(self, loss: Tensor | float, grad_norm: Tensor | None = None) -> None:
+    def step(self, loss: Tensor | float, grad_norm: Tensor | Sequence[Tensor] | None = None) -> None:
         """Count a step of the loop, and record it if it is due. Call it between the backward pass and the update.
 
         Args:
             loss: Loss of the step, one number.
-            grad_norm: Norm of the gradient of all parameters; None measures it now.
+            grad_norm: Norm of the gradient of all parameters, or the norms of its parts; None measures it now.
 
         Raises:
             TypeError: The loss is not one number.
@@ -111,15 +133,28 @@ class Watch:
         if not self._is_open:
             raise RuntimeError("watch.step: the watch is closed; call bptt.watch again for another training")
         loss = _one_number(loss)
+        is_due = self.is_due
         self.number += 1
         with torch.no_grad():
             self._after_update()
-            self._pending.append((self.number, loss, self._grad_norm() if grad_norm is None else grad_norm))
-            if self._calls.on:
-                self._record(self._calls.take())
-            if self._calls.on or time.monotonic() - self._flushed > FLUSH_SECONDS:
-                self._write_metrics()
-        self._calls.on = self.number % self._every == 0
+            given = [grad_norm] if isinstance(grad_norm, Tensor) else grad_norm
+            norms = self._metrics.add(self.number, loss, given)
+            calls = self._calls.take()
+            if is_due:
+                self._record(calls)
+            if self.spikes is not None and (spike := self.spikes.judge(norm_of(norms))) is not None:
+                self._record_spike(spike, calls)
+            self._metrics.write(now=is_due)
+        self._calls.on, self._calls.keeps = self.is_due or self.spikes is not None, self.is_due
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next step is recorded."""
+        return self.number % self._every == 0
+
+    def about_to_update(self, optimizer: Optimizer, *_: Any) -> None:
+        """Measure what is left of the gradient before an optimizer's update. Each optimizer of torch calls it."""
+        self._metrics.about_to_update(optimizer)
 
     def check(self, batch: Any, loss_function: Callable[[nn.Module, Any], Tensor]) -> Audit:
         """Audit the gradient of one batch, as `bptt.check` does with the watched model."""
@@ -138,10 +173,14 @@ class Watch:
         atexit.unregister(self._at_exit)
         has_calls = bool(self._calls.kept)
         self._calls.close()
+        if self._seeing is not None:
+            self._seeing.remove()
         with torch.no_grad():
             if status == "completed":  # otherwise the last step may have made no update
                 self._after_update()
-            self._write_metrics()
+            self._metrics.close()
+        if self._timesteps and self._metrics.optimizer is not None:
+            self._folder.update(optimizer=self._metrics.optimizer)
         self._folder.close(status, self.number, error)
         if has_calls and not self.number and status == "completed":
             warnings.warn("bptt.watch: nothing is recorded: watch.step was never called", stacklevel=2)
@@ -163,36 +202,56 @@ class Watch:
                 print(f"bptt.watch: {self.path}: {in_a_line(error)}", file=sys.stderr)
 
     def _record(self, calls: Sequence[Call]) -> None:
-        layer = 0
-        for name, module in self._calls.layers.items():
-            names = _names(module, name)
-            numbers = range(layer, layer + len(names))
-            layer += len(names)
-            try:
-                readings = self._read(module, [call for call in calls if call.module is module])
-                for number, reading in zip(numbers, readings, strict=True):
-                    self._measure(number, reading, _losses(readings[-1]))
-            except NotSeen as error:
-                self._name_as_not_seen(name, str(error))
-            except Exception as error:  # the user's training goes on
-                self._name_as_not_seen(name, in_a_line(error))
+        redone = self._redo(calls, self._cut)
+        for name, (first, module) in redone.items():
+            with self._naming(name):
+                for number, reading in enumerate(module.layers, first):
+                    self._measure(number, reading, losses_of(module.layers[-1]))
         self._updating = [one for one in self._updating if one[0] == self.number]
+        if self._truncation is not None:
+            with self._naming("truncation.csv"):
+                others = [module for name, module in self._calls.layers.items() if name not in redone]
+                if any(one.grad is not None for module in others for one in module.parameters()):
+                    raise NotSeen("it needs all layers, and some are not seen")
+                rows, own = self._truncation.rows(self.number, list(redone.values()), self._cut)
+                self._folder.table("truncation", self._truncation.columns).append(rows)
+                if own is not None:
+                    self._folder.configure(truncation=own)
+                if any(module.is_given_a_state for _, module in redone.values()):
+                    self._folder.update(given_state=True)
 
-    def _read(self, module: nn.Module, calls: Sequence[Call]) -> list[Reading]:
-        """What each layer of a module read in this step."""
-        sequences = sequences_of(calls)
-        if not sequences:
-            raise NotSeen(f"no gradient reached its output at step {self.number}, or it was not called")
-        if is_cell(module):
-            return [side_by_side([read_loop(sequence) for sequence in sequences])]
-        layers = [
-            [
-                one_after_the_other(chunks)
-                for chunks in zip(*(FusedCall(linked.call, self._cut).readings() for linked in sequence), strict=True)
-            ]
-            for sequence in sequences
-        ]
-        return [side_by_side(of_layer) for of_layer in zip(*layers, strict=True)]
+    def _record_spike(self, spike: Spike, calls: Sequence[Call]) -> None:
+        """Trace a step that is a spike at every timestep."""
+        redone = self._redo(calls, lambda length: cut(length, length))
+        readings = {number: one for first, module in redone.values() for number, one in enumerate(module.layers, first)}
+        with self._naming("spikes.csv"):
+            row = trace_spike(self.number, spike, self._model, readings)
+            self._folder.table("spikes", COLUMNS).append([row])
+            if self._saves:
+                names = {module: name for name, module in self._calls.layers.items()}
+                save_spike(self.path, self.number, self._model, calls, names)
+
+    def _redo(self, calls: Sequence[Call], windows: Callable[[int], Bounds]) -> dict[str, tuple[int, Redone]]:
+        """Each module that is seen, by its name, with the number of its first layer."""
+        first, redone = 0, {}
+        for name, module in self._calls.layers.items():
+            with self._naming(name):
+                redone[name] = (
+                    first,
+                    redo(self.number, module, [call for call in calls if call.module is module], windows),
+                )
+            first += len(_names(module, name))
+        return redone
+
+    @contextmanager
+    def _naming(self, name: str) -> Iterator[None]:
+        """Name what cannot be seen of something; the user's training goes on."""
+        try:
+            yield
+        except NotSeen as error:
+            self._name_as_not_seen(name, str(error))
+        except Exception as error:
+            self._name_as_not_seen(name, in_a_line(error))
 
     def _measure(self, number: int, reading: Reading, readout_steps: int) -> None:
         """Have the measures write their rows on one layer.
@@ -207,7 +266,7 @@ class Watch:
         if number == 0 and reading.timesteps > self._timesteps:
             self._timesteps = reading.timesteps
             self._folder.update(timesteps=self._timesteps)
-        trace = WatchedTrace(reading, self._cut(reading.timesteps))
+        trace = WatchedTrace({0: reading}, self._cut(reading.timesteps))
         network: Any = _Network(reading, readout_steps)
         for name, measure in self._measures[number].items():
             self._append(number, name, measure, measure.before_update(self.number, network, trace))
@@ -234,27 +293,6 @@ class Watch:
     def _cut(self, length: int) -> Bounds:
         return cut(length, length if self._windows == "all" else self._windows)
 
-    def _grad_norm(self) -> Tensor:
-        """The norm of the gradient of all parameters, without waiting for their device."""
-        found = [one.grad for one in self._parameters if one.grad is not None]
-        if not found:
-            return torch.tensor(torch.nan)
-        found = [one.coalesce().values() if one.is_sparse else one for one in found]
-        if any(one.device.type != "cpu" for one in found):
-            on_device: Tensor = nn.utils.get_total_norm(found)
-            return on_device
-        norm: Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(one).double() for one in found]))
-        return norm
-
-    def _write_metrics(self) -> None:
-        pending, self._pending = self._pending, []
-        self._flushed = time.monotonic()
-        if pending:
-            rest = (None,) * 7
-            self._folder.table("metrics").append(
-                [(step, float(loss), float(norm), *rest) for step, loss, norm in pending]
-            )
-
     def _start(self, reading: Reading, readout_steps: int) -> None:
         """Write run.json, now that the first batch says what the layers are."""
         self._timesteps = reading.timesteps
@@ -274,7 +312,7 @@ class Watch:
         record = {
             "seed": self._settings.get("seed"),
             "threads": torch.get_num_threads(),
-            "parameters": sum(parameter.numel() for parameter in self._parameters),
+            "parameters": sum(parameter.numel() for parameter in self.parameters),
             "timesteps": reading.timesteps,
             "readout_steps": readout_steps,
             "cell": {"states": list(reading.cell.state_names), "kept_by": dict(reading.cell.kept_by)},
@@ -287,7 +325,7 @@ class Watch:
     def _name_as_not_seen(self, name: str, reason: str) -> None:
         if name not in self.not_seen:
             self.not_seen[name] = reason
-            warnings.warn(f"bptt.watch: {name} is not seen: {reason}", stacklevel=4)
+            warnings.warn(f"bptt.watch: {name} is not seen: {reason}", stacklevel=6)
             if self._timesteps:
                 self._folder.update(not_seen=self.not_seen)
 
@@ -309,12 +347,6 @@ class _Network:
         return [(f"layers.0.{name}", one) for name, one in named if one.grad is not None]
 
 
-def _losses(reading: Reading) -> int:
-    """The number of timesteps from the first one with a direct part to the last."""
-    direct = (reading.direct.flatten(1) != 0).any(dim=1).tolist()
-    return len(direct) - direct.index(True) if True in direct else len(direct)
-
-
 def _renumbered(value: Any, number: int) -> Any:
     """A layer's number or a parameter's name with the number of the watched layer in place of 0."""
     return f"layers.{number}.{value.removeprefix('layers.0.')}" if isinstance(value, str) else number
@@ -326,7 +358,8 @@ def _names(module: nn.Module, name: str) -> list[str]:
 
 def _make(name: str, lag_samples: int) -> Measure:
     make: Callable[..., Measure] = find_measure(name)
-    return make(lag_samples) if name == "lags" else make()
+    options = {"lags": {"lag_samples": lag_samples}, "parameters": {"spectra_every": SPECTRA_EVERY}}
+    return make(**options.get(name, {}))
 
 
 def _one_number(loss: Any) -> Tensor:

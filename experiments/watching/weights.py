@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -54,8 +55,12 @@ class ProjectedLSTM(Cell):
         return linear(output * torch.tanh(c), self.weight_hr), c
 
 
+_CELLS: WeakKeyDictionary[nn.Module, dict[tuple[tuple[str, int], ...], Cell]] = WeakKeyDictionary()
+"""The cells of each module, by the names and numbers of their weights. A cell keeps its weights alive."""
+
+
 def make_cell(module: nn.Module, weights: Mapping[str, Tensor]) -> Cell:
-    """Make our cell for one layer of one of torch's modules.
+    """Make our cell for one layer of one of torch's modules, once for the same weights.
 
     A weight that is trained is shared with the module. A weight that is frozen, or computed from other parameters,
     becomes a constant; it then has no rows in contributions.csv.
@@ -64,6 +69,16 @@ def make_cell(module: nn.Module, weights: Mapping[str, Tensor]) -> Cell:
         module: Module that the layer belongs to.
         weights: Weights of the layer: weight_ih, weight_hh, and bias_ih, bias_hh, weight_hr where it has them.
     """
+    if not all(isinstance(one, nn.Parameter) and one.requires_grad for one in weights.values()):
+        return _make_cell(module, weights)
+    cells = _CELLS.setdefault(module, {})
+    key = tuple((name, id(one)) for name, one in weights.items())
+    if key not in cells:
+        cells[key] = _make_cell(module, weights)
+    return cells[key]
+
+
+def _make_cell(module: nn.Module, weights: Mapping[str, Tensor]) -> Cell:
     kind = kind_of(module)
     rows, input_size = weights["weight_ih"].shape
     with torch.device("meta"):  # draws no random numbers, which would change the training

@@ -1,15 +1,16 @@
 """Benchmark of `bptt.watch` in a user's own loop: `make bench`.
 
-Loops of the same model take turns in one process, two steps each, in random order. The model is a layer of torch's own
-with a read-out, trained by Adam.
+Steps of one loop take turns, in random order. The model is a layer of torch's own with a read-out, trained by Adam.
+All kinds of step share the model, because two models of the same size differ by a few per cent in their place in
+memory alone.
 
     bare       the loop alone
-    watched    with `bptt.watch(model, folder, every=2)`: a recorded step, and the one after it, which ends the record
-    idle       with `bptt.watch`, but steps that are not recorded
+    idle       with `bptt.watch`, a step that is not recorded
+    recorded   with `bptt.watch`, a recorded step and the one after it, which ends the record
     hooks      with a hook on each parameter that makes a histogram of its gradient, as `wandb.watch` does, and keeps it
 
-The table has the cost of 50 steps of which one is recorded, over the cost of 50 bare steps, from the mean processor
-times of a step. It includes writing the files, which happens every five seconds.
+The table has the cost of 50 steps of which one is recorded, over the cost of 50 bare steps, in processor time: medians
+of bare and idle steps, and the mean of recorded ones, which write the files every five seconds.
 """
 
 import argparse
@@ -17,8 +18,6 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -48,66 +47,55 @@ class Model(nn.Module):
 class Histograms:
     """Hooks on all parameters that make a histogram of each gradient."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self) -> None:
         self.kept: list[object] = []
-        for parameter in model.parameters():
-            parameter.register_hook(self.keep)
 
     def keep(self, gradient: Tensor) -> None:
         flat = gradient.detach().flatten()
         low, high = float(flat.min()), float(flat.max())
         self.kept.append((torch.histc(flat, bins=64, min=low, max=high).tolist(), low, high))
 
-    def step(self, loss: Tensor) -> None:
-        """Nothing is left to do."""
 
-
-def loop(cell: str, size: tuple[int, int, int], start: Callable[[nn.Module], Any] | None = None) -> Callable[[], float]:
-    """A training loop; each call takes one step and returns its processor time in seconds."""
+def measure(cell: str, size: tuple[int, int, int], rounds: int, folder: Path, **options: Any) -> tuple[float, ...]:
+    """Milliseconds of a bare step, and more of a recorded one; the cost of 50 steps: watched, idle and with hooks."""
     length, batch, hidden = size
     torch.manual_seed(0)
     model = Model(cell, hidden)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    watch = None if start is None else start(model)
+    histograms = Histograms()
+    watch = bptt.watch(model, folder, every=10**9, **options)
 
-    def step() -> float:
+    def take(kind: str) -> float:
+        handles = [one.register_hook(histograms.keep) for one in model.parameters()] if kind == "hooks" else []
+        is_due = kind == "recorded"  # as the watch itself decides at the end of the step before
+        watch._every, watch._calls.keeps = 1 if is_due else 10**9, is_due
+        watch._calls.on = is_due or (kind == "idle" and "spikes" in options)
         began = time.process_time()
         x = torch.randn(length, batch, 2)
         optimizer.zero_grad()
         loss = (model(x) - x.mean((0, 2))[:, None]).square().mean()
         loss.backward()
-        if watch is not None:
+        if kind in ("idle", "recorded"):
             watch.step(loss)
         optimizer.step()
-        return time.process_time() - began
+        took = time.process_time() - began
+        for handle in handles:
+            handle.remove()
+        return took
 
-    return step
-
-
-def measure(cell: str, size: tuple[int, int, int], rounds: int, folder: Path) -> tuple[float, float, float, float]:
-    """Milliseconds of a bare step; and the cost of 50 steps with a watch, one that records nothing, and hooks."""
-    with ExitStack() as stack:
-
-        def watched(every: int) -> Callable[[nn.Module], Any]:
-            return lambda model: stack.enter_context(bptt.watch(model, folder, every=every))
-
-        loops = {
-            "bare": loop(cell, size),
-            "idle": loop(cell, size, watched(10**9)),
-            "watched": loop(cell, size, watched(2)),
-            "hooks": loop(cell, size, Histograms),
-        }
-        times: dict[str, list[float]] = {name: [] for name in loops}
+    times: dict[str, list[float]] = {"bare": [], "idle": [], "recorded": [], "hooks": []}
+    take("recorded")
+    with watch:
         for number in range(rounds + 1):
-            for name in random.sample(list(loops), len(loops)):
-                two = loops[name]() + loops[name]()
+            for kind in random.sample(list(times), len(times)):
+                took = [take(kind), take("idle" if kind == "recorded" else kind)]
                 if number:  # the first steps load code
-                    times[name].append(two / 2)
-    plain, unrecorded, recorded, histograms = (statistics.mean(times[name]) for name in loops)
+                    times[kind] += [sum(took)] if kind == "recorded" else took
+    plain, idle, hooked = (statistics.median(times[kind]) for kind in ("bare", "idle", "hooks"))
+    recorded = statistics.mean(times["recorded"]) - 2 * plain
     fifty = EVERY * plain
-    watching = 2 * recorded + (EVERY - 2) * unrecorded
-    hooked = histograms + (EVERY - 1) * plain
-    return plain * 1e3, watching / fifty, unrecorded / plain, hooked / fifty
+    watched = recorded + (EVERY - 2) * (idle - plain)
+    return plain * 1e3, recorded * 1e3, 1 + watched / fifty, idle / plain, 1 + (hooked - plain) / fifty
 
 
 def main() -> None:
@@ -115,18 +103,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--cells", nargs="+", default=list(CELLS))
+    parser.add_argument("--options", nargs="+", default=[], help="also spikes, truncation, lags, ...")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    print(f"torch {torch.__version__}, one thread, float32; means over {arguments.rounds} rounds")
-    print("| cell | length | batch | hidden | bare, ms a step | watched | idle | hooks |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(f"torch {torch.__version__}, one thread, float32; {arguments.rounds} rounds of two steps")
+    print("| cell | length | batch | hidden | bare, ms a step | recorded, ms more | watched | idle | hooks |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for cell in arguments.cells:
         for size in SIZES:
             with tempfile.TemporaryDirectory() as folder:
-                bare, *ratios = measure(cell, size, arguments.rounds, Path(folder))
+                options = dict.fromkeys(arguments.options, True)
+                bare, recorded, *ratios = measure(cell, size, arguments.rounds, Path(folder), **options)
             numbers = " | ".join(map(str, size))
-            print(f"| {cell} | {numbers} | {bare:.2f} | {' | '.join(f'{r:.3f}x' for r in ratios)} |", flush=True)
+            print(
+                f"| {cell} | {numbers} | {bare:.2f} | {recorded:.2f} | {' | '.join(f'{r:.3f}x' for r in ratios)} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ import torch
 
 from experiments.watching.watch import Watch
 
-CHOICES = ("gradients", "contributions", "parameters", "gates", "activations", "lags")
+CHOICES = ("gradients", "contributions", "parameters", "gates", "activations", "lags", "truncation", "spikes")
+NOT_BY_DEFAULT = ("lags", "truncation", "spikes")
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def watch(tmp_path):
     opened = []
 
     def start(model, **options):
-        measures = {name: options.pop(name, name != "lags") for name in CHOICES}
+        measures = {name: options.pop(name, name not in NOT_BY_DEFAULT) for name in CHOICES}
         defaults = {"every": 1, "windows": "all", "lag_samples": 8, "name": None, "steps": None, "settings": None}
         opened.append(Watch(model, tmp_path / "study", measures=measures, **{**defaults, **options}))
         return opened[-1]

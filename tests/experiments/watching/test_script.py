@@ -105,6 +105,47 @@ def test_the_examples_are_watched(tmp_path, name, layers):
     assert pd.read_csv(run / "gradients.csv")["step"].unique().tolist() == [1, 21, 41]
 
 
+OUTLIER = """
+import torch
+from torch import nn
+torch.manual_seed(0)
+model = nn.ModuleDict({"rnn": nn.GRU(2, 3), "readout": nn.Linear(3, 1)})
+optimizer = torch.optim.SGD(model.parameters(), lr=1e-9)
+for step in range(1, 62):
+    optimizer.zero_grad()
+    target = torch.ones(6, 4, 1)
+    target[:, 2] *= 1e6 if step == 60 else 1
+    loss = (model["readout"](model["rnn"](torch.randn(6, 4, 2))[0]) - target).square().mean()
+    (0.5 * loss).backward(retain_graph=True)
+    (0.5 * loss).backward()
+    nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+    optimizer.step()
+"""
+
+
+def test_truncation_spikes_and_clipping_of_a_script(tmp_path):
+    (tmp_path / "train.py").write_text(OUTLIER)
+    options = ("--truncation", "--spikes", "--spike-batches", "--every", 60)
+    watched = bptt(tmp_path, "watch", *options, "--", "train.py")
+    assert watched.returncode == 0, watched.stderr
+    (run,) = runs(tmp_path / "results" / "train")
+    spikes, metrics, cuts = (pd.read_csv(run / f"{name}.csv") for name in ("spikes", "metrics", "truncation"))
+    assert (spikes["step"].tolist(), spikes["sample"].tolist()) == ([60], [2])
+    assert spikes["grad_norm"][0] == metrics["grad_norm"][59] > 1e4  # of both passes, before clipping
+    assert (run / "spikes" / "60.pt").exists()
+    assert metrics["clipped_grad_norm"].tolist() == pytest.approx([0.1] * 61, rel=1e-4)
+    assert cuts["step"].unique().tolist() == [1, 61]
+    said = " ".join(watched.stderr.split())
+    assert "the loop clipped the gradient to a norm of 0.1 at 100% of the steps" in said
+    assert "sequence 2 of the batch" in said
+
+
+def test_spike_batches_without_spikes(tmp_path):
+    watched = bptt(tmp_path, "watch", "--spike-batches", "--", PLAIN)
+    assert (watched.returncode, watched.stderr.count("\n")) == (2, 1)
+    assert "--spike-batches: saves nothing unless --spikes is passed" in watched.stderr
+
+
 SCALED = """
 import torch
 from torch import nn
@@ -127,3 +168,5 @@ def test_clipping_before_unscaling_is_named_once(tmp_path, unscale, named):
     watched = bptt(tmp_path, "watch", "--every", 1, "--", "train.py")
     assert watched.returncode == 0, watched.stderr
     assert watched.stderr.count("the script clips gradients that GradScaler has multiplied by 1024") == named
+    (run,) = runs(tmp_path / "results" / "train")
+    assert pd.read_csv(run / "metrics.csv")["clip_scale"].isna().all()  # the division is no clipping

@@ -1,0 +1,122 @@
+"""metrics.csv of a watched loop: loss, gradient norm and clipping of every step."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer
+
+from experiments.store.csv_writer import CsvWriter
+
+FLUSH_SECONDS = 1.0
+"""Longest time for which losses and gradient norms wait on their device."""
+
+ROUNDING = 1e-5
+"""Largest relative change of a gradient norm that counts as none."""
+
+
+def grad_norms(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """The norms of the gradients of all parameters, or of parts of them, without waiting for their device."""
+    found = [one.grad for one in parameters if one.grad is not None]
+    if any(one.is_sparse for one in found):
+        found = [one.coalesce().values() if one.is_sparse else one for one in found]
+    if any(one.device.type != "cpu" for one in found):
+        return [nn.utils.get_total_norm(found)]
+    return list(torch._foreach_norm(found)) if found else [torch.tensor(torch.nan)]
+
+
+def norm_of(norms: Sequence[Tensor]) -> float:
+    """The norm of a gradient from those of its parts."""
+    return float(torch.linalg.vector_norm(torch.stack(list(norms)).double()))
+
+
+class WatchedMetrics:
+    """The rows of metrics.csv, held back until their numbers are read from their device.
+
+    Args:
+        parameters: Parameters of the model.
+        table: Function that opens the table.
+
+    Attributes:
+        optimizer: Class and settings of the optimizer that made the last update; None if it was not seen.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor], table: Callable[[], CsvWriter]) -> None:
+        self._parameters, self._table = list(parameters), table
+        self._trained = set(self._parameters)
+        self._rows: list[list[Any]] = []
+        self._was_measured: list[tuple[int, int]] | None = None  # the gradients of a step whose update is to come
+        self._is_in_order = True
+        self._flushed = time.monotonic()
+        self.optimizer: dict[str, Any] | None = None
+
+    def add(self, number: int, loss: Tensor, norms: Sequence[Tensor] | None = None) -> Sequence[Tensor]:
+        """Add a step, whose update is still to come. Return the norms of the parts of its gradient.
+
+        Args:
+            number: Number of the step.
+            loss: Its loss.
+            norms: The norms, if they were measured earlier, as before clipping; None measures them.
+        """
+        self._was_measured = self._gradients() if norms is None else []
+        norms = grad_norms(self._parameters) if norms is None else norms
+        self._rows.append([number, loss, norms, None, None])
+        return norms
+
+    def about_to_update(self, optimizer: Optimizer) -> None:
+        """Add what is left of the gradient before the update of the last step, and the learning rate.
+
+        If an update comes before the first step, the loop calls `watch.step` after its updates, and nothing is added.
+        """
+        measured, self._was_measured = self._was_measured, None
+        if measured is None and self._rows:
+            return
+        if not any(one in self._trained for group in optimizer.param_groups for one in group["params"]):
+            self._was_measured = measured
+            return
+        if measured is None or not self._is_in_order:
+            self._is_in_order = False
+            return
+        row, first = self._rows[-1], optimizer.param_groups[0]
+        row[4] = first.get("lr")
+        with torch.no_grad():
+            row[3] = row[2] if measured and self._gradients() == measured else grad_norms(self._parameters)
+        if self.optimizer is None:
+            kept = {key: first[key] for key in ("momentum", "weight_decay") if isinstance(first.get(key), int | float)}
+            self.optimizer = {"name": type(optimizer).__name__, **kept}
+
+    def _gradients(self) -> list[tuple[int, int]]:
+        """Numbers that differ if a gradient is changed or replaced."""
+        return [(id(one), one._version) for one in (each.grad for each in self._parameters) if one is not None]
+
+    def write(self, *, now: bool = True) -> None:
+        """Write all rows but the last one, whose update may be to come.
+
+        Args:
+            now: Whether to write them before `FLUSH_SECONDS` are over.
+        """
+        if now or time.monotonic() - self._flushed > FLUSH_SECONDS:
+            self._write(self._rows[:-1])
+            self._rows = self._rows[-1:]
+
+    def close(self) -> None:
+        """Write all rows."""
+        self._write(self._rows)
+        self._rows = []
+
+    def _write(self, rows: Sequence[Sequence[Any]]) -> None:
+        self._flushed = time.monotonic()
+        if rows:
+            self._table().append([_row(*one) for one in rows])
+
+
+def _row(number: int, loss: Tensor, norms: Sequence[Tensor], left: Sequence[Tensor] | None, lr: Any) -> tuple[Any, ...]:
+    """A row of metrics.csv from step, loss, gradient norm, the norm before the update, and learning rate."""
+    norm, clipped, scale = norm_of(norms), None if left is None else norm_of(left), None
+    if clipped is not None and norm:
+        scale = clipped / norm
+        if abs(scale - 1) <= ROUNDING:
+            clipped, scale = norm, 1.0
+    return number, float(loss), norm, clipped, scale, None if lr is None else float(lr), None, None, None, None

@@ -1,0 +1,136 @@
+"""spikes.csv of a watched loop: the gradient norm of every step is judged, and a batch that is a spike is traced."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from experiments.measures.measure import Row
+from experiments.measures.parameters import parts_of
+from experiments.measures.spikes import BATCHES, Spikes
+from experiments.spike_detector import Spike, SpikeDetector
+from experiments.store.files import write_whole
+from experiments.watching.calls import Call
+from experiments.watching.readings import Reading
+from experiments.watching.trace import WatchedTrace
+from models.norms import l2_norm
+from models.origin import find_origin
+from models.trace import cut
+
+COLUMNS = Spikes.columns
+
+
+class WatchedSpikes:
+    """Judges the gradient norm of every step.
+
+    Of steps in a row whose norms are not finite, only the first is a spike: after it, every step of most trainings is.
+
+    Args:
+        limit: See `SpikeDetector`.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._detector = SpikeDetector(limit)
+        self._was_finite = True
+
+    def judge(self, norm: float) -> Spike | None:
+        """Judge the norm of the next step; None if it is no spike."""
+        spike = self._detector.judge(norm)
+        goes_on = not math.isfinite(norm) and not self._was_finite
+        self._was_finite = math.isfinite(norm)
+        return None if goes_on else spike
+
+    def is_spike(self, norm: float) -> bool:
+        """Whether a norm would be a spike, which then does not count."""
+        return self._detector.is_spike(norm) and (math.isfinite(norm) or self._was_finite)
+
+
+def trace_spike(step: int, spike: Spike, model: nn.Module, readings: Mapping[int, Reading]) -> Row:
+    """The row of a spike in spikes.csv.
+
+    The layers that are traced together have as many timesteps and sequences as the one with the largest gradient.
+
+    Args:
+        step: Number of the step.
+        spike: The spike.
+        model: Model, with its gradients.
+        readings: What each layer read, by its number, as far as they were seen. Its windows are single timesteps.
+    """
+    if not readings:
+        return (step, *spike, *(None,) * 7)
+    largest = max(readings.values(), key=_size)
+    together = {number: one for number, one in readings.items() if _shape(one) == _shape(largest)}
+    gradients = _gradients(model, readings, together)
+    trace = WatchedTrace(together, cut(largest.timesteps, largest.timesteps))
+    origin = find_origin(trace, gradients, spike.limit)
+    layer = None if origin.layer is None else list(together)[origin.layer]
+    return (step, *spike, *origin._replace(layer=layer))
+
+
+def save_spike(
+    folder: Path, step: int, model: nn.Module, calls: Sequence[Call], names: Mapping[nn.Module, str]
+) -> None:
+    """Save what the watched layers read in a step, and the weights, to spikes/STEP.pt in the run's folder.
+
+    Args:
+        folder: Folder of the run.
+        step: Number of the step.
+        model: Model that is trained.
+        calls: Calls of the layers.
+        names: Name of each layer in the model.
+    """
+    read = [
+        {"layer": names[one.module], "input": _detached(one.input), "state": _detached(one.before)} for one in calls
+    ]
+    buffer = io.BytesIO()
+    torch.save({"calls": read, "model": model.state_dict()}, buffer)
+    (folder / BATCHES).mkdir(exist_ok=True)
+    write_whole(folder / BATCHES / f"{step}.pt", buffer.getvalue())
+
+
+def _detached(value: Any) -> Any:
+    if isinstance(value, PackedSequence):
+        return value._replace(data=value.data.detach())
+    return tuple(one.detach() for one in value) if isinstance(value, tuple) else value.detach()
+
+
+def _shape(reading: Reading) -> tuple[int, int]:
+    return reading.timesteps, len(reading.lengths)
+
+
+def _size(reading: Reading) -> float:
+    """The norm of the gradient of a layer's parameters; infinite if it is not finite."""
+    norm = math.hypot(*(float(l2_norm(one.grad)) for one in reading.cell.parameters() if one.grad is not None))
+    return norm if math.isfinite(norm) else math.inf
+
+
+def _gradients(model: nn.Module, readings: Mapping[int, Reading], together: Mapping[int, Reading]) -> dict[str, Tensor]:
+    """The gradients of `find_origin`: those of the layers that are traced together, and of what is in no layer."""
+    in_layers = {one for reading in readings.values() for one in reading.cell.parameters()}
+    gradients = {
+        name: one.grad for name, one in model.named_parameters() if one.grad is not None and one not in in_layers
+    }
+    for number, reading in together.items():
+        network: Any = _OneLayer(reading)
+        gradients |= {
+            f"layers.{number}.{part.name.removeprefix('layers.0.')}": part.gradient
+            for part in parts_of(network)
+            if part.parameter.grad is not None
+        }
+    return gradients
+
+
+class _OneLayer:
+    """What `parts_of` asks of a network, for one watched layer."""
+
+    def __init__(self, reading: Reading) -> None:
+        self.cells = [reading.cell]
+
+    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        named = self.cells[0].named_parameters()
+        return [(f"layers.0.{name}", one) for name, one in named if one.grad is not None]
