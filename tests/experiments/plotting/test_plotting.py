@@ -154,8 +154,8 @@ def test_training_draws_error_and_chance(study, figures):
     errors = rows(study, "evaluation", "clip == 'none' and cell == 'rnn'").groupby("step")["error"].median()
     assert list(errors.index) == [1, 21, 41, 60]
     assert_line(axes[2], "rnn", errors)
-    assert line(axes[2], "chance").get_ydata() == pytest.approx([0.64, 0.64])
-    assert line(axes[0], "chance").get_ydata() == pytest.approx([1 / 6, 1 / 6])
+    assert line(axes[2], "chance").get_ydata() == pytest.approx([0.64 - 0.04 / 6] * 2)  # T = 12
+    assert line(axes[0], "chance").get_ydata() == pytest.approx([1 / 6 - 1 / 72] * 2)
 
 
 def test_clipping_draws_norms_threshold_and_share(study, figures):

@@ -11,7 +11,7 @@ from torch import nn
 
 from experiments.watching import calls
 from experiments.watching.seeing import has_recurrent_layers
-from tests.experiments.watching.test_script import bptt, runs
+from tests.experiments.watching.test_script import runs
 
 TIME, BATCH = 5, 3
 
@@ -147,10 +147,10 @@ for _ in range(3):
 
 
 @pytest.mark.parametrize("length", [5, 6])
-def test_a_script_with_a_closure_and_an_error_inside_the_model(tmp_path, length):
+def test_a_script_with_a_closure_and_an_error_inside_the_model(tmp_path, bptt, length):
     """Frames of ours stand between the script and its model; the traceback is as without them."""
     (tmp_path / "train.py").write_text(SCRIPT.replace("LENGTH", str(length)))
-    watched = bptt(tmp_path, "watch", "--every", 1, "--", "train.py")
+    watched = bptt("watch", "--every", 1, "--", "train.py")
     alone = subprocess.run([sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (watched.returncode, watched.stdout) == (alone.returncode, alone.stdout)
     assert alone.stderr in watched.stderr

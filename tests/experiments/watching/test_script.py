@@ -12,17 +12,12 @@ ROOT = Path(__file__).parents[3]
 PLAIN = ROOT / "experiments" / "examples" / "plain.py"
 
 
-def bptt(folder, *words):
-    start = "import sys, bptt_start; bptt_start.main()"
-    return subprocess.run([sys.executable, "-c", start, *map(str, words)], cwd=folder, capture_output=True, text=True)
-
-
 def runs(study):
     return sorted((study / "runs").iterdir())
 
 
-def test_a_plain_script_is_watched_and_trains_as_without(tmp_path):
-    watched = bptt(tmp_path, "watch", "--every", 10, "--", PLAIN, "--steps", 50, "--length", 6)
+def test_a_plain_script_is_watched_and_trains_as_without(tmp_path, bptt):
+    watched = bptt("watch", "--every", 10, "--", PLAIN, "--steps", 50, "--length", 6)
     assert watched.returncode == 0, watched.stderr
     alone = subprocess.run(
         [sys.executable, PLAIN, "--steps", "50", "--length", "6"], capture_output=True, text=True, check=True
@@ -57,16 +52,15 @@ for _ in range(3):
 @pytest.mark.parametrize(
     ("end", "code", "status"),
     [
-        ("sys.exit(3)", 3, "interrupted"),
         ("raise ValueError('no pump')", 1, "failed"),
         ("os.kill(os.getpid(), 2)", 130, "interrupted"),
     ],
 )
-def test_a_script_ends_as_it_does_alone(tmp_path, end, code, status):
+def test_a_script_ends_as_it_does_alone(tmp_path, bptt, end, code, status):
     (tmp_path / "own").mkdir()
     script = tmp_path / "own" / "train.py"
     script.write_text(AS_PYTHON + end)
-    watched = bptt(tmp_path, "watch", "--every", 1, "--", "own/train.py", "--lr", "1")
+    watched = bptt("watch", "--every", 1, "--", "own/train.py", "--lr", "1")
     alone = subprocess.run([sys.executable, "own/train.py", "--lr", "1"], cwd=tmp_path, capture_output=True, text=True)
     assert watched.returncode == code
     assert alone.returncode in (code, -2)
@@ -78,17 +72,17 @@ def test_a_script_ends_as_it_does_alone(tmp_path, end, code, status):
     assert pd.read_csv(run / "metrics.csv")["grad_norm"].min() > 1e-2  # before clipping
 
 
-def test_modules_run_and_what_trains_nothing_recurrent_is_said(tmp_path):
+def test_modules_run_and_what_trains_nothing_recurrent_is_said(tmp_path, bptt):
     (tmp_path / "pump").mkdir()
     (tmp_path / "pump" / "fit.py").write_text("import sys, torch\nprint(__name__, __package__, sys.argv[1:])")
-    watched = bptt(tmp_path, "watch", "--", "-m", "pump.fit", "-x")
+    watched = bptt("watch", "--", "-m", "pump.fit", "-x")
     assert watched.stdout == "__main__ pump ['-x']\n"
     assert "pump.fit trained no recurrent layer" in watched.stderr
     assert not (tmp_path / "results").exists()
 
 
-def test_a_script_that_is_not_there(tmp_path):
-    watched = bptt(tmp_path, "watch", "--", "trian.py")
+def test_a_script_that_is_not_there(tmp_path, bptt):
+    watched = bptt("watch", "--", "trian.py")
     assert (watched.returncode, watched.stderr.count("\n")) == (2, 1)
     assert "trian.py: is not a file" in watched.stderr
 
@@ -96,8 +90,8 @@ def test_a_script_that_is_not_there(tmp_path):
 @pytest.mark.parametrize(
     ("name", "layers"), [("packed", ["GRU"]), ("trainer", ["LSTM[0]", "LSTM[1]"]), ("policy", ["gru"])]
 )
-def test_the_examples_are_watched(tmp_path, name, layers):
-    watched = bptt(tmp_path, "watch", "--every", 20, "--", PLAIN.parent / f"{name}.py")
+def test_the_examples_are_watched(tmp_path, bptt, name, layers):
+    watched = bptt("watch", "--every", 20, "--", PLAIN.parent / f"{name}.py")
     assert watched.returncode == 0, watched.stderr
     (run,) = runs(tmp_path / "results" / name)
     info = json.loads((run / "run.json").read_text())
@@ -123,10 +117,10 @@ for step in range(1, 62):
 """
 
 
-def test_truncation_spikes_and_clipping_of_a_script(tmp_path):
+def test_truncation_spikes_and_clipping_of_a_script(tmp_path, bptt):
     (tmp_path / "train.py").write_text(OUTLIER)
     options = ("--truncation", "--spikes", "--spike-batches", "--every", 60)
-    watched = bptt(tmp_path, "watch", *options, "--", "train.py")
+    watched = bptt("watch", *options, "--", "train.py")
     assert watched.returncode == 0, watched.stderr
     (run,) = runs(tmp_path / "results" / "train")
     spikes, metrics, cuts = (pd.read_csv(run / f"{name}.csv") for name in ("spikes", "metrics", "truncation"))
@@ -140,8 +134,8 @@ def test_truncation_spikes_and_clipping_of_a_script(tmp_path):
     assert "sequence 2 of the batch" in said
 
 
-def test_spike_batches_without_spikes(tmp_path):
-    watched = bptt(tmp_path, "watch", "--spike-batches", "--", PLAIN)
+def test_spike_batches_without_spikes(tmp_path, bptt):
+    watched = bptt("watch", "--spike-batches", "--", PLAIN)
     assert (watched.returncode, watched.stderr.count("\n")) == (2, 1)
     assert "--spike-batches: saves nothing unless --spikes is passed" in watched.stderr
 
@@ -163,9 +157,9 @@ for _ in range(2):
 
 
 @pytest.mark.parametrize(("unscale", "named"), [("pass", 1), ("scaler.unscale_(optimizer)", 0)])
-def test_clipping_before_unscaling_is_named_once(tmp_path, unscale, named):
+def test_clipping_before_unscaling_is_named_once(tmp_path, bptt, unscale, named):
     (tmp_path / "train.py").write_text(SCALED.replace("UNSCALE", unscale))
-    watched = bptt(tmp_path, "watch", "--every", 1, "--", "train.py")
+    watched = bptt("watch", "--every", 1, "--", "train.py")
     assert watched.returncode == 0, watched.stderr
     assert watched.stderr.count("the script clips gradients that GradScaler has multiplied by 1024") == named
     (run,) = runs(tmp_path / "results" / "train")

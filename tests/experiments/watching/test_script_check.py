@@ -1,8 +1,5 @@
 """`bptt check -- SCRIPT` audits the first training step of a script, and ends it there."""
 
-import subprocess
-import sys
-
 import pytest
 
 from tests.experiments.watching.test_script import SCALED
@@ -28,15 +25,14 @@ open("checkpoint", "w").write("trained")
 """
 
 
-def check(folder, *words):
-    start = "import sys, bptt_start; bptt_start.main()"
-    command = [sys.executable, "-c", start, "check", "--", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+@pytest.fixture
+def check(bptt):
+    return lambda *words: bptt("check", "--", *words)
 
 
-def test_a_state_detached_in_a_loop_of_a_script_is_found_and_the_script_ends(tmp_path):
+def test_a_state_detached_in_a_loop_of_a_script_is_found_and_the_script_ends(tmp_path, check):
     (tmp_path / "train.py").write_text(FAULTY)
-    done = check(tmp_path, "train.py")
+    done = check("train.py")
     assert done.returncode == 1, done.stderr
     text = " ".join(done.stdout.split())
     assert text.startswith(
@@ -48,19 +44,19 @@ def test_a_state_detached_in_a_loop_of_a_script_is_found_and_the_script_ends(tmp
     assert [one.name for one in tmp_path.iterdir()] == ["train.py"]
 
 
-def test_exit_codes_of_scripts_that_cannot_be_checked(tmp_path):
+def test_exit_codes_of_scripts_that_cannot_be_checked(tmp_path, check):
     (tmp_path / "none.py").write_text("print('nothing')")
-    none = check(tmp_path, "none.py")
+    none = check("none.py")
     assert (none.returncode, none.stdout) == (2, "nothing\n")
     assert "none.py: made no backward pass through a recurrent layer" in none.stderr
     (tmp_path / "ends.py").write_text("import sys; sys.exit(3)")
-    assert check(tmp_path, "ends.py").returncode == 3
+    assert check("ends.py").returncode == 3
 
 
 @pytest.mark.parametrize(("unscale", "code"), [("pass", 1), ("scaler.unscale_(optimizer)", 0)])
-def test_clipping_before_unscaling_is_named(tmp_path, unscale, code):
+def test_clipping_before_unscaling_is_named(tmp_path, check, unscale, code):
     (tmp_path / "train.py").write_text(SCALED.replace("UNSCALE", unscale) + "open('after', 'w')")
-    done = check(tmp_path, "train.py")
+    done = check("train.py")
     text = " ".join(done.stdout.split())
     assert done.returncode == code, done.stderr
     assert "checked: RNN: the loss is a sum over time" in text
