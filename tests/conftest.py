@@ -10,6 +10,9 @@ from experiments.store.studies import read_runs
 from experiments.training.run import run
 from tests.e2e.warm import BPTT, WarmServer
 
+# Scripts that tests start would each use all cores, and wait for each other there.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(autouse=True)
 def _one_thread():
