@@ -39,9 +39,13 @@ def begin(task: Mapping[str, Any]) -> None:
 
 
 class InDouble(TorchFunctionMode):
-    """Makes torch compute in float64 wherever a script asks for a shorter dtype."""
+    """Makes torch compute in float64 wherever a script asks for a shorter dtype, as long as it is on."""
+
+    is_on = True
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not self.is_on:
+            return func(*args, **(kwargs or {}))
         args, kwargs = tree_map(_doubled, (args, kwargs or {}))
         shortens = func in (Tensor.float, Tensor.half, Tensor.bfloat16)
         return func(*args, **kwargs).double() if shortens else func(*args, **kwargs)
@@ -115,10 +119,12 @@ class ScriptCheck:
         tensors = [one for root in models.values() for one in (*root.parameters(), *root.buffers())]
         if any(one.device.type != "cpu" for one in tensors):
             self._end(error="the model is not on the CPU; run the script on the CPU, or use bptt.check in it")
+        self._dtype = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)
         torch.set_num_threads(1)  # threads do not survive a fork
         whole = nn.ModuleDict(models).double() if len(models) > 1 else next(iter(models.values())).double()
-        InDouble().__enter__()  # type: ignore[no-untyped-call]
+        self._in_double = InDouble()
+        self._in_double.__enter__()  # type: ignore[no-untyped-call]
         ours, theirs = Pipe()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -149,6 +155,8 @@ class ScriptCheck:
             if not self._is_scaled():
                 self._end_step()
             self._tell(findings=self._findings)  # in case that neither clipping nor an update follows
+            self._in_double.is_on = False  # GradScaler unscales in float32
+            torch.set_default_dtype(self._dtype)
             self._goes_back(tensors, *args, **kwargs)
 
     def _clips(self, sentence: str) -> None:
