@@ -1,6 +1,7 @@
 """`bptt watch -- SCRIPT` runs a script as Python does, and leaves a watched run."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -61,7 +62,15 @@ def test_a_script_ends_as_it_does_alone(tmp_path, bptt, end, code, status):
     script = tmp_path / "own" / "train.py"
     script.write_text(AS_PYTHON + end)
     watched = bptt("watch", "--every", 1, "--", "own/train.py", "--lr", "1")
-    alone = subprocess.run([sys.executable, "own/train.py", "--lr", "1"], cwd=tmp_path, capture_output=True, text=True)
+    alone = subprocess.run(
+        [sys.executable, "own/train.py", "--lr", "1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        # A shell starts background jobs deaf to SIGINT, and whoever runs these tests there passes that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert watched.returncode == code
     assert alone.returncode in (code, -2)
     assert watched.stdout == alone.stdout
