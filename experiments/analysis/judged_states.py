@@ -72,7 +72,6 @@ def with_judged_states(runs: Sequence[Run], summary: pd.DataFrame, states: pd.Da
     for rows in configurations(runs):
         state = state_that_carries({name: flow["horizon"].to_numpy()[rows] for name, flow in flows.items()})
         if state != "h":
-            of_state = states[(states["layer"] == 0) & (states["state"] == state)].set_index("run_id")[[*FLOW]]
             judged.loc[judged.index[rows], "state"] = state
-            judged.loc[judged.index[rows], [*FLOW]] = of_state.reindex([runs[i].id for i in rows]).to_numpy()
+            judged.loc[judged.index[rows], [*FLOW]] = flows[state].iloc[rows].to_numpy()
     return judged if (judged["state"] != "h").any() else judged.assign(state=None)

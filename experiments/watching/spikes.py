@@ -17,7 +17,7 @@ from experiments.spike_detector import Spike, SpikeDetector
 from experiments.store.files import write_whole
 from experiments.watching.calls import Call
 from experiments.watching.readings import Reading
-from experiments.watching.trace import WatchedTrace
+from experiments.watching.trace import OneLayer, WatchedTrace
 from models.norms import l2_norm
 from models.origin import find_origin
 from models.trace import cut
@@ -116,21 +116,10 @@ def _gradients(model: nn.Module, readings: Mapping[int, Reading], together: Mapp
         name: one.grad for name, one in model.named_parameters() if one.grad is not None and one not in in_layers
     }
     for number, reading in together.items():
-        network: Any = _OneLayer(reading)
+        network: Any = OneLayer(reading)
         gradients |= {
             f"layers.{number}.{part.name.removeprefix('layers.0.')}": part.gradient
             for part in parts_of(network)
             if part.parameter.grad is not None
         }
     return gradients
-
-
-class _OneLayer:
-    """What `parts_of` asks of a network, for one watched layer."""
-
-    def __init__(self, reading: Reading) -> None:
-        self.cells = [reading.cell]
-
-    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        named = self.cells[0].named_parameters()
-        return [(f"layers.0.{name}", one) for name, one in named if one.grad is not None]

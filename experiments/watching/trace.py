@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from torch import nn
+
 from experiments.watching.readings import Reading
 from models.contributions import Bounds, Contribution
 from models.recursion import Trajectory
@@ -35,6 +37,23 @@ class WatchedTrace(Trace):
 
     def with_truncation(self, truncation: int | None) -> dict[str, Contribution] | None:
         return None if self._again is None else self._again(truncation)
+
+
+class OneLayer:
+    """What the measures ask of a network, for one watched layer.
+
+    Attributes:
+        cells: The layer.
+        readout_steps: Number of timesteps with a loss, counted from the end.
+    """
+
+    def __init__(self, reading: Reading, readout_steps: int = 1) -> None:
+        self.cells, self.readout_steps = [reading.cell], readout_steps
+
+    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
+        """The layer's parameters that have a gradient."""
+        named = self.cells[0].named_parameters()
+        return [(f"layers.0.{name}", one) for name, one in named if one.grad is not None]
 
 
 def _layer(number: int, reading: Reading) -> Layer:

@@ -28,7 +28,7 @@ from experiments.watching.metrics import WatchedMetrics, norm_of
 from experiments.watching.readings import Reading
 from experiments.watching.redone import Redone, redo
 from experiments.watching.spikes import COLUMNS, WatchedSpikes, save_spike, trace_spike
-from experiments.watching.trace import WatchedTrace
+from experiments.watching.trace import OneLayer, WatchedTrace
 from experiments.watching.truncation import WatchedTruncation, losses_of
 from experiments.watching.weights import kind_of
 from models.contributions import Bounds
@@ -267,7 +267,7 @@ class Watch:
             self._timesteps = reading.timesteps
             self._folder.update(timesteps=self._timesteps)
         trace = WatchedTrace({0: reading}, self._cut(reading.timesteps))
-        network: Any = _Network(reading, readout_steps)
+        network: Any = OneLayer(reading, readout_steps)
         for name, measure in self._measures[number].items():
             self._append(number, name, measure, measure.before_update(self.number, network, trace))
         self._updating.append((self.number, number, reading))
@@ -276,7 +276,7 @@ class Watch:
         """Let the measures see the weights after the update of the last recorded step."""
         updated, self._updating = self._updating, []
         for step, number, reading in updated:
-            network: Any = _Network(reading, 1)
+            network: Any = OneLayer(reading)
             try:
                 for name, measure in self._measures[number].items():
                     self._append(number, name, measure, measure.after_update(step, network))
@@ -328,23 +328,6 @@ class Watch:
             warnings.warn(f"bptt.watch: {name} is not seen: {reason}", stacklevel=6)
             if self._timesteps:
                 self._folder.update(not_seen=self.not_seen)
-
-
-class _Network:
-    """What the measures ask of a network, for one watched layer.
-
-    Attributes:
-        cells: The layer.
-        readout_steps: Number of timesteps with a loss, counted from the end.
-    """
-
-    def __init__(self, reading: Reading, readout_steps: int) -> None:
-        self.cells, self.readout_steps = [reading.cell], readout_steps
-
-    def named_parameters(self) -> list[tuple[str, nn.Parameter]]:
-        """The layer's parameters that have a gradient."""
-        named = self.cells[0].named_parameters()
-        return [(f"layers.0.{name}", one) for name, one in named if one.grad is not None]
 
 
 def _renumbered(value: Any, number: int) -> Any:
