@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from experiments.measures.measure import Measure, Row
+from models.contributions import Contribution
 from models.network import RecurrentNetwork
 from models.trace import Trace
 
@@ -22,7 +23,10 @@ class Contributions(Measure):
 
     def before_update(self, step: int, network: RecurrentNetwork, trace: Trace) -> Iterable[Row]:
         for layer in trace.layers:
+            whole: Contribution | None = None
             for name, contribution in layer.contributions.items():
-                norms, shares = trace.norms_and_shares(contribution, layer.trained.get(name))
+                if contribution is not whole:  # torch's two biases share one
+                    whole, parts = contribution, contribution.cut(trace.windows)
+                norms, shares = trace.norms_and_shares(parts, layer.trained.get(name))
                 for (first, last), norm, share in zip(trace.windows, norms, shares, strict=True):
                     yield step, name, first, last, norm, share

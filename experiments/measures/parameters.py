@@ -29,18 +29,17 @@ class Parameters(Measure):
     words = ("parameter",)
 
     def __init__(self, spectra_every: int = 1) -> None:
-        self._before: dict[str, tuple[Tensor, float]] = {}
+        self._before: list[tuple[Part, Tensor, float]] = []
         self._spectra_every, self._recorded = spectra_every, 0
 
     def before_update(self, step: int, network: RecurrentNetwork, trace: Trace) -> Iterable[Row]:
-        self._before = {part.name: (part.weight.clone(), _norm(part.gradient)) for part in parts_of(network)}
+        self._before = [(part, part.weight.clone(), _norm(part.gradient)) for part in parts_of(network)]
         return ()
 
     def after_update(self, step: int, network: RecurrentNetwork) -> Iterable[Row]:
         has_spectra = self._recorded % self._spectra_every == 0
         self._recorded += 1
-        for part in parts_of(network):
-            before, grad_norm = self._before[part.name]
+        for part, before, grad_norm in self._before:
             spectrum = _spectrum(before) if part.recurrent and has_spectra else (None, None)
             yield step, part.name, grad_norm, _norm(before), _norm(part.weight - before), *spectrum
 

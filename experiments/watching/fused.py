@@ -83,6 +83,8 @@ class Batch:
 
     def ends_of(self, values: Tensor) -> Tensor:
         """The values at the last timestep of each sequence, (batch, size)."""
+        if not self._is_ragged:
+            return values[-1]
         return values[self.lengths - 1, torch.arange(len(self.lengths), device=values.device)]
 
     def is_inside(self) -> Tensor:
@@ -264,7 +266,7 @@ class FusedCall:
         """
         batch = self._batch
         some = self._checked_timesteps()
-        inside = batch.is_inside()[some]
+        inside = batch.is_inside()[some] if batch._is_ragged else slice(None)
         returned = [batch.states(tensor.detach()) for tensor in self._call.after]
         for layer in self._layers:
             for one in layer:
@@ -273,8 +275,9 @@ class FusedCall:
         for one in self._layers[-1]:  # h of the top layer was taken from the call, so its equations have to be checked
             x = self._below(one.is_reverse)[some]
             before = tuple(states[:-1][some].flatten(0, 1) for states in one.unrolled.states.values())
-            h = one.cell.step(x.flatten(0, 1), before)[0].view(*inside.shape, -1)
-            check_same(h[inside], one.unrolled.states["h"][1:][some][inside])
+            expected = one.unrolled.states["h"][1:][some]
+            h = one.cell.step(x.flatten(0, 1), before)[0].view(expected.shape)
+            check_same(h[inside], expected[inside])
 
     def _checked_timesteps(self) -> list[int]:
         """Some timesteps, evenly spread: what holds there holds at all, as all have the same weights."""

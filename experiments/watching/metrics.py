@@ -1,5 +1,6 @@
 """metrics.csv of a watched loop: loss, gradient norm and clipping of every step."""
 
+import operator
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -17,14 +18,22 @@ ROUNDING = 1e-5
 """Largest relative change of a gradient norm that counts as none."""
 
 
-def grad_norms(parameters: Iterable[Tensor]) -> list[Tensor]:
-    """The norms of the gradients of all parameters, or of parts of them, without waiting for their device."""
-    found = [one.grad for one in parameters if one.grad is not None]
-    if any(one.is_sparse for one in found):
-        found = [one.coalesce().values() if one.is_sparse else one for one in found]
-    if any(one.device.type != "cpu" for one in found):
-        return [nn.utils.get_total_norm(found)]
-    return list(torch._foreach_norm(found)) if found else [torch.tensor(torch.nan)]
+def gradients_of(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """The gradients of the parameters that have one."""
+    return [gradient for one in parameters if (gradient := one.grad) is not None]
+
+
+def grad_norms(gradients: list[Tensor]) -> Sequence[Tensor]:
+    """The norm of a gradient, or those of its parts, without waiting for their device."""
+    if not gradients:
+        return [torch.tensor(torch.nan)]
+    if any(one.requires_grad for one in gradients):
+        gradients = [one.detach() for one in gradients]
+    if any(one.is_sparse for one in gradients):
+        gradients = [one.coalesce().values() if one.is_sparse else one for one in gradients]
+    return (
+        torch._foreach_norm(gradients) if all(one.is_cpu for one in gradients) else [nn.utils.get_total_norm(gradients)]
+    )
 
 
 def norm_of(norms: Sequence[Tensor]) -> float:
@@ -47,7 +56,8 @@ class WatchedMetrics:
         self._parameters, self._table = list(parameters), table
         self._trained = set(self._parameters)
         self._rows: list[list[Any]] = []
-        self._was_measured: list[tuple[int, int]] | None = None  # the gradients of a step whose update is to come
+        self._measured: list[Tensor] | None = None  # the gradients of a step whose update is to come
+        self._versions: list[int] = []
         self._is_in_order = True
         self._flushed = time.monotonic()
         self.optimizer: dict[str, Any] | None = None
@@ -60,8 +70,9 @@ class WatchedMetrics:
             loss: Its loss.
             norms: The norms, if they were measured earlier, as before clipping; None measures them.
         """
-        self._was_measured = self._gradients() if norms is None else []
-        norms = grad_norms(self._parameters) if norms is None else norms
+        self._measured = gradients_of(self._parameters) if norms is None else []
+        self._versions = [one._version for one in self._measured]
+        norms = grad_norms(self._measured) if norms is None else norms
         self._rows.append([number, loss, norms, None, None])
         return norms
 
@@ -70,26 +81,30 @@ class WatchedMetrics:
 
         If an update comes before the first step, the loop calls `watch.step` after its updates, and nothing is added.
         """
-        measured, self._was_measured = self._was_measured, None
+        measured, self._measured = self._measured, None
         if measured is None and self._rows:
             return
         if not any(one in self._trained for group in optimizer.param_groups for one in group["params"]):
-            self._was_measured = measured
+            self._measured = measured
             return
         if measured is None or not self._is_in_order:
             self._is_in_order = False
             return
         row, first = self._rows[-1], optimizer.param_groups[0]
         row[4] = first.get("lr")
-        with torch.no_grad():
-            row[3] = row[2] if measured and self._gradients() == measured else grad_norms(self._parameters)
+        left = gradients_of(self._parameters)
+        row[3] = row[2] if self._are_measured(left, measured) else grad_norms(left)
         if self.optimizer is None:
             kept = {key: first[key] for key in ("momentum", "weight_decay") if isinstance(first.get(key), int | float)}
             self.optimizer = {"name": type(optimizer).__name__, **kept}
 
-    def _gradients(self) -> list[tuple[int, int]]:
-        """Numbers that differ if a gradient is changed or replaced."""
-        return [(id(one), one._version) for one in (each.grad for each in self._parameters) if one is not None]
+    def _are_measured(self, gradients: Sequence[Tensor], measured: Sequence[Tensor]) -> bool:
+        """Whether gradients are those that were measured, and are unchanged."""
+        return (
+            len(gradients) == len(measured) > 0
+            and all(map(operator.is_, gradients, measured))
+            and [one._version for one in gradients] == self._versions
+        )
 
     def write(self, *, now: bool = True) -> None:
         """Write all rows but the last one, whose update may be to come.

@@ -116,7 +116,7 @@ class ScriptWatch:
         self._leaves |= dict.fromkeys(leaves_of(starts) if watch is None else ())
         parameters = list(self._leaves) if watch is None else watch.parameters
         found = {one: one.grad for one in parameters if one.grad is not None}
-        self._norms = grad_norms(parameters)
+        self._norms = grad_norms(list(found.values()))
         is_due = watch is None or watch.is_due
         is_spike = watch is not None and watch.spikes is not None and watch.spikes.is_spike(norm_of(self._norms))
         self._gradients = {one: gradient.clone() for one, gradient in found.items()} if is_due or is_spike else {}

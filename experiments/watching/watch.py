@@ -135,16 +135,15 @@ class Watch:
         loss = _one_number(loss)
         is_due = self.is_due
         self.number += 1
-        with torch.no_grad():
+        if self._updating:
             self._after_update()
-            given = [grad_norm] if isinstance(grad_norm, Tensor) else grad_norm
-            norms = self._metrics.add(self.number, loss, given)
-            calls = self._calls.take()
-            if is_due:
-                self._record(calls)
-            if self.spikes is not None and (spike := self.spikes.judge(norm_of(norms))) is not None:
-                self._record_spike(spike, calls)
-            self._metrics.write(now=is_due)
+        norms = self._metrics.add(self.number, loss, [grad_norm] if isinstance(grad_norm, Tensor) else grad_norm)
+        calls = self._calls.take()
+        if is_due:
+            self._record(calls)
+        if self.spikes is not None and (spike := self.spikes.judge(norm_of(norms))) is not None:
+            self._record_spike(spike, calls)
+        self._metrics.write(now=is_due)
         self._calls.on, self._calls.keeps = self.is_due or self.spikes is not None, self.is_due
 
     @property
@@ -175,10 +174,9 @@ class Watch:
         self._calls.close()
         if self._seeing is not None:
             self._seeing.remove()
-        with torch.no_grad():
-            if status == "completed":  # otherwise the last step may have made no update
-                self._after_update()
-            self._metrics.close()
+        if status == "completed":  # otherwise the last step may have made no update
+            self._after_update()
+        self._metrics.close()
         if self._timesteps and self._metrics.optimizer is not None:
             self._folder.update(optimizer=self._metrics.optimizer)
         self._folder.close(status, self.number, error)
@@ -201,6 +199,7 @@ class Watch:
             except OSError as error:
                 print(f"bptt.watch: {self.path}: {in_a_line(error)}", file=sys.stderr)
 
+    @torch.no_grad()
     def _record(self, calls: Sequence[Call]) -> None:
         redone = self._redo(calls, self._cut)
         for name, (first, module) in redone.items():
@@ -220,6 +219,7 @@ class Watch:
                 if any(module.is_given_a_state for _, module in redone.values()):
                     self._folder.update(given_state=True)
 
+    @torch.no_grad()
     def _record_spike(self, spike: Spike, calls: Sequence[Call]) -> None:
         """Trace a step that is a spike at every timestep."""
         redone = self._redo(calls, lambda length: cut(length, length))
@@ -272,6 +272,7 @@ class Watch:
             self._append(number, name, measure, measure.before_update(self.number, network, trace))
         self._updating.append((self.number, number, reading))
 
+    @torch.no_grad()
     def _after_update(self) -> None:
         """Let the measures see the weights after the update of the last recorded step."""
         updated, self._updating = self._updating, []
