@@ -94,7 +94,7 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     if len(rows) <= MOST_ROWS:
         keys += (
             ["seed"]
-            if "seed" in differing_keys(runs) or (len(runs) == 1 and runs[0].config["seed"] is not None)
+            if "seed" in differing_keys(runs) or (len(runs) == 1 and runs[0].config.get("seed") is not None)
             else []
         )
         table = shown.sort_values(keys, key=_in_order, kind="stable")
