@@ -4,3 +4,8 @@
 def counted(number: int, noun: str) -> str:
     """A number with its noun in the singular or plural: '1 run', '2 runs', '0 finished runs'."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with three digits: '15.3%'."""
+    return f"{100 * share:.3g}%"

@@ -107,7 +107,7 @@ def plot(
         typer.echo(line, err=True)
     for reason in dict.fromkeys(plots.left_out.values()):
         names = [name for name, why in plots.left_out.items() if why == reason]
-        typer.echo(f"without {', '.join(names)}: {reason}", err=True)
+        typer.echo(f"not drawn: {', '.join(names)} ({reason})", err=True)
     for path in plots.paths:
         typer.echo(path)
 

@@ -26,6 +26,9 @@ Script = Annotated[
 def watch(
     script: Script,
     every: Annotated[int, typer.Option(min=1, help="Interval of the recorded steps.")] = 50,
+    lags: Annotated[
+        bool, typer.Option("--lags", help="Also write lags.csv: how far back the loss of a single timestep reaches.")
+    ] = False,
     truncation: Annotated[
         bool, typer.Option("--truncation", help="Also write truncation.csv: what cuts after K timesteps would change.")
     ] = False,
@@ -70,6 +73,7 @@ def watch(
             "module": is_module,
             "script": name,
             "every": every,
+            "lags": lags,
             "truncation": truncation,
             "spikes": spikes,
             "spike_limit": spike_limit,

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from experiments.analysis.update_norms import update_norms
+from experiments.analysis.watched_runs import is_watched, layer_name, parameter_name
 from experiments.spike_detector import find_spikes
 from experiments.store.studies import Run
-from experiments.wording import counted
+from experiments.wording import counted, percent
 
 TOLERANCE = 0.1
 """Largest distance of a truncated gradient from the whole one that counts as close, relative to the whole."""
@@ -41,18 +42,16 @@ def describe_truncation(run: Run) -> str:
         )
     below = rows[rows.index < enough]
     if len(below):
-        words += f" (after {below.index[-1]} by {_percent(below.iloc[-1])})"
+        words += f" (after {below.index[-1]} by {percent(below.iloc[-1])})"
     worst = max(needed, key=lambda step: (needed[step], step))
     if needed[worst] > enough:
         words += f", at step {worst} it takes {needed[worst]}"
     own = run.config.get("truncation")
     if own is not None and own in rows.index and int(own) < length:
         own_cut = f"the loop's own cut after {own} timesteps" if is_watched(run) else f"truncation={own}"
-        words += f"; at step {last}, {own_cut} changes it by {_percent(rows[own])}"
+        words += f"; at step {last}, {own_cut} changes it by {percent(rows[own])}"
     if run.info.get("given_state"):
-        words += (
-            f" (timesteps before the state that each step begins with are not measured: they are none of the {length})"
-        )
+        words += " (measured within each step: no gradient goes back through the state that a step begins with)"
     return words
 
 
@@ -107,11 +106,6 @@ def _scales(run: Run) -> "pd.Series[float]":
     return metrics["clip_scale"].dropna() if len(metrics) else pd.Series(dtype=float)
 
 
-def is_watched(run: Run) -> bool:
-    """Whether a run is the user's own loop, watched."""
-    return "watched" in run.info
-
-
 def say_watched_clipping(run: Run) -> str:
     """Say what share of the steps a watched loop clipped; empty if it clipped none, or if that was not seen."""
     scales = _scales(run)
@@ -120,7 +114,7 @@ def say_watched_clipping(run: Run) -> str:
     metrics = run.table("metrics")
     threshold = f" to a norm of {metrics['clipped_grad_norm'][metrics['clip_scale'] < 1].median():.3g}"
     at = threshold if _is_cut_to_one_norm(run) else ""
-    share = _percent((scales < 1).mean())
+    share = percent((scales < 1).mean())
     return f"the loop clipped the gradient{at} at {share} of the steps,{describe_scale(run)}"
 
 
@@ -209,7 +203,7 @@ def describe_spikes(run: Run) -> str:
             f"{_origin(run, origins, largest)}"
         )
         if origins.empty:
-            how = "a watch with spikes=True" if is_watched(run) else "bptt replay RUN record.spikes=true"
+            how = "spikes=True, or bptt watch --spikes," if is_watched(run) else "bptt replay RUN record.spikes=true"
             words.append(f"{how} shows where that comes from")
     if diverged is None and is_watched(run) and len(origins):
         lost = origins.loc[~np.isfinite(origins["grad_norm"].to_numpy(float)), "step"]
@@ -239,19 +233,16 @@ def _origin(run: Run, origins: pd.DataFrame, step: int) -> str:
     length = run.info["timesteps"]
     words = []
     if not pd.isna(row["timestep"]):
-        where = f"{row['timestep']:.0f} of {length}, in layer {row['layer']:.0f}, state {row['state']}"
+        where = f"{row['timestep']:.0f} of {length}, in {layer_name(run, int(row['layer']))}, state {row['state']}"
         leaves = "leaves it at" if math.isfinite(row["grad_norm"]) else "is not finite from"
         words.append(f"going back from the end, it {leaves} timestep {where}")
     if not pd.isna(row["parameter_share"]):
-        words.append(f"{row['parameter']} has {_percent(row['parameter_share'])} of its squared norm")
+        words.append(
+            f"{parameter_name(run, row['parameter'])} has {percent(row['parameter_share'])} of its squared norm"
+        )
     if not pd.isna(row["sample"]) and row["sample_share"] >= OUTLIER:
         words.append(
-            f"sequence {row['sample']:.0f} of the batch, counted from 0, has {_percent(row['sample_share'])} of the "
+            f"sequence {row['sample']:.0f} of the batch, counted from 0, has {percent(row['sample_share'])} of the "
             "squared norms of all sequences"
         )
     return " (" + "; ".join(words) + ")" if words else ""
-
-
-def _percent(share: float) -> str:
-    """Format a share as a percentage with three digits."""
-    return f"{100 * share:.3g}%"

@@ -21,9 +21,7 @@ from experiments.analysis.findings import (
     evaluations_of,
     gradient_of,
     kind_of_network,
-    losses_add_up,
     losses_averaged,
-    percent,
     quantiles,
     recorded_every,
     say_too_small,
@@ -35,9 +33,11 @@ from experiments.analysis.judged_states import Flows, configurations, flows_of_s
 from experiments.analysis.nonfinite_findings import say_nonfinite_of_all
 from experiments.analysis.single_losses import average_over_losses, has_several_losses
 from experiments.analysis.summary import FLOW, NORMS, reachable, summarize_runs
+from experiments.analysis.watched_runs import losses_add_up
 from experiments.store.combined_tables import read_combined_table
 from experiments.store.config_keys import compared_keys, format_value
 from experiments.store.studies import Run
+from experiments.wording import percent
 
 
 def describe_configurations(runs: Sequence[Run], summary: pd.DataFrame, states: pd.DataFrame) -> dict[str, str]:

@@ -31,8 +31,9 @@ from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.single_losses import average_over_losses, gradients_by_lag, has_several_losses
 from experiments.analysis.summary import NORMS, can_underflow, reachable, smallest_normal
 from experiments.analysis.update_norms import describe_updates
+from experiments.analysis.watched_runs import layer_name, losses_add_up
 from experiments.store.studies import Run
-from experiments.wording import counted
+from experiments.wording import counted, percent
 
 FALSE_ALARM = 0.00135
 """Probability that a run at chance is called better than chance: that of a normal value 3 deviations out."""
@@ -136,19 +137,9 @@ def kind_of_network(probe: Run) -> str:
     return "trained" if probe.info.get("checkpoint") else "untrained"
 
 
-def losses_add_up(run: Run) -> str:
-    """Say why the reach of the gradient is not known for a task with a loss at several timesteps, and what would do."""
-    losses = run.info["readout_steps"]
-    if "watched" in run.info:
-        return (
-            f"reach unknown: the gradients of {losses} outputs add up (bptt.watch(..., lags=True) records them apart)"
-        )
-    return f"reach unknown: the gradients of {losses} losses add up (record.lags=true records them apart)"
-
-
 def gradient_of(run: Run, state: str) -> str:
     """Name the gradient of one state of layer 0; the output h is not named."""
-    in_layer = " in layer 0" if int(run.config.get("model.num_layers") or 1) > 1 else ""
+    in_layer = f" in {layer_name(run, 0)}" if int(run.config.get("model.num_layers") or 1) > 1 else ""
     if has_several_losses(run):
         of_state = "" if state == "h" else f" with respect to the state {state}"
         return f"the gradient of a single timestep's loss{of_state}{in_layer}"
@@ -298,6 +289,8 @@ def against_chance(error: float, chance: float, samples: float, tries: int) -> s
         return "worse than chance"
     if error < chance - noise:
         return "better than chance"
+    if chance == 0:
+        return "nothing to beat, as the answer without memory has no error either (loss and chance_loss may differ)"
     return f"no better than chance on {counted(int(samples), 'sequence')}"
 
 
@@ -434,8 +427,3 @@ def spread(values: Sequence[float] | np.ndarray, form: str) -> str:
     """Format the median, and the smallest and largest value if they differ."""
     low, middle, high = (form.format(of(values)) for of in (np.min, np.median, np.max))
     return middle if low == high else f"{middle} ({low} to {high})"
-
-
-def percent(share: float) -> str:
-    """Format a share as a percentage with three digits."""
-    return f"{100 * share:.3g}%"

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.store.studies import Run
+from experiments.wording import percent
 
 
 def update_norms(run: Run) -> pd.DataFrame:
@@ -30,7 +31,7 @@ def describe_updates(run: Run) -> str:
     sizes = sizes[np.isfinite(sizes) & (sizes > 0)]  # a skipped step makes no update
     if sizes.empty:
         return ""
-    largest = f"{100 * sizes.max():.3g}% of the weights' norm at step {sizes.idxmax()}"
+    largest = f"{percent(sizes.max())} of the weights' norm at step {sizes.idxmax()}"
     if len(sizes) == 1:
         return f"update: {largest}"
-    return f"updates: median {100 * sizes.median():.3g}%, largest {largest} ({len(sizes)} recorded)"
+    return f"updates: median {percent(sizes.median())}, largest {largest} ({len(sizes)} recorded)"

@@ -64,8 +64,9 @@ class FigureDescription:
         if_only_probes: Reason why a figure of trainings alone is not drawn if there are only probes.
         if_missing: Reason why a line has nothing to show beside others that have, for the caption.
         further_tables: Names of CSV files that few runs have. `select_rows` gets these tables too, empty if no run has
-            the file, and returns only those of `tables`.
+            the file. It returns only those that have rows.
         first_and_last_step_only: Whether the figure needs only the first and the last recorded step of each run.
+        first_layer_only: Whether the figure shows the first layer alone; the caption of runs with several says so.
         one_panel_per_line: Whether each compared value has its own panel, as a map needs it.
         lines_are_rows: Whether each compared value has a row of the panel, which then holds many of them.
         colour_scale: Function from the tables to the colour scale that all maps of the figure share, or None. It takes
@@ -89,6 +90,7 @@ class FigureDescription:
     if_only_probes: str = "there is no training among the runs"
     if_missing: str = ""
     first_and_last_step_only: bool = False
+    first_layer_only: bool = False
     one_panel_per_line: bool = False
     lines_are_rows: bool = False
     colour_scale: Callable[..., Any] | None = None

@@ -69,6 +69,8 @@ def draw_share(data: dict[str, pd.DataFrame], panel: Panel) -> None:
         draw_line(panel, line, "step", "clipped", value=value, colour=colour)
     panel.ax.set(ylim=(-0.03, 1.03), xlabel="step", ylabel="share of steps clipped")
     panel.ax.yaxis.set_major_formatter("{x:.0%}")
+    if (width := bin_width(metrics)) > 1:
+        panel.explain(f"The share is taken over bins of {width} steps.")
     if _update_is_clipped_gradient(metrics, shares):
         panel.explain("At 100 %, each step of plain SGD is as long as the threshold times the learning rate.")
 

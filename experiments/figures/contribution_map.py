@@ -57,6 +57,7 @@ IF_EMPTY = "contributions.csv has no recurrent weights of layer 0"
 IF_ONLY_PROBES = "a probe has no training steps; see contributions"
 IF_MISSING = "no recurrent matrix (weight_hh) was recorded"
 OVER_SEEDS = "colour: median over {seeds} seeds"
+FIRST_LAYER_ONLY = True
 CAPTION = (
     "How much each window of the sequence adds to the gradient of the recurrent weights, as a share of the whole. "
     "Each row is a training step, the first one at the bottom."

@@ -41,4 +41,5 @@ IF_MISSING = "no recurrent matrix (weight_hh) was recorded"
 IF_EMPTY = "contributions.csv has no recurrent weights of layer 0"
 FIRST_AND_LAST_STEP_ONLY = True
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
+FIRST_LAYER_ONLY = True
 CAPTION = "How much each window of the sequence adds to the gradient of the recurrent weights; all shares add up to 1."

@@ -58,6 +58,7 @@ def line_styles(gates: pd.DataFrame) -> dict[str, str | tuple[int, tuple[int, ..
 PANELS = (draw,)
 IF_MISSING = "no gates were recorded at more than one step"
 IF_EMPTY = "no gates were recorded at more than one step"
+FIRST_LAYER_ONLY = True
 CAPTION = (
     "The mean of each gate over units, timesteps and sequences: a gate of 1 lets everything through, a gate of 0 "
     "nothing. The mean hides differences between units."

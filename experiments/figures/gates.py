@@ -113,4 +113,5 @@ PANELS = (
 )
 IF_MISSING = "no gate that keeps a state was recorded"
 IF_EMPTY = "no cell has a gate that keeps a state"
+FIRST_LAYER_ONLY = True
 CAPTION = "A gate of 0.9 keeps 0.9 of a state at each timestep, and 0.35 of it over ten timesteps."

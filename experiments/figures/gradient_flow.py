@@ -128,6 +128,7 @@ IF_MISSING = "no gradient was recorded"
 IF_EMPTY = "gradients.csv has no layer 0"
 FIRST_AND_LAST_STEP_ONLY = True
 PANELS = (partial(draw, which="min", title="before training"), partial(draw, which="max", title="at the last step"))
+FIRST_LAYER_ONLY = True
 CAPTION = (
     "The norm of the gradient of the loss with respect to the state, by how many timesteps it has flowed back. On "
     "these axes, a gradient that vanishes exponentially is a straight line down to the right, and one that explodes "

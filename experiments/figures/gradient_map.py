@@ -76,6 +76,7 @@ IF_EMPTY = "gradients.csv has no hidden state h of layer 0"
 IF_ONLY_PROBES = "a probe has no training steps; see gradient_flow"
 IF_MISSING = "no gradient was recorded"
 OVER_SEEDS = "colour: median over {seeds} seeds"
+FIRST_LAYER_ONLY = True
 CAPTION = (
     "Each row is a training step, the first one at the bottom. From right to left the gradient goes back in time: "
     "where the colour gets darker, the gradient shrinks."

@@ -76,6 +76,7 @@ IF_EMPTY = (
     "no run has a horizon: no gradients were recorded, they are not finite, or the task has a loss at several "
     "timesteps and record.lags was false"
 )
+FIRST_LAYER_ONLY = True
 CAPTION = (
     "The horizon is the number of timesteps before the loss at which the gradient has fallen to a thousandth of its "
     "norm at the timestep of the loss. The title of a panel says when in training it was measured."

@@ -49,6 +49,7 @@ PANELS = (partial(draw, which="min", title="before training"), partial(draw, whi
 IF_MISSING = "no gates were recorded, or the task marks no timesteps"
 IF_EMPTY = "no task of the runs marks timesteps, or no gates were recorded"
 FIRST_AND_LAST_STEP_ONLY = True
+FIRST_LAYER_ONLY = True
 CAPTION = (
     "The mean of each gate over units at each timestep. Lines: over the sequences in which the task does not mark the "
     "timestep. Symbols: over those in which it does, such as the two numbers of the adding problem."

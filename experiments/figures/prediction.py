@@ -82,6 +82,7 @@ IF_EMPTY = (
     "false"
 )
 OVER_SEEDS = "one point each"
+FIRST_LAYER_ONLY = True
 CAPTION = (
     "Each point is a configuration that was both probed and trained: the gain of its Jacobians, in all directions, "
     "and the gain of the loss's gradient."

@@ -179,6 +179,7 @@ PANELS = (draw_gain, draw_horizon, draw_error)
 LINES_ARE_ROWS = True
 IF_EMPTY = "no run has a gain: no gradients were recorded, or they are not finite"
 OVER_SEEDS = "marks: median over {seeds} seeds"
+FIRST_LAYER_ONLY = True
 CAPTION = (
     "Each line of the other figures is a row here. Trainings are ranked by their best error, untrained networks by the "
     "largest gain of a state."

@@ -85,6 +85,7 @@ IF_MISSING = "no gradient was recorded, or the task has no data of your own"
 IF_EMPTY = "no run has a task with data of your own (task=csv or task=text)"
 FIRST_AND_LAST_STEP_ONLY = True
 PANELS = (draw_gradient, draw_data)
+FIRST_LAYER_ONLY = True
 CAPTION = (
     "The norm of the gradient by lag, relative to lag 0 (of a cell with several states, the largest), and how much the "
     "answer depends on the inputs at that lag. If the gradient falls below a thousandth before the data's reach, "

@@ -54,4 +54,5 @@ def draw_exponents(data: dict[str, pd.DataFrame], panel: Panel) -> None:
 
 PANELS = (draw, draw_exponents)
 IF_EMPTY = "no probe has a layer 0"
+FIRST_LAYER_ONLY = True
 CAPTION = "What a probe finds in a network, as means over sequences."

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence, Set
 
+from experiments.analysis.watched_runs import is_watched
 from experiments.drawing.panel import Panel
 from experiments.figures import FigureDescription
 from experiments.plotting.grouping import MOST_LINES, Grouping
+from experiments.store.studies import Run
 
 MOST_NAMED = 6
 """More lines that have nothing to show than this are not named."""
@@ -51,7 +53,21 @@ def write_caption(kind: FigureDescription, grouping: Grouping, panels: Sequence[
     has_combinations = len(grouping.line_names) > MOST_LINES and len(grouping.lines) > 1 and not kind.one_panel_per_line
     combinations = f" A line for each combination of {', '.join(grouping.lines)}." if has_combinations else ""
     sentences = dict.fromkeys(sentence for panel in panels for sentence in panel.sentences)
-    return " ".join([f"{studies}: {task}; {shown}.{combinations}", kind.caption, *sentences, left_out]).rstrip()
+    layers = _say_layer(grouping.runs) if kind.first_layer_only else ""
+    parts = [f"{studies}: {task}; {shown}.{combinations}", layers, kind.caption, *sentences, left_out]
+    return " ".join(filter(None, parts))
+
+
+def _say_layer(runs: Sequence[Run]) -> str:
+    """Name the layer that a figure shows of runs with several layers; empty if all runs have one."""
+    stacks = [run for run in runs if int(run.config.get("model.num_layers") or 1) > 1]
+    sentences = dict.fromkeys(
+        f"Of the layers {', '.join(run.info['watched'])}, the figure shows {run.info['watched'][0]}."
+        if is_watched(run)
+        else "Of several layers, the figure shows layer 0, which reads the input."
+        for run in stacks
+    )
+    return " ".join(sentences)
 
 
 def _enumerate(numbers: Sequence[int]) -> str:

@@ -22,6 +22,7 @@ from experiments.plotting.identical_panels import replace_identical
 from experiments.plotting.layout import lay_out
 from experiments.plotting.legend import legend_entries
 from experiments.plotting.panel_arrangement import PanelGrid, TooSmall
+from experiments.plotting.step_titles import name_steps
 from experiments.plotting.view import View, file_name
 from experiments.store.combined_tables import repeat_per_row
 from experiments.store.config_keys import select_runs
@@ -134,6 +135,10 @@ class FigureDrawer:
             titles.append(", ".join(filter(None, (line_title, facet))))
         if all(run.is_probe for run in grouping.runs):
             _name_batches(grid.all())
+        recorded = next((frame for frame in tables.values() if "step" in frame), None)
+        name_steps(
+            grid.all(), grouping.runs, self.tables.read("gradients", ends=True) if recorded is None else recorded
+        )
         for row in grid.rows:
             replace_identical(row, titles)
             for title, panel in zip(titles, row, strict=True):

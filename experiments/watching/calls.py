@@ -62,7 +62,9 @@ class Call:
                 tensor.register_hook(self._keeper(name))  # type: ignore[no-untyped-call]
 
     def _keeper(self, name: str) -> Any:
-        def keep(gradient: Tensor) -> None:
+        def keep(gradient: Tensor | None) -> None:
+            if gradient is None:  # torch's fused LSTM in float32 says so of an output that the loss does not use
+                return
             self.is_differentiated |= torch.is_grad_enabled()  # the backward pass has create_graph=True
             gradient = gradient.detach()
             self.gradients[name] = self.gradients[name] + gradient if name in self.gradients else gradient

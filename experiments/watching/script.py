@@ -25,7 +25,6 @@ MEASURES = {
     "parameters": True,
     "gates": True,
     "activations": False,
-    "lags": False,
 }
 
 
@@ -33,11 +32,11 @@ def begin(task: Mapping[str, Any]) -> None:
     """Watch all that the script trains from now on.
 
     Args:
-        task: `every`, `truncation`, `spikes`, `spike_limit`, `spike_batches`, `folder` of the study, and `told`: the
-            file that tells `bptt watch` the run's folder.
+        task: `every`, `lags`, `truncation`, `spikes`, `spike_limit`, `spike_batches`, `folder` of the study, and
+            `told`: the file that tells `bptt watch` the run's folder.
     """
     is_scaled = watch_clipping(say)
-    options = {name: task[name] for name in ("every", "truncation", "spikes", "spike_limit", "spike_batches")}
+    options = {name: task[name] for name in ("every", "lags", "truncation", "spikes", "spike_limit", "spike_batches")}
     ScriptWatch(task["folder"], options, Path(task["told"]), is_scaled)
 
 
@@ -83,7 +82,7 @@ class ScriptWatch:
 
     Args:
         folder: Folder of the study.
-        options: `every`, `truncation`, `spikes`, `spike_limit` and `spike_batches` of `bptt.watch`.
+        options: `every`, `lags`, `truncation`, `spikes`, `spike_limit` and `spike_batches` of `bptt.watch`.
         told: File that gets what `bptt watch` reports.
         is_scaled: Function that says whether a GradScaler multiplies the gradients.
     """
@@ -161,7 +160,7 @@ class ScriptWatch:
             self._folder,
             every=self._options["every"],
             windows=10,
-            measures={**MEASURES, **{name: self._options[name] for name in ("truncation", "spikes")}},
+            measures={**MEASURES, **{name: self._options[name] for name in ("lags", "truncation", "spikes")}},
             spike_limit=self._options["spike_limit"],
             spike_batches=self._options["spike_batches"],
             lag_samples=8,

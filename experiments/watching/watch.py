@@ -30,7 +30,7 @@ from experiments.watching.redone import Redone, redo
 from experiments.watching.spikes import COLUMNS, WatchedSpikes, save_spike, trace_spike
 from experiments.watching.trace import OneLayer, WatchedTrace
 from experiments.watching.truncation import WatchedTruncation, losses_of
-from experiments.watching.weights import kind_of
+from experiments.watching.weights import kind_of, user_names
 from models.contributions import Bounds
 from models.trace import cut
 
@@ -319,6 +319,8 @@ class Watch:
             "cell": {"states": list(reading.cell.state_names), "kept_by": dict(reading.cell.kept_by)},
             "record": self._recorded,
             "watched": self.layers,
+            "parameter_names": user_names(self._model, self._calls.layers),
+            "lags_possible": reading.of_losses is not None,
             "not_seen": self.not_seen,
         }
         self._folder.start(config, record)

@@ -55,6 +55,26 @@ class ProjectedLSTM(Cell):
         return linear(output * torch.tanh(c), self.weight_hr), c
 
 
+def user_names(model: nn.Module, layers: Mapping[str, nn.Module]) -> dict[str, str]:
+    """The name in the user's model of each parameter of the watched layers, by the name that our tables have.
+
+    Args:
+        model: The user's model.
+        layers: The watched modules by their name in the model.
+    """
+    named = {id(one): name for name, one in model.named_parameters()}
+    found, number = {}, 0
+    for module_name, module in layers.items():
+        of_cell = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        for weights in module._all_weights if isinstance(module, nn.RNNBase) else [of_cell]:
+            for name in weights:
+                if (weight := getattr(module, name)) is not None:
+                    ours = f"layers.{number}.{'_'.join(name.split('_')[:2])}"
+                    found[ours] = named.get(id(weight), f"{module_name}.{name}")
+            number += 1
+    return found
+
+
 _CELLS: WeakKeyDictionary[nn.Module, dict[tuple[tuple[str, int], ...], Cell]] = WeakKeyDictionary()
 """The cells of each module, by the names and numbers of their weights. A cell keeps its weights alive."""
 

@@ -358,6 +358,11 @@ def test_an_error_is_held_against_the_noise_of_its_samples(error, samples, verdi
     assert against_chance(error, 0.64, samples, 1) == verdict
 
 
+def test_a_chance_of_0_is_nothing_to_beat():
+    assert against_chance(0.0, 0.0, 200, 5).startswith("nothing to beat")
+    assert against_chance(0.01, 0.0, 200, 5) == "worse than chance"
+
+
 @pytest.mark.parametrize("tries", [1, 20, 400])
 def test_networks_that_guess_are_rarely_called_better(tries):
     draws = np.random.default_rng(0).binomial(1000, 0.64, size=(4000, tries)).min(axis=1) / 1000

@@ -41,6 +41,7 @@ from experiments.plotting.caption import say_left_out
 from experiments.plotting.figure_drawer import FigureDrawer
 from experiments.plotting.grouping import group_runs
 from experiments.plotting.image_files import plot_studies
+from experiments.plotting.step_titles import name_steps
 from experiments.plotting.view import View
 from experiments.store.studies import Run, read_runs
 from experiments.training.probe import probe
@@ -683,6 +684,22 @@ def test_what_has_nothing_to_show_is_named_and_maps_show_no_probes(studies, tmp_
             probes.draw(name)
     with mpl.rc_context(settings()):
         assert {ax.get_xlabel() for ax in probes.draw("clipping").figure.axes} == {"batch"}
+
+
+@pytest.mark.parametrize(
+    ("info", "titles"),
+    [
+        ({"status": "completed"}, ("before training", "at the last step")),
+        ({"status": "interrupted"}, ("before training", "at the last recorded step (51)")),
+        ({"kind": "probe", "status": "completed", "checkpoint": "network.pt"}, ("trained network", "at the last step")),
+    ],
+)
+def test_titles_say_which_network_and_step_is_shown(info, titles):
+    run = Run(Path("a"), {}, info)
+    panels = [new_panel(), new_panel()]
+    panels[0].title, panels[1].title = "before training", "at the last step"
+    name_steps(panels, [run], pd.DataFrame({"run_id": [run.id] * 2, "step": [1, 51]}))
+    assert tuple(panel.title for panel in panels) == titles
 
 
 def test_of_many_lines_with_nothing_to_show_six_are_named_and_other_runs_are_counted():

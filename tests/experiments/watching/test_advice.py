@@ -94,7 +94,9 @@ def test_a_state_from_the_step_before_is_said_to_hide_what_lies_before_it(watch)
         loss.backward()
         watched.step(loss)
         state = state.detach()
-    assert "timesteps before the state that each step begins with are not measured" in finding(watched)
+    assert "measured within each step: no gradient goes back through the state that a step begins with" in finding(
+        watched
+    )
 
 
 @pytest.mark.parametrize(
@@ -185,7 +187,14 @@ def test_an_outlier_is_traced_to_its_timestep_sample_layer_and_gate(watch, table
     saved = torch.load(watched.path / "spikes" / "60.pt", weights_only=False)
     assert torch.equal(torch.cat([call["input"].flatten() for call in saved["calls"]]), x.flatten())
     assert {name for name, _ in model.named_parameters()} == saved["model"].keys()
-    assert f"it leaves it at timestep 5 of 8, in layer {row.layer}" in finding(watched)
+    said = finding(watched)
+    assert f"it leaves it at timestep 5 of 8, in layer {watched.layers[row.layer]}, " in said
+    name, gate = row.parameter.removeprefix(f"layers.{row.layer}.").split("[")
+    name = f"rnn.{name}" if issubclass(kind, nn.RNNCellBase) else f"rnn.{name}_l{row.layer}"
+    assert name in dict(model.named_parameters())
+    assert f"{name}[{gate} has " in said
+    apart = "cannot be recorded apart" if issubclass(kind, nn.RNNCellBase) else "lags=True, or bptt watch --lags"
+    assert apart in said
 
 
 def test_of_steps_that_are_not_finite_the_first_is_traced(watch, table):

@@ -40,6 +40,19 @@ def test_bfloat16_has_the_gradients_of_float64_but_for_its_rounding(watch, table
         assert short.tolist() == pytest.approx(exact.tolist(), rel=0.05)
 
 
+def test_an_encoder_whose_output_is_not_used_is_recorded_in_float32_as_in_float64(watch, table):
+    """torch's fused LSTM, in float32 alone, gives an unused output the gradient None."""
+    read = []
+    for dtype in (torch.float64, torch.float32):
+        torch.manual_seed(0)
+        model = nn.ModuleList([nn.LSTM(2, 4), nn.LSTM(2, 4)]).to(dtype)
+        watched = watch(model)
+        train(watched, model, lambda x, both=model: both[1](x, both[0](x)[1])[0].square().mean(), dtype=dtype)
+        assert not watched.not_seen
+        read.append(table(watched)["grad_norm"].tolist())
+    assert read[1] == pytest.approx(read[0], rel=1e-3)
+
+
 def test_a_frozen_recurrent_matrix_has_no_rows(watch, table):
     layer = nn.GRU(2, 4)
     layer.weight_hh_l0.requires_grad_(False)

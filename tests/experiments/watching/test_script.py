@@ -128,7 +128,7 @@ for step in range(1, 62):
 
 def test_truncation_spikes_and_clipping_of_a_script(tmp_path, bptt):
     (tmp_path / "train.py").write_text(OUTLIER)
-    options = ("--truncation", "--spikes", "--spike-batches", "--every", 60)
+    options = ("--lags", "--truncation", "--spikes", "--spike-batches", "--every", 60)
     watched = bptt("watch", *options, "--", "train.py")
     assert watched.returncode == 0, watched.stderr
     (run,) = runs(tmp_path / "results" / "train")
@@ -141,6 +141,8 @@ def test_truncation_spikes_and_clipping_of_a_script(tmp_path, bptt):
     said = " ".join(watched.stderr.split())
     assert "the loop clipped the gradient to a norm of 0.1 at 100% of the steps" in said
     assert "sequence 2 of the batch" in said
+    assert "a single timestep's loss" in said
+    assert set(pd.read_csv(run / "lags.csv")["loss_timestep"]) == set(range(1, 7))
 
 
 def test_spike_batches_without_spikes(tmp_path, bptt):

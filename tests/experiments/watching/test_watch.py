@@ -3,11 +3,16 @@
 import json
 import sys
 
+import matplotlib as mpl
 import pytest
 import torch
 from torch import nn
 
 from cli.main import app
+from experiments.drawing.style import settings
+from experiments.plotting.figure_drawer import FigureDrawer
+from experiments.plotting.view import View
+from experiments.store.studies import read_runs
 
 
 def run_bptt(monkeypatch, capsys, *words):
@@ -69,6 +74,20 @@ def test_the_commands_read_the_folder(watch, table, monkeypatch, capsys):
         assert code == 0, printed
     assert {"gradient_flow.png", "gates.png", "contributions.png"} <= {one.name for one in study.glob("figures/*")}
     assert "run=run1" not in (study / "report.html").read_text()
+
+
+def test_figures_of_a_watched_run_name_its_last_recorded_step_and_its_layer(watch, table):
+    _, watched = train(15, lambda model: watch(model, every=10))
+    table(watched)
+    drawer = FigureDrawer(read_runs(watched.path.parents[1]), View())
+    with mpl.rc_context(settings()):
+        for name in ("gradient_flow", "contributions", "gates"):
+            figure = drawer.draw(name).figure
+            titles = [ax.get_title() for ax in figure.axes][:2]
+            assert titles == ["at step 1", "at the last recorded step (11)"]
+            caption = figure.get_supxlabel().replace("\n", " ")
+            assert "Of the layers rnn[0], rnn[1], the figure shows rnn[0]." in caption
+        assert "Of the layers" not in drawer.draw("clipping").figure.get_supxlabel()
 
 
 def test_retain_grad_on_a_stack_does_not_hide_the_total_derivative(watch, table):
