@@ -49,7 +49,10 @@ DISPENSABLE = ("seconds", "max norm", "loss", "clipped", "lag spacing", "chance"
 GAP = 2
 """Number of spaces between two columns."""
 
-JUDGED = "gain and horizon are those of the state whose gradient reaches farthest back at the last recorded step"
+JUDGED = (
+    "gain and horizon are those of the state whose gradient reaches farthest back, before training and at the last "
+    "recorded step"
+)
 """What the column `state` means."""
 
 NARROWEST_MEANING = 30

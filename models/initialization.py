@@ -113,6 +113,7 @@ def _blocks(cell: Cell) -> list[RecurrentBlock]:
     blocks = cell.recurrent_blocks()
     if not blocks:
         raise ValueError(
-            f"{type(cell).__name__} has no recurrent_blocks() to initialise; use init=default, which changes nothing"
+            f"{type(cell).__name__} names no recurrent matrix to initialise (recurrent_blocks()); use init=default, "
+            "which keeps the cell as it was constructed"
         )
     return blocks

@@ -2,6 +2,7 @@
 
 import shutil
 import textwrap
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -39,8 +40,9 @@ def list_choices(
     from experiments.errors import UsageError
 
     groups = catalogue(config_dir)
-    if group is not None and (group := _singular(group)) not in groups:
-        raise UsageError(f"{group}: there is no such group; choose from {', '.join(groups)}")
+    if group is not None and _singular(group) not in groups:
+        raise UsageError(f"{group}: {_advise(group, groups)}")
+    group = group and _singular(group)
     for name in [group] if group else groups:
         typer.echo(name)
         width = max(map(len, groups[name]))
@@ -51,6 +53,18 @@ def list_choices(
                 column = max((len(f"{one.key}={one.default}") for one in found), default=0)
                 for one in found:
                     _print_hanging(f"{'':{width + 4}}{f'{one.key}={one.default}':<{column}}  ", one.comment)
+
+
+def _advise(word: str, groups: Mapping[str, Mapping[str, str]]) -> str:
+    """What would do in place of a word that is no group."""
+    key, equals, choice = word.partition("=")
+    if equals and (group := _singular(key)) in groups:
+        known = choice in groups[group] and group not in ("measure", "figure")
+        shown = f", `bptt show {group}={choice}` the keys of {choice}" if known else ""
+        return f"give the group alone: `bptt list {group}` prints its choices{shown}"
+    if having := [group for group, choices in groups.items() if word in choices]:
+        return f"is no group, but a choice of {' and '.join(having)}: `bptt list {having[0]}` prints it"
+    return f"there is no such group; choose from {', '.join(groups)}"
 
 
 def _singular(group: str) -> str:

@@ -29,7 +29,7 @@ from experiments.analysis.findings import (
     spread,
 )
 from experiments.analysis.gain_and_horizon import fate_of
-from experiments.analysis.judged_states import Flows, configurations, flows_of_states, kind_of, state_that_carries
+from experiments.analysis.judged_states import Flows, configurations, flows_of_states, judged_state, kind_of
 from experiments.analysis.nonfinite_findings import say_nonfinite_of_all
 from experiments.analysis.single_losses import average_over_losses, has_several_losses
 from experiments.analysis.summary import FLOW, NORMS, reachable, summarize_runs
@@ -161,7 +161,7 @@ def _flow_at(when: str, at: str, runs: Sequence[Run], flows: Flows, averaged: pd
     """
     gain = "gain_at_init" if at else "gain_per_timestep"
     columns = [f"horizon{at}", f"arriving{at}", gain, "horizon_resolution"]
-    state = state_that_carries({state: flow[f"horizon{at}"].to_numpy() for state, flow in flows.items()})
+    state = judged_state(flows, at)
     flow = flows[state][columns].to_numpy()
     horizons, left, gains, apart = flow[~np.isnan(flow[:, 1])].T
     if not len(left):

@@ -13,6 +13,9 @@ from experiments.store.studies import Run
 Flows = Mapping[str, pd.DataFrame]
 """The columns `FLOW` of each state in layer 0, by the state's name; a row per run, nan if it is not known."""
 
+SUFFIXES = ("_at_init", "")
+"""Suffixes of the columns `FLOW` at the first and at the last recorded step."""
+
 
 def configurations(runs: Sequence[Run]) -> list[list[int]]:
     """The places of the runs of each configuration, which differ only in their seed, in the order of their values."""
@@ -45,6 +48,16 @@ def flows_of_states(runs: Sequence[Run], summary: pd.DataFrame, states: pd.DataF
     return flows
 
 
+def judged_state(flows: Flows, at: str) -> str:
+    """Choose the state that carries the gradient of a configuration at its first or last recorded step.
+
+    Args:
+        flows: How the gradient of each state flows back in the runs of the configuration.
+        at: Suffix of the columns: '_at_init' for the first recorded step, '' for the last.
+    """
+    return state_that_carries({state: flow[f"horizon{at}"].to_numpy() for state, flow in flows.items()})
+
+
 def state_that_carries(horizons: Mapping[str, np.ndarray]) -> str:
     """Choose the state with the largest median horizon, over the runs in which both its own and that of h are known."""
     largest, found = 0.0, "h"
@@ -57,10 +70,11 @@ def state_that_carries(horizons: Mapping[str, np.ndarray]) -> str:
 
 
 def with_judged_states(runs: Sequence[Run], summary: pd.DataFrame, states: pd.DataFrame) -> pd.DataFrame:
-    """Return rows of summary.csv in which gain, horizon and arriving are those of the state that findings judge.
+    """Return rows of summary.csv in which gain, horizon and arriving are those of the states that findings judge.
 
-    That is the state which carries the gradient of a configuration at the last recorded step. The column `state` has
-    its name; it is empty if this is h in all rows.
+    These are the states that carry the gradient of a configuration: one at the first recorded step, for the columns
+    that end in `_at_init`, and one at the last. The column `state` has their names, such as 's', or 'h before, z after'
+    if they differ; it is empty if all rows have h.
 
     Args:
         runs: Runs of a study.
@@ -70,8 +84,10 @@ def with_judged_states(runs: Sequence[Run], summary: pd.DataFrame, states: pd.Da
     flows = flows_of_states(runs, summary, states)
     judged = summary.assign(state="h")
     for rows in configurations(runs):
-        state = state_that_carries({name: flow["horizon"].to_numpy()[rows] for name, flow in flows.items()})
-        if state != "h":
-            judged.loc[judged.index[rows], "state"] = state
-            judged.loc[judged.index[rows], [*FLOW]] = flows[state].iloc[rows].to_numpy()
+        before, after = (judged_state({state: flow.iloc[rows] for state, flow in flows.items()}, at) for at in SUFFIXES)
+        judged.loc[judged.index[rows], "state"] = after if before == after else f"{before} before, {after} after"
+        for state, at in ((before, SUFFIXES[0]), (after, SUFFIXES[1])):
+            if state != "h":
+                columns = [name for name in FLOW if name.endswith(SUFFIXES[0]) == bool(at)]
+                judged.loc[judged.index[rows], columns] = flows[state].iloc[rows][columns].to_numpy()
     return judged if (judged["state"] != "h").any() else judged.assign(state=None)

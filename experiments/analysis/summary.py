@@ -45,6 +45,9 @@ SUMMARIZED = (*READ, "lags")
 BY_LAG = ("step", "layer", "state", "lag", "grad_norm")
 """The columns of `average_over_losses` that show how far back a gradient reaches."""
 
+NEVER_BLOCKING = (None, "none", "omega", "gradient_noise", "flossing")
+"""Remedies that leave the way of the gradient back as it is; others may block a state at some timesteps."""
+
 FLOW = (
     *("gain_per_timestep", "gain_at_init", "horizon", "horizon_at_init", "horizon_resolution"),
     *("arriving", "arriving_at_init"),
@@ -253,19 +256,25 @@ def can_underflow(run: Run, gradients: Arrays | pd.DataFrame) -> np.ndarray:
     """Which rows of gradients.csv can be 0 only because their values are too small, or those of inactive relu units.
 
     Left out are the timesteps that truncation keeps every loss from reaching, and the states that only the read-out
-    uses: their gradient is exactly 0 before the last timestep, while that of another state in the layer is not.
+    uses: their gradient is exactly 0 before the last timestep, while that of another state in the layer is not. With a
+    remedy that may block a state at single timesteps, such as h_detach, the same holds for each timestep.
 
     Args:
         run: The run.
         gradients: Its gradients.csv, by column.
     """
-    layer, state, lag, norm = (np.asarray(gradients[name]) for name in ("layer", "state", "lag", "grad_norm"))
+    step, layer, state, lag, norm = (np.asarray(gradients[name]) for name in BY_LAG)
     reached: np.ndarray = lag < reached_by_any_loss(run)
     earlier = reached & (lag > 0)
     flows = set(zip(layer[earlier & (norm != 0)], state[earlier & (norm != 0)], strict=True))
     layers = {of[0] for of in flows}
     read = [of in flows or of[0] not in layers for of in zip(layer, state, strict=True)]
     reached &= np.array(read, dtype=bool)
+    if run.config.get("remedy") not in NEVER_BLOCKING:
+        places = list(zip(step, layer, lag, strict=True))
+        with_gradient = {place for place, size in zip(places, norm, strict=True) if size != 0}
+        blocked = [size == 0 and place in with_gradient for place, size in zip(places, norm, strict=True)]
+        reached &= ~np.array(blocked, dtype=bool)
     return reached
 
 

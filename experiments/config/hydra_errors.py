@@ -61,6 +61,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     if isinstance(error, OverrideParseException):
         if str(error.override).endswith("\r"):
             return f"{error.override}: ends with a carriage return; save the script with Unix line endings"
+        if meant := _meant_by_word(str(error.override)):
+            return f"{error.override}: is not of the form KEY=VALUE; {meant}"
         return (
             f"{error.override}: is not of the form KEY=VALUE; "
             "quote a value that has spaces or special characters: KEY='\"a b\"'"
@@ -68,6 +70,14 @@ def explain(error: Exception, overrides: Sequence[str]) -> str:
     lines = message.splitlines() or [type(error).__name__]
     lines = [line.strip() for line in lines if line.strip(" ^")]
     return " ".join(line for line in lines if not line.startswith(("See http", "full_key:", "object_type=")))
+
+
+def _meant_by_word(word: str) -> str:
+    """What would do in place of a word that is the name of a group or of a choice; empty if it is neither."""
+    if word in groups():
+        return f"`bptt list {word}` prints the choices, and {word}=NAME takes one"
+    having = [group for group in groups() if word in choices(group)]
+    return f"did you mean {' or '.join(f'{group}={word}' for group in having)}?" if having else ""
 
 
 def explain_unknown_key(key: str, overrides: Sequence[str]) -> str:

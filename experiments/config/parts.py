@@ -23,6 +23,7 @@ from experiments.nonfinite import Diverge
 from experiments.remedies import Remedy
 from experiments.stopping import Hopeless, Solved, SolvedOrHopeless, Stop
 from experiments.tasks.task import Task
+from models.cell import Cell
 from models.network import RecurrentNetwork
 
 SMALL = 512
@@ -131,7 +132,7 @@ def _construct(config: Config, device: str) -> Parts:
         torch.manual_seed(config.seed)
         network = RecurrentNetwork(
             parts["cell"],
-            initialize,
+            partial(_initialize, config, initialize),
             input_size=task.input_size,
             hidden_size=config.model.hidden_size,
             num_layers=config.model.num_layers,
@@ -160,6 +161,16 @@ def _construct(config: Config, device: str) -> Parts:
     return Parts(
         network, task, parts["clip"], make_optimizer, make_schedule, parts["remedy"], parts["nonfinite"], stop, measures
     )
+
+
+def _initialize(config: Config, initialize: Callable[[Cell], None], cell: Cell) -> None:
+    """Initialise a cell; an initialisation of our own says by a ValueError that it is not defined for the cell."""
+    try:
+        initialize(cell)
+    except ValueError as error:
+        if not config.init["_target_"].startswith(OWN) or str(error).startswith("init."):
+            raise
+        raise UsageError(f"init={config.init['name']} cell={config.cell['name']}: {error}") from error
 
 
 def _measure(name: str, record: RecordConfig) -> Measure:

@@ -1,6 +1,7 @@
 """Checks of the columns of a CSV file: numbers, missing values, and times that do not go back."""
 
 import re
+import shlex
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -14,16 +15,22 @@ from experiments.tasks.data_files import KEY
 LARGEST = 1e15
 """A size that no number of a column reaches: squares of larger ones would leave the range of float32."""
 
+PLAIN_NAME = re.compile(r"(?!(?i:null|true|false|nan|inf)$)[A-Za-z_]\w*", re.ASCII)
+"""Matches the names that need no quotes in a list on the command line."""
+
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|"}
 
 
-def read_numbers(path: str, name: str, column: Any, *, decimal: str, is_target: bool) -> NDArray[np.float64]:
+def read_numbers(
+    path: str, name: str, frame: Any, *, inputs: Sequence[str], decimal: str, is_target: bool
+) -> NDArray[np.float64]:
     """The values of a column, all of them finite numbers.
 
     Args:
         path: Path of the file.
         name: Name of the column.
-        column: The column as pandas read it.
+        frame: The file as pandas read it.
+        inputs: Names of the input columns.
         decimal: Sign before the decimals, point or comma.
         is_target: Whether the column is the one to forecast.
 
@@ -32,6 +39,7 @@ def read_numbers(path: str, name: str, column: Any, *, decimal: str, is_target: 
     """
     import pandas as pd
 
+    column = frame[name]
     values: NDArray[np.float64] = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     refuse_missing(path, name, column.isna().to_numpy())
     for row in np.flatnonzero(~(np.abs(values) < LARGEST)):
@@ -47,9 +55,24 @@ def read_numbers(path: str, name: str, column: Any, *, decimal: str, is_target: 
         elif is_target and np.isnan(values).mean() > 0.5:
             advice = f"to tell classes apart, give task.label={name} in place of task.target={name}"
         else:
-            advice = "correct it, or leave the column out of task.columns"
+            others = [] if is_target else [one for one in inputs if one != name and _has_numbers(frame[one])]
+            advice = f"correct it, or leave the column out: {columns_option(others)}" if others else "correct it"
         raise UsageError(f"{KEY}={path}: row {row + 1}, column {name}: {found!r} is not a number; {advice}")
     return values
+
+
+def _has_numbers(column: Any) -> bool:
+    """Whether all values of a column are numbers that a task reads."""
+    import pandas as pd
+
+    values: NDArray[np.float64] = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
+    return bool((np.abs(values) < LARGEST).all())
+
+
+def columns_option(names: Sequence[str]) -> str:
+    """The option that names the input columns, quoted for a shell: 'task.columns=[flow,"flow rate"]'."""
+    words = [name if PLAIN_NAME.fullmatch(name) else f'"{name}"' for name in names]
+    return shlex.quote(f"task.columns=[{','.join(words)}]")
 
 
 def refuse_missing(path: str, name: str, missing: NDArray[np.bool_]) -> None:

@@ -73,7 +73,7 @@ def read_table(path: str, layout: Layout, size: int, modified: int) -> Table:
         raise UsageError(f"{KEY}={path}: has a header, but no rows")
     wanted = dict.fromkeys(name for name in (*columns, layout.target) if name is not None)
     numbers = {
-        name: read_numbers(path, name, frame[name], decimal=layout.decimal, is_target=name == layout.target)
+        name: read_numbers(path, name, frame, inputs=columns, decimal=layout.decimal, is_target=name == layout.target)
         for name in wanted
     }
     for name in apart:

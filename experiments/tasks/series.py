@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Generator, Tensor
 
 from experiments.errors import UsageError
+from experiments.tasks.csv_checks import columns_option
 from experiments.tasks.csv_file import Layout, Table, read_table
 from experiments.tasks.data_files import KEY, check_file, evenly, version, window_starts
 from experiments.tasks.dependence import Dependence, dependence_by_lag
@@ -90,7 +91,9 @@ class Series(Task):
         self._name, self._path = str(target if label is None else label), path
         self._reads_target = self._name in table.columns
         if horizon == 0 and self._reads_target:
-            raise UsageError(f"task.horizon=0: the answer {self._name} would be an input; leave it out of task.columns")
+            others = [name for name in table.columns if name != self._name]
+            advice = f"leave it out: {columns_option(others)}" if others else "give task.columns others than it"
+            raise UsageError(f"task.horizon=0: the answer {self._name} would be an input; {advice}")
         self.timesteps, self.horizon, self.tolerance = length, horizon, tolerance
         self.readout_steps = 1 if loss_at == "last" else None
         cuts = [(start, end - int(held_out * (end - start)), end) for start, end in table.bounds]

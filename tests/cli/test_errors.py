@@ -59,6 +59,41 @@ def test_bad_input_is_one_line_and_nothing_written(bptt, tmp_path, command, wron
     assert sorted(tmp_path.rglob("*")) == before
 
 
+@pytest.mark.parametrize("command", [["run"], ["sweep", "-j1"], ["probe"]], ids=lambda words: words[0])
+@pytest.mark.parametrize(
+    ("cell", "init", "advice"),
+    [("lru", "orthogonal", "use init=default"), ("rnn", "chrono", "choose a cell such as lstm or gru")],
+)
+def test_an_init_that_is_not_defined_for_a_cell_is_one_line(bptt, tmp_path, command, cell, init, advice):
+    line = one_line_of(bptt(*command, f"cell={cell}", f"init={init}"))
+    assert line.startswith(f"bptt: init={init} cell={cell}: ")
+    assert advice in line
+    assert "Error" not in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            "list cell=lstm",
+            "cell=lstm: give the group alone: `bptt list cell` prints its choices, `bptt show cell=lstm`",
+        ),
+        ("list cells=foo", "cells=foo: give the group alone: `bptt list cell` prints its choices"),
+        ("list lstm", "lstm: is no group, but a choice of cell: `bptt list cell` prints it"),
+        ("list foo", "foo: there is no such group; choose from cell, clip, "),
+        ("show omega", "omega: is not of the form KEY=VALUE; did you mean remedy=omega?"),
+        ("show orthogonal", "did you mean cell=orthogonal or init=orthogonal?"),
+        (
+            "show cell",
+            "cell: is not of the form KEY=VALUE; `bptt list cell` prints the choices, and cell=NAME takes one",
+        ),
+    ],
+)
+def test_a_word_in_the_wrong_place_is_answered_with_what_would_do(bptt, arguments, said):
+    assert said in one_line_of(bptt(*arguments.split()))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -1,6 +1,7 @@
 """A run on a table of the user's own: what it records of the file, and what commands say if the file changes."""
 
 import json
+import shlex
 import time
 
 import numpy as np
@@ -32,6 +33,18 @@ def test_a_run_records_what_its_file_was_and_replay_says_if_it_has_changed(bptt,
     gone = bptt("replay", folder, "-q")
     assert gone.exit_code == 2
     assert gone.stderr.startswith("bptt: task.path=pump.csv: there is no such file in ")
+
+
+def test_a_column_of_text_is_answered_with_the_columns_that_do(bptt, tmp_path):
+    rows = [f"{i},{i % 7},on,{i % 5}" for i in range(90)]
+    (tmp_path / "pump.csv").write_text("\n".join(["flow,flow rate,state,null", *rows]))
+    asked = ["task=csv", "task.path=pump.csv", "task.target=flow", "task.length=5", *TINY]
+    said = bptt("run", *asked).stderr
+    assert said.startswith("bptt: task.path=pump.csv: row 1, column state: 'on' is not a number; correct it, or leave")
+    option = said.partition("leave the column out: ")[2]
+    assert shlex.split(option) == ['task.columns=[flow,"flow rate","null"]']
+    folder = tmp_path / bptt("run", *asked, *shlex.split(option)).stdout.strip()
+    assert json.loads((folder / "run.json").read_text())["data"]["columns"] == ["flow", "flow rate", "null"]
 
 
 def test_replay_says_if_a_text_or_an_image_file_has_changed(bptt, tmp_path):

@@ -133,5 +133,5 @@ def test_chrono_needs_a_gate_that_keeps_a_state(make):
 
 
 def test_a_cell_without_recurrent_blocks_refuses_what_sets_them():
-    with pytest.raises(ValueError, match=r"OrthogonalRNN has no recurrent_blocks\(\) to initialise; use init=default"):
+    with pytest.raises(ValueError, match=r"OrthogonalRNN names no recurrent matrix to initialise .* use init=default"):
         initialized(partial(OrthogonalRNN, map="cayley"), DRAWN_IN_FLOAT64["glorot"])

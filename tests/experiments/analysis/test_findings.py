@@ -451,6 +451,21 @@ def test_a_state_that_only_the_readout_uses_has_not_underflowed(write, h, underf
     assert summarize_runs([run])[0]["underflow"].item() == (underflown or 0)
 
 
+@pytest.mark.parametrize("remedy", ["none", "h_detach", "mine"])
+def test_a_timestep_that_a_remedy_blocks_has_not_underflowed(write, remedy):
+    """The gradient of h is 0 at every second timestep, where that of c is not. At lag 9, both underflow."""
+    rows = [
+        {"step": 1, "layer": 0, "state": state, "timestep": 10 - lag, "lag": lag}
+        | {"grad_norm": 0.0 if zero else 1.0, "underflow": float(zero)}
+        for lag in range(10)
+        for state, zero in (("h", lag % 2 == 1), ("c", lag == 9))
+    ]
+    run = write(tables={"gradients": rows}, remedy=remedy)
+    expected = 6 / 20 if remedy == "none" else 2 / 16
+    assert summarize_runs([run])[0]["underflow"].item() == pytest.approx(expected)
+    assert f"{100 * expected:.3g}% of the gradient's entries at step 1 were 0 or below" in said(run)
+
+
 def test_of_a_few_steps_no_distribution_is_said(write):
     run = write("rnn", tables={"metrics": metrics([1.0, 2.0])}, steps=2)
     assert "gradient norm" not in said(run) + said_together(run)

@@ -9,6 +9,7 @@ from experiments.measures.gradients import Gradients
 from experiments.measures.lags import Lags, spread
 from experiments.tasks.copy import Copy
 from experiments.training.backpropagation import backpropagate
+from models.cells.scrn import SCRN
 from models.gru import GRU
 from models.initialization import default, orthogonal
 from models.lstm import LSTM
@@ -111,3 +112,24 @@ def test_lags_of_copy_are_separate_backward_passes(make):
 )
 def test_sampled_losses_are_spread_evenly_and_the_last_is_among_them(length, losses, samples, expected):
     assert spread(length, losses, samples) == expected
+
+
+@pytest.mark.parametrize(("layers", "readout_steps"), [(1, 1), (1, None), (2, 1)])
+def test_an_entry_that_nothing_reads_has_not_underflowed(layers, readout_steps):
+    """The slow units in the output of scrn are fed back as s. Only a loss or the layer above reads them in h."""
+    net = network_of(lambda a, b: SCRN(a, b, slow=0.4, alpha=0.9), layers, readout_steps)
+    trace = traced(net, torch.randn(7, 4, 3, dtype=torch.float64))
+    table = table_of(Gradients(), net, trace)
+    assert len(table) == 14 * layers
+    assert (table["underflow"] == 0).all()
+    unread = trace.layers[-1].gradients["h"][:-1, :, net.cells[-1].fast :]
+    assert (unread == 0).all() == (readout_steps == 1)
+
+
+def test_entries_that_a_timestep_reads_have_underflowed():
+    net = network_of(lambda a, b: SCRN(a, b, slow=0.4, alpha=0.9), dtype=torch.float32)
+    trace = traced(net, torch.randn(7, 4, 3), loss=lambda outputs: 1e-37 * outputs.sum())
+    rows = table_of(Gradients(), net, trace).query("state == 'h' and lag > 0")
+    fast = trace.layers[0].gradients["h"][:-1, :, : net.cells[0].fast]
+    np.testing.assert_array_equal(rows["underflow"], (fast.abs() < 2**-126).double().mean(dim=(1, 2)))
+    assert rows["underflow"].max() > 0

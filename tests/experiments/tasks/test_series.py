@@ -220,7 +220,12 @@ def table(*rows):
         (table().replace("time,a,b", "time,a,a"), {}, "two columns are called a; rename one of them in the first line"),
         (table("60;1;1"), {}, "row 60, column time: '60;1;1' is not a number; does the file mix separators"),
         (table("60,1,1,9,9"), {}, "line 61 has 5 fields instead of 3; separate all fields with ','"),
-        (table("60,broken,1"), {}, "row 60, column a: 'broken' is not a number; correct it, or leave the column out"),
+        (
+            table("60,2,broken"),
+            {},
+            "b: 'broken' is not a number; correct it, or leave the column out: .task.columns=.time,a",
+        ),
+        (table("60,broken,1"), {}, "row 60, column a: 'broken' is not a number; correct it$"),
         (GERMAN, {"target": "druck", "time": "zeit"}, "'1,5' is not a number; .* add task.decimal=comma"),
         (table("5,1.0,1"), {"time": "time"}, "row 60, column time: 5 is before 59 in row 59; sort the rows by time"),
         (table(), {"target": "c"}, "task.target=c: .* has no such column, but time, a, b"),
@@ -238,7 +243,7 @@ def table(*rows):
         (table(), {"encoding": "utf-99"}, "task.encoding=utf-99: there is no such encoding"),
         (table(), {"target": None}, "task.target=null task.label=null: give one of them"),
         (table(), {"label": "b"}, "task.target=a task.label=b: give one of them"),
-        (table(), {"horizon": 0}, "task.horizon=0: the answer a would be an input"),
+        (table(), {"horizon": 0}, r"the answer a would be an input; leave it out: .task.columns=\[time,b\]"),
         (
             table("60,1,7"),
             {"target": None, "label": "b"},
