@@ -65,6 +65,18 @@ def bptt(tmp_path, start):
 
 
 @pytest.fixture
+def python(start):
+    """Run `SCRIPT ARGS` or `-c CODE` as Python does, in an empty folder."""
+
+    def call(*arguments):
+        process = start(*arguments, program="be_python()")
+        code = process.wait(240)
+        return subprocess.CompletedProcess(arguments, code, process.stdout.read_text(), process.stderr.read_text())
+
+    return call
+
+
+@pytest.fixture
 def make_run(tmp_path):
     """Make a run in a folder of the test's own, and read it back."""
 

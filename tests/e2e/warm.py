@@ -1,11 +1,12 @@
 """A process that has imported everything and from which `bptt` commands are forked: importing torch takes seconds.
 
 A command that starts here is a process of its own, in its own session, with its own arguments, folder and output. So
-is the fork server of a sweep, except that it is forked from the sweep. What they do before their imports is for tests
-that start the command themselves.
+are the fork server of a sweep and the script that `bptt watch` or `bptt check` runs, except that they are forked from
+the command. What they do before their imports is for tests that start the command themselves.
 """
 
 import atexit
+import builtins
 import contextlib
 import importlib
 import json
@@ -17,10 +18,12 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 ROOT = Path(__file__).parents[2]
+FRESH_PATH, FRESH_FINDERS = [*sys.path], [*sys.meta_path]
 BPTT = Path(sys.executable).with_name("bptt")
 IMPORTED = (
     "torch._dynamo",
@@ -29,6 +32,7 @@ IMPORTED = (
     "experiments.training.run",
     "experiments.training.probe",
 )
+OURS = ("bptt", "bptt_start", "cli", "conf", "experiments", "models", "tests")
 
 
 class WarmProcess:
@@ -141,19 +145,97 @@ def run(arguments, cwd, folder, environment, constants, program):
         setattr(importlib.import_module(module), constant, value)
     sys.argv = [str(BPTT), *arguments]
     multiprocessing.util.spawnv_passfds = forking_the_fork_server(multiprocessing.util.spawnv_passfds)
-    code = 1
+    importlib.import_module("cli.commands.watch").subprocess = SimpleNamespace(Popen=ForkedScript)
+    end_after(lambda: exec(program, {"be_python": be_python}))
+
+
+def end_after(program):
+    """Call a function, and end the process as Python does after a script."""
+    code = 0
     try:
-        exec(program, {})
-        code = 0
+        program()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
-    except BaseException:
-        traceback.print_exc()
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+    except BaseException as error:
+        code, trace = 1, error.__traceback__
+        one = trace
+        while one is not None:
+            if one.tb_frame.f_code.co_filename == __file__:
+                trace = one.tb_next  # without our frames
+            one = one.tb_next
+        sys.last_value = error
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        if isinstance(error, KeyboardInterrupt):
+            code = -signal.SIGINT
     threading._shutdown()
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
     os._exit(code)
+
+
+class KeptTorch:
+    """Finds torch as it was imported before; until then, it is as if it were not."""
+
+    def __init__(self):
+        self._kept = {name: sys.modules.pop(name) for name in [*sys.modules] if name.partition(".")[0] == "torch"}
+        self._spec = self._kept["torch"].__spec__
+
+    def find_spec(self, name, path, target=None):
+        return ModuleSpec(name, self) if name == "torch" else None
+
+    def create_module(self, spec):
+        return self._kept["torch"]
+
+    def exec_module(self, module):
+        sys.modules.update(self._kept)
+        module.__spec__ = self._spec
+
+
+def be_python():
+    """Run `SCRIPT ARGS` or `-c CODE` of `sys.argv[1:]` as a Python that has imported neither our packages nor torch."""
+    del sys.argv[0]
+    for name in [name for name in sys.modules if name.partition(".")[0] in OURS]:
+        del sys.modules[name]
+    sys.meta_path[:] = [KeptTorch(), *FRESH_FINDERS]
+    main = sys.modules["__main__"] = ModuleType("__main__")
+    vars(main).update(__builtins__=builtins)
+    if sys.argv[0] == "-c":
+        sys.path[:] = ["", *FRESH_PATH]
+        code = compile(sys.argv.pop(1), "<string>", "exec", dont_inherit=True)
+    else:
+        path = os.path.abspath(sys.argv[0])
+        sys.path[:] = [os.path.dirname(path), *FRESH_PATH]
+        vars(main).update(__file__=path)
+        code = compile(Path(path).read_bytes(), path, "exec", dont_inherit=True)
+    exec(code, vars(main))
+
+
+class ForkedScript:
+    """A script that `bptt watch` or `bptt check` starts, as `subprocess.Popen` has it; but it is forked from them."""
+
+    def __init__(self, command):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._pid = os.fork()
+        if not self._pid:
+            atexit._clear()
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+            sys.argv = command
+            end_after(be_python)
+
+    def send_signal(self, number):
+        os.kill(self._pid, number)
+
+    def wait(self):
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
 
 def forking_the_fork_server(start):

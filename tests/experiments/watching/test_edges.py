@@ -1,8 +1,6 @@
 """Trainings that differ from the plain loop: what is recorded right, and what is named in one line."""
 
 import json
-import subprocess
-import sys
 
 import pandas as pd
 import pytest
@@ -160,11 +158,11 @@ for _ in range(3):
 
 
 @pytest.mark.parametrize("length", [5, 6])
-def test_a_script_with_a_closure_and_an_error_inside_the_model(tmp_path, bptt, length):
+def test_a_script_with_a_closure_and_an_error_inside_the_model(tmp_path, bptt, python, length):
     """Frames of ours stand between the script and its model; the traceback is as without them."""
     (tmp_path / "train.py").write_text(SCRIPT.replace("LENGTH", str(length)))
     watched = bptt("watch", "--every", 1, "--", "train.py")
-    alone = subprocess.run([sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    alone = python("train.py")
     assert (watched.returncode, watched.stdout) == (alone.returncode, alone.stdout)
     assert alone.stderr in watched.stderr
     if length == 5:

@@ -1,8 +1,6 @@
 """What cannot be seen is named in one warning, and what is refused says why; a training goes on."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -106,10 +104,8 @@ watch.step(loss)
     ("end", "status", "code"),
     [("", "completed", 0), ("raise ValueError('no')", "failed", 1), ("raise KeyboardInterrupt", "interrupted", -2)],
 )
-def test_how_a_script_ends(tmp_path, end, status, code):
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(end=end)], cwd=tmp_path, capture_output=True, check=False
-    )
+def test_how_a_script_ends(tmp_path, python, end, status, code):
+    done = python("-c", SCRIPT.format(end=end))
     info = json.loads((tmp_path / "study/runs/run1/run.json").read_text())
     assert (info["status"], done.returncode) == (status, code)
     assert info.get("error") == ("ValueError: no" if status == "failed" else None)

@@ -1,7 +1,7 @@
 """`bptt watch -- SCRIPT` runs a script as Python does, and leaves a watched run."""
 
 import json
-import signal
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,12 +17,10 @@ def runs(study):
     return sorted((study / "runs").iterdir())
 
 
-def test_a_plain_script_is_watched_and_trains_as_without(tmp_path, bptt):
+def test_a_plain_script_is_watched_and_trains_as_without(tmp_path, bptt, python):
     watched = bptt("watch", "--every", 10, "--", PLAIN, "--steps", 50, "--length", 6)
     assert watched.returncode == 0, watched.stderr
-    alone = subprocess.run(
-        [sys.executable, PLAIN, "--steps", "50", "--length", "6"], capture_output=True, text=True, check=True
-    )
+    alone = python(PLAIN, "--steps", 50, "--length", 6)
     assert watched.stdout == alone.stdout  # the same loss at step 50, and nothing of ours
     assert watched.stderr.splitlines()[-1] == "results/plain"
     assert "finding:" in watched.stderr
@@ -57,20 +55,15 @@ for _ in range(3):
         ("os.kill(os.getpid(), 2)", 130, "interrupted"),
     ],
 )
-def test_a_script_ends_as_it_does_alone(tmp_path, bptt, end, code, status):
+def test_a_script_ends_as_it_does_alone(tmp_path, bptt, python, end, code, status):
     (tmp_path / "own").mkdir()
-    script = tmp_path / "own" / "train.py"
-    script.write_text(AS_PYTHON + end)
-    watched = bptt("watch", "--every", 1, "--", "own/train.py", "--lr", "1")
-    alone = subprocess.run(
-        [sys.executable, "own/train.py", "--lr", "1"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        # A shell starts background jobs deaf to SIGINT, and whoever runs these tests there passes that on.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    (tmp_path / "own" / "train.py").write_text(AS_PYTHON + end)
+    words, script = ("watch", "--every", 1, "--"), ("own/train.py", "--lr", "1")
+    if status == "failed":  # this one in new processes
+        watched = bptt(*map(str, words), *script, env=os.environ)
+        alone = subprocess.run([sys.executable, *script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    else:
+        watched, alone = bptt(*words, *script), python(*script)
     assert watched.returncode == code
     assert alone.returncode in (code, -2)
     assert watched.stdout == alone.stdout

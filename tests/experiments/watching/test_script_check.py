@@ -1,5 +1,7 @@
 """`bptt check -- SCRIPT` audits the first training step of a script, and ends it there."""
 
+import os
+
 import pytest
 
 from tests.experiments.watching.test_script import SCALED
@@ -27,12 +29,12 @@ open("checkpoint", "w").write("trained")
 
 @pytest.fixture
 def check(bptt):
-    return lambda *words: bptt("check", "--", *words)
+    return lambda *words, **options: bptt("check", "--", *words, **options)
 
 
 def test_a_state_detached_in_a_loop_of_a_script_is_found_and_the_script_ends(tmp_path, check):
     (tmp_path / "train.py").write_text(FAULTY)
-    done = check("train.py")
+    done = check("train.py", env=os.environ)  # in new processes
     assert done.returncode == 1, done.stderr
     text = " ".join(done.stdout.split())
     assert text.startswith(
