@@ -17,6 +17,9 @@ TOLERANCE = 0.1
 MOSTLY = 0.9
 """Share of clipped steps from which on the threshold acts as a learning rate."""
 
+OWN_CUT = "own_cut"
+"""The word in the column `parameter` of truncation.csv for the cuts that a watched loop makes itself."""
+
 OUTLIER = 0.5
 """Least share of one sequence in the gradient of a batch for which it is named."""
 
@@ -46,13 +49,32 @@ def describe_truncation(run: Run) -> str:
     worst = max(needed, key=lambda step: (needed[step], step))
     if needed[worst] > enough:
         words += f", at step {worst} it takes {needed[worst]}"
-    own = run.config.get("truncation")
-    if own is not None and own in rows.index and int(own) < length:
-        own_cut = f"the loop's own cut after {own} timesteps" if is_watched(run) else f"truncation={own}"
-        words += f"; at step {last}, {own_cut} changes it by {percent(rows[own])}"
+    words += _own_cut(run, rows, last)
     if run.info.get("given_state"):
         words += " (measured within each step: no gradient goes back through the state that a step begins with)"
     return words
+
+
+def _own_cut(run: Run, rows: "pd.Series[float]", step: int) -> str:
+    """Say what the run's own cut does to the gradient at a step, as a further sentence; empty if it makes none.
+
+    Args:
+        run: The run.
+        rows: Distance of each recorded K at that step.
+        step: Number of the step.
+    """
+    if is_watched(run):
+        table = run.table("truncation")
+        own_rows = table[(table["step"] == step) & (table["parameter"] == OWN_CUT)]
+        if own_rows.empty:
+            return ""
+        row = own_rows.iloc[0]
+        own = f"the loop's own cuts, at most {counted(int(row['truncation']), 'timestep')} apart, change"
+        return f"; at step {step}, {own} it by {percent(row['distance'])}"
+    own_k = run.config.get("truncation")
+    if own_k is None or own_k not in rows.index or int(own_k) >= run.info["timesteps"]:
+        return ""
+    return f"; at step {step}, truncation={own_k} changes it by {percent(rows[own_k])}"
 
 
 def recorded_cuts(run: Run) -> pd.DataFrame:

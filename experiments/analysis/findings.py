@@ -31,7 +31,7 @@ from experiments.analysis.run_tables import add_kept_states
 from experiments.analysis.single_losses import average_over_losses, gradients_by_lag, has_several_losses
 from experiments.analysis.summary import NORMS, can_underflow, reachable, smallest_normal
 from experiments.analysis.update_norms import describe_updates
-from experiments.analysis.watched_runs import layer_name, losses_add_up
+from experiments.analysis.watched_runs import is_watched, layer_name, losses_add_up
 from experiments.store.studies import Run
 from experiments.wording import counted, percent
 
@@ -110,6 +110,8 @@ def say_truncated(run: Run) -> str:
     within, length = reachable(run), run.info["timesteps"]
     if within == length:
         return ""
+    if is_watched(run):
+        return f"the loop cuts the gradient {within} timesteps before the end of {length}"
     but = ", but ds_T/ds_t was not" if run.is_probe else ""
     return f"the gradient was cut after {within} of {length} timesteps (truncation){but}"
 

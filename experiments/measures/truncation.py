@@ -41,12 +41,12 @@ class Truncation(Measure):
             return
         whole = {name: one.total().double() for name, one in contributions.items()}
         losses = network.readout_steps or length
-        rows = {k: list(_compare(whole, before)) for k, before in _before_each(contributions, trace.windows, losses)}
+        rows = {k: list(compare(whole, before)) for k, before in _before_each(contributions, trace.windows, losses)}
         for truncation in (length - first + 1 for first, _ in trace.windows):
             if truncation < losses and (cut := trace.with_truncation(truncation)):
-                rows[truncation] = list(_compare(whole, _difference(whole, cut)))
+                rows[truncation] = list(compare(whole, difference(whole, cut)))
         if is_cut and own is not None:
-            rows[own] = list(_compare(whole, _difference(whole, trained)))
+            rows[own] = list(compare(whole, difference(whole, trained)))
         for truncation, compared in sorted(rows.items()):
             for name, numbers in compared:
                 yield step, name, truncation, *numbers
@@ -75,12 +75,12 @@ def _before_each(
         before = {name: so_far + next(parts[name]).double() for name, so_far in before.items()}
 
 
-def _difference(whole: Gradients, cut: Mapping[str, Contribution]) -> Gradients:
+def difference(whole: Gradients, cut: Mapping[str, Contribution]) -> Gradients:
     """What the gradient lacks if it is cut. A parameter that it does not reach has a gradient of 0."""
     return {name: one - cut[name].total().double() if name in cut else one for name, one in whole.items()}
 
 
-def _compare(whole: Gradients, lost: Gradients) -> Iterable[tuple[str, tuple[float, float, float | None]]]:
+def compare(whole: Gradients, lost: Gradients) -> Iterable[tuple[str, tuple[float, float, float | None]]]:
     """Norm, distance and cosine of whole - lost for each parameter, and for all together."""
     left = {name: one - lost[name] for name, one in whole.items()}
     norms = {name: [float(l2_norm(of[name])) for of in (whole, lost, left)] for name in whole}

@@ -12,8 +12,8 @@ from experiments.watching.readings import Reading
 from experiments.watching.sequences import Link
 from models.cell import Cell, State
 from models.contributions import Bounds, Contribution
-from models.recursion import Unrolled
-from models.truncation import Pieces, pieces
+from models.recursion import Gradient, Unrolled
+from models.truncation import Pieces
 
 TOLERANCE = 1e4
 """Largest difference of a gradient that counts as rounding, in units of the dtype's precision."""
@@ -61,6 +61,19 @@ class Chain:
         bounds = [0, *self.cuts, len(self.output)]
         return max(last - first for first, last in pairwise(bounds)) if self.cuts else None
 
+    @property
+    def losses(self) -> int:
+        """The number of timesteps from the first one that something outside the chain reaches to the last."""
+        reached = (self.output.flatten(1) != 0).any(dim=1)
+        for layer in self.layers:
+            for part in layer.further.values():
+                reached |= (part.flatten(1) != 0).any(dim=1)
+        return len(reached) - reached.tolist().index(True) if reached.any() else len(reached)
+
+    def input_gradient(self) -> Tensor:
+        """The gradient of what the lowest layer reads, (time, batch, input), with the loop's own cuts."""
+        return self._backward(self._own_bounds, [(1, len(self.output))])[1].input()
+
     def backward(self, bounds: Bounds, windows: Bounds) -> list[Mapping[str, Contribution]]:
         """Backpropagate with a gradient that does not leave its piece.
 
@@ -71,6 +84,13 @@ class Chain:
         Returns:
             The parts of all timesteps in the gradient of each parameter, for each layer.
         """
+        return self._backward(bounds, windows)[0]
+
+    @property
+    def _own_bounds(self) -> list[tuple[int, int]]:
+        return [(before + 1, last) for before, last in pairwise([0, *self.cuts, len(self.output)])]
+
+    def _backward(self, bounds: Bounds, windows: Bounds) -> tuple[list[Mapping[str, Contribution]], Gradient]:
         output, found = self.output, []
         for layer in reversed(self.layers):
             if layer.dropped is not None:
@@ -85,12 +105,7 @@ class Chain:
             found.append(gradient.contributions)
             if layer is not self.layers[0]:
                 output = gradient.input()
-        return found[::-1]
-
-    def with_truncation(self, first: int, truncation: int | None, windows: Bounds) -> dict[str, Contribution]:
-        """What `Trace.with_truncation` returns, with layers that are counted from `first`."""
-        found = self.backward(pieces(len(self.output), truncation), windows)
-        return {f"layers.{number}.{name}": one for number, of in enumerate(found, first) for name, one in of.items()}
+        return found[::-1], gradient
 
     def check(self, readings: Sequence[Reading], windows: Bounds) -> None:
         """Check that the loop's own cuts lead to the gradients that the loop has.
@@ -102,8 +117,7 @@ class Chain:
         Raises:
             NotSeen: They do not.
         """
-        edges = [0, *self.cuts, len(self.output)]
-        own = self.backward([(before + 1, last) for before, last in pairwise(edges)], windows)
+        own = self.backward(self._own_bounds, windows)
         for reading, found in zip(readings, own, strict=True):
             for name, one in reading.contributions.items():
                 expected = one.total()

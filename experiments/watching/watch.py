@@ -212,10 +212,10 @@ class Watch:
                 others = [module for name, module in self._calls.layers.items() if name not in redone]
                 if any(one.grad is not None for module in others for one in module.parameters()):
                     raise NotSeen("it needs all layers, and some are not seen")
-                rows, own = self._truncation.rows(self.number, list(redone.values()), self._cut)
+                rows, last = self._truncation.rows(self.number, redone, self._cut)
                 self._folder.table("truncation", self._truncation.columns).append(rows)
-                if own is not None:
-                    self._folder.configure(truncation=own)
+                if last is not None:
+                    self._folder.configure(truncation=last)
                 if any(module.is_given_a_state for _, module in redone.values()):
                     self._folder.update(given_state=True)
 

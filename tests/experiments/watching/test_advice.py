@@ -11,6 +11,7 @@ import bptt
 from experiments.analysis.findings import describe_run
 from experiments.analysis.summary import write_summary
 from experiments.store.studies import read_runs
+from experiments.wording import percent
 
 INPUT, HIDDEN, BATCH, TIME = 3, 5, 4, 8
 
@@ -63,8 +64,7 @@ def test_truncation_is_that_of_autograd_cut_by_hand(watch, table, kind, options,
     x, target = torch.randn(TIME, BATCH, INPUT), torch.randn(TIME, BATCH, 1)
     whole = model.gradient(x, target, losses, ())
     expected = {k: model.gradient(x, target, losses, range(TIME - k, 0, -k)) for k in range(1, TIME + 1)}
-    if own:
-        expected[3] = model.gradient(x, target, losses, own)
+    own_distance = float((model.gradient(x, target, losses, own) - whole).norm() / whole.norm())
     watched = watch(model, truncation=True)
     model.zero_grad()
     loss = (model(x, own)[-losses:] - target[-losses:]).square().mean()
@@ -72,6 +72,9 @@ def test_truncation_is_that_of_autograd_cut_by_hand(watch, table, kind, options,
     watched.step(loss)
     rows = table(watched, "truncation")
     assert not watched.not_seen
+    own_rows = rows[rows["parameter"] == "own_cut"]
+    assert own_rows["truncation"].tolist() == ([3] if own else [])
+    assert own_rows["distance"].tolist() == pytest.approx([own_distance] if own else [], rel=1e-10)
     rows = rows[rows["parameter"] == "layers"].set_index("truncation")
     assert list(rows.index) == list(range(1, TIME + 1))
     for k, cut in expected.items():
@@ -82,7 +85,70 @@ def test_truncation_is_that_of_autograd_cut_by_hand(watch, table, kind, options,
         f"a cut after {enough} of {TIME} timesteps" if enough < TIME else "every recorded cut changes the gradient"
     )
     assert f"at step 1, {smallest}" in said
-    assert ("the loop's own cut after 3 timesteps changes it by" in said) == bool(own)
+    assert (f"own cuts, at most 3 timesteps apart, change it by {percent(own_distance)}" in said) == bool(own)
+    assert ("the loop cuts the gradient 2 timesteps before the end of 8" in said) == (bool(own) and losses == 1)
+
+
+class TwoModules(nn.Module):
+    """Two recurrent modules whose states are detached before the timesteps `cuts`, and a read-out of the sum of both.
+
+    Args:
+        kind: nn.GRU is called piece by piece, nn.LSTMCell timestep by timestep.
+        is_stack: Whether the second one reads the output of the first, or the same input.
+    """
+
+    def __init__(self, kind, is_stack):
+        super().__init__()
+        self.upper = kind(HIDDEN if is_stack else INPUT, HIDDEN)
+        self.lower, self.readout, self.is_stack = kind(INPUT, HIDDEN), nn.Linear(HIDDEN, 1), is_stack
+
+    def forward(self, x, cuts=()):
+        outputs, states = [], [None, None]
+        is_cell = isinstance(self.lower, nn.RNNCellBase)
+        for first, last in pairwise(range(len(x) + 1) if is_cell else [0, *sorted(cuts), len(x)]):
+            if first in cuts:
+                states = [tuple(one.detach() for one in of) if is_cell else of.detach() for of in states]
+            read = x[first] if is_cell else x[first:last]
+            hidden = []
+            for place, layer in enumerate((self.lower, self.upper)):
+                called = layer(read, states[place])
+                states[place] = called if is_cell else called[1]
+                hidden.append(called[0][None] if is_cell else called[0])
+                read = called[0] if self.is_stack else read
+            outputs.append(self.readout(hidden[0] * self.weight[first:last] + hidden[1]))
+        return torch.cat(outputs)
+
+    def gradient(self, x, target, losses, cuts):
+        """The gradient of both modules' parameters, in one vector, with cuts before these timesteps."""
+        self.zero_grad()
+        (self(x, cuts)[-losses:] - target[-losses:]).square().mean().backward()
+        return torch.cat([one.grad.flatten() for layer in (self.lower, self.upper) for one in layer.parameters()])
+
+
+@pytest.mark.parametrize("losses", [1, 5])
+@pytest.mark.parametrize("is_stack", [True, False])
+@pytest.mark.parametrize(("kind", "own"), [(nn.GRU, ()), (nn.GRU, (3, 6)), (nn.LSTMCell, ()), (nn.LSTMCell, (3, 6))])
+def test_truncation_of_two_modules_is_that_of_autograd_cut_by_hand(watch, table, kind, own, is_stack, losses):
+    model = TwoModules(kind, is_stack)
+    model.weight = torch.randn(TIME, 1, 1) if losses > 1 else torch.zeros(TIME, 1, 1)
+    x, target = torch.randn(TIME, BATCH, INPUT), torch.randn(TIME, BATCH, 1)
+    whole = model.gradient(x, target, losses, ())
+    watched = watch(model, truncation=True)
+    model.zero_grad()
+    loss = (model(x, own)[-losses:] - target[-losses:]).square().mean()
+    loss.backward()
+    watched.step(loss)
+    rows = table(watched, "truncation")
+    assert not watched.not_seen
+    expected = {k: model.gradient(x, target, losses, range(TIME - k, 0, -k)) for k in range(1, TIME + 1)}
+    found = rows[rows["parameter"] == "layers"].set_index("truncation")["distance"]
+    assert found.to_dict() == pytest.approx(
+        {k: float((cut - whole).norm() / whole.norm()) for k, cut in expected.items()}, rel=1e-9, abs=1e-12
+    )
+    if own:
+        cut = model.gradient(x, target, losses, own)
+        (distance,) = rows[rows["parameter"] == "own_cut"]["distance"]
+        assert distance == pytest.approx(float((cut - whole).norm() / whole.norm()), rel=1e-10)
 
 
 def test_a_state_from_the_step_before_is_said_to_hide_what_lies_before_it(watch):
@@ -105,8 +171,13 @@ def test_a_state_from_the_step_before_is_said_to_hide_what_lies_before_it(watch)
         (lambda: nn.LSTM(2, 3, bidirectional=True), lambda model, x: model(x)[0], "bidirectional"),
         (
             lambda: nn.ModuleList([nn.RNN(2, 3), nn.RNN(3, 3)]),
-            lambda model, x: model[1](model[0](x)[0])[0],
-            "one layer may read another one's output",
+            lambda model, x: model[1](2 * model[0](x)[0])[0],
+            "1 reads what is computed from 0",
+        ),
+        (
+            lambda: nn.ModuleList([nn.RNN(2, 3), nn.RNN(2, 3)]),
+            lambda model, x: model[1](x, model[0](x)[1])[0][-1],
+            "1 begins with a state that 0 computed",
         ),
         (lambda: nn.GRU(2, 3), lambda model, x: torch.cat([model(x)[0], model(-x)[0]]), "several batches in a step"),
         (
