@@ -85,7 +85,9 @@ class Rescue(Skip):
     def attach(self, network: RecurrentNetwork) -> None:
         for cell in network.cells:
             if not cell.recurrent_blocks():
-                raise ValueError(f"needs a cell with recurrent matrices; {type(cell).__name__} names none")
+                raise ValueError(
+                    f"needs a cell with recurrent matrices, and {type(cell).__name__} names none; use nonfinite=skip"
+                )
 
     def set_gradients(self, network: RecurrentNetwork) -> None:
         for parameter in network.parameters():

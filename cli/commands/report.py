@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.errors import one_line_errors
-from cli.options import Compare, Facet, ResultsDir, Studies, Where, XAxis, YAxis
+from cli.options import Compare, ConfigDir, Facet, ResultsDir, Studies, Where, XAxis, YAxis
 
 
 @one_line_errors
@@ -23,6 +23,7 @@ def report(
         typer.Option(help="Path of the HTML file.  [default: STUDY/report.html]", dir_okay=False, show_default=False),
     ] = None,
     results_dir: ResultsDir = "results",
+    config_dir: ConfigDir = None,
 ) -> None:
     """Write an HTML report of one or more studies.
 
@@ -44,7 +45,8 @@ def report(
     if pdf:
         find_browser()
     folders = [find_study(study, results_dir) for study in studies]
-    page = write_report(folders, View(compare=compare, facet=facet, where=where or (), x=x, y=y), output, tell)
+    view = View(compare=compare, facet=facet, where=where or (), x=x, y=y)
+    page = write_report(folders, view, output, tell, config_dir)
     typer.echo(page)
     if pdf:
         typer.echo(print_to_pdf(page))

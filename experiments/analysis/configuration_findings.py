@@ -22,6 +22,7 @@ from experiments.analysis.findings import (
     gradient_of,
     kind_of_network,
     losses_averaged,
+    norm_with_penalty,
     quantiles,
     recorded_every,
     say_too_small,
@@ -222,5 +223,6 @@ def _norms_of_all(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     typical = {**norms.median(), "max_grad_norm": norms["max_grad_norm"].max()}
     share = spread(norms["clipped_fraction"].to_numpy(), "{:.0%}")
     cut = cut_by(runs[0], f"{share} of the steps{say_scale_of_all(runs)}")
-    words = f"gradient norm over all steps: {quantiles(typical)}{' in any run' if len(norms) > 1 else ''}"
+    in_any = " in any run" if len(norms) > 1 else ""
+    words = f"{norm_with_penalty(runs[0])} over all steps: {quantiles(typical)}{in_any}"
     return f"{words}; {cut}" if cut else words

@@ -312,7 +312,14 @@ def _norms(run: Run, outcome: Mapping[str, Any]) -> str:
     clipped = outcome["clipped_fraction"]  # not known if no step had a finite norm
     cut = "" if clipped is None else cut_by(run, f"{percent(clipped)} of the steps{describe_scale(run)}")
     cut = cut or say_watched_clipping(run) or would_cut
-    return f"gradient norm over {steps} steps: {quantiles(outcome)}; {cut}"
+    return f"{norm_with_penalty(run)} over {steps} steps: {quantiles(outcome)}; {cut}"
+
+
+def norm_with_penalty(run: Run) -> str:
+    """Name the norm in metrics.csv, which is that of the loss and of the penalty if a remedy such as omega adds one."""
+    metrics = run.table("metrics")
+    has_penalty = "penalty" in metrics and metrics["penalty"].notna().any()
+    return "gradient norm of loss and penalty together" if has_penalty else "gradient norm"
 
 
 def quantiles(norms: Mapping[str, Any]) -> str:
@@ -379,7 +386,8 @@ def probe_readings(run: Run, outcome: Mapping[str, Any]) -> list[Reading]:
     )
     norms = f"median; {number(outcome['max_grad_norm'])} at most, over {len(run.table('metrics'))} batches"
     readings.append(Reading("gradient norm", number(outcome["median_grad_norm"]), f"{norms}, {kind_of_network(run)}"))
-    readings.append(Reading("clipping threshold", "not known", THRESHOLD))
+    if run.config.get("task") != "noise":  # whose training nobody needs advice on
+        readings.append(Reading("clipping threshold", "not known", THRESHOLD))
     if remedy := say_remedy(run, outcome):
         readings.append(Reading("remedy", "measured", remedy))
     return readings

@@ -96,10 +96,13 @@ def _situations(path: Path, clip: Value) -> list[Situation]:
 
 
 def _is_alike(run: Run) -> bool:
-    """Whether a run has a network of the study's kind, without a remedy, and its loss at the last timestep alone."""
+    """Whether a run has a network of the study's kind, without a remedy, and its loss at the last timestep alone.
+
+    No remedy helps with task=noise, which nobody can learn.
+    """
     of_trained = run.is_probe and run.info.get("checkpoint")
     same = all(run.config.get(key, value) == value for key, value in ALIKE.items())
-    return same and run.info["readout_steps"] == 1 and not of_trained
+    return same and run.info["readout_steps"] == 1 and run.config.get("task") != "noise" and not of_trained
 
 
 def _fate(outcome: Mapping[str, Any], length: int) -> str:

@@ -17,7 +17,7 @@ from experiments.analysis.configuration_findings import describe_configurations
 from experiments.analysis.findings import describe_run
 from experiments.analysis.judged_states import with_judged_states
 from experiments.catalogue.choices import catalogue
-from experiments.figures import NAMES
+from experiments.figures import figure_names
 from experiments.plotting.axis_keys import LeftOut
 from experiments.plotting.figure_drawer import FigureDrawer
 from experiments.plotting.image_files import folder_of_studies
@@ -55,6 +55,7 @@ def write_report(
     view: View = DEFAULT_VIEW,
     path: Path | None = None,
     say: Callable[[str], object] | None = None,
+    config_dir: Path | None = None,
 ) -> Path:
     """Write the report of one or several studies. The same CSV files give the same page, byte for byte.
 
@@ -63,6 +64,7 @@ def write_report(
         view: What the figures compare.
         path: Path of the page; None for report.html in the study, or in the folder A+B beside the studies A and B.
         say: Function that is called with each line about damaged runs; the page has these lines, too.
+        config_dir: Folder with the user's own figures.
 
     Returns:
         Path of the page.
@@ -71,7 +73,7 @@ def write_report(
         UsageError: No run has a key of the view, or a study has no run yet.
     """
     of_studies = read_studies(studies)
-    drawer = FigureDrawer(of_studies, view)
+    drawer = FigureDrawer(of_studies, view, config_dir)
     runs = drawer.tables.runs
     summary = drawer.tables.summary_csv
     path = folder_of_studies(studies) / "report.html" if path is None else path
@@ -89,7 +91,7 @@ def write_report(
         runs=len(runs),
         axes=_axes(runs),
         findings=describe_configurations(runs, summary, states),
-        figures=_figures(drawer, path.parent),
+        figures=_figures(drawer, path.parent, config_dir),
         headings=headings,
         table=table,
         characters=_characters(headings, [cells for _, cells, _ in table]),
@@ -129,11 +131,11 @@ class Drawn(NamedTuple):
     numbers: str
 
 
-def _figures(drawer: FigureDrawer, beside: Path) -> list[Drawn]:
+def _figures(drawer: FigureDrawer, beside: Path, config_dir: Path | None) -> list[Drawn]:
     """Draw all figures that have something to show; numbers too large for the page go to figures/ beside it."""
     links = {}
     with Renderer() as renderer:
-        for name in NAMES:
+        for name in figure_names(config_dir):
             try:
                 drawn = drawer.draw(name)
             except LeftOut:
@@ -141,7 +143,7 @@ def _figures(drawer: FigureDrawer, beside: Path) -> list[Drawn]:
             renderer.add(drawn.figure, "svg", transparent=True)
             links[name] = _numbers(drawer.file_name(name), to_csv(drawn.numbers()).encode(), beside)
         svgs = [image.content.decode() for image in renderer.finish()]
-    titles = catalogue()["figure"]
+    titles = catalogue(config_dir)["figure"]
     return [
         Drawn(name, titles[name], inline(svg, name, titles[name]), link)
         for (name, link), svg in zip(links.items(), svgs, strict=True)

@@ -9,6 +9,7 @@ import yaml
 
 from experiments.catalogue.measures import measures
 from experiments.config.composing import compose
+from experiments.config.hydra_composer import open_composer
 from experiments.config.schema import RecordConfig
 from experiments.errors import UsageError
 from experiments.measures.spikes import BATCHES
@@ -34,6 +35,11 @@ def recorded_as(recorded: Mapping[str, Any], changes: Sequence[str], config_dir:
     """
     if not changes:
         return dict(recorded)
+    with open_composer(config_dir) as composer:
+        parsed = composer.parse(changes)
+    if several := [one for one in parsed if one.is_sweep_override()]:
+        line = several[0].input_line
+        raise UsageError(f"{line}: a run has one record, so give one value: {several[0].key_or_group}=VALUE")
     known = {*measures(config_dir), *RecordConfig.model_fields}
     keep = [f"record.{key}={str(value).lower()}" for key, value in recorded.items() if key in known or value]
     if any(change.startswith("record=") for change in changes):

@@ -87,6 +87,18 @@ def test_a_figure_of_ones_own_is_listed_and_drawn(mine, tmp_path):
     assert "toy.csv" not in invoke("plot", study, "--format", "csv").stdout
 
 
+def test_a_report_shows_the_figures_of_ones_own(mine, tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.figures.NAMES", ())
+    study = tmp_path / "results" / "s"
+    done = invoke("report", study, "--config-dir", mine)
+    assert done.exit_code == 0, done.output
+    page = (study / "report.html").read_text(encoding="utf-8")
+    assert "The largest gradient norm of each run, by its seed." in page
+    assert "Doubled." in page
+    assert invoke("report", study).exit_code == 0
+    assert "Doubled." not in (study / "report.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

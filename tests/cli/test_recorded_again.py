@@ -90,6 +90,8 @@ def test_a_sweep_says_which_runs_lack_what_is_asked_for(bptt, tmp_path):
             "record.evaluate_every=3",
             "record.evaluate_every=3: the evaluation is part of the run, so it cannot be changed",
         ),
+        ("record.every=1,2", "record.every=1,2: a run has one record, so give one value: record.every=VALUE"),
+        ("record=full,none", "record=full,none: a run has one record, so give one value: record=VALUE"),
         ("record.every=0", "record.every=0: must be greater than 0"),
         ("record.evry=1", "record.evry=1: there is no such key; did you mean record.every?"),
         ("record=fine", "record=fine: there is no such record; choose from default, full, none"),

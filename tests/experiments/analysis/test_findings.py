@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -426,6 +427,13 @@ def test_the_norms_and_what_a_threshold_would_cut(write):
     assert said_together(watched).endswith("99% up to 99, largest 100")
 
 
+def test_a_norm_with_the_gradient_of_a_penalty_is_called_so(write):
+    """Clipping and the optimiser see the gradient of both, so this is the norm that is recorded."""
+    runs = [write("rnn", seed, tables={"metrics": metrics([1.0] * 50, penalty=0.5)}) for seed in range(2)]
+    assert "; gradient norm of loss and penalty together over 50 steps: median 1" in f"; {said(runs[0])}"
+    assert "gradient norm of loss and penalty together over all steps: median 1" in said_together(*runs)
+
+
 def test_what_the_runs_own_clipping_cut(write):
     scales = [0.5] * 30 + [1.0] * 70
     table = metrics(np.full(100, 3.0), clip_scale=scales)
@@ -547,6 +555,14 @@ def test_a_probe_gives_no_clipping_threshold(probe):
     assert not re.search(r"\d", reading.value + reading.meaning)
     assert "bptt run" in reading.meaning
     assert read(probe(seed=1))["gradient norm"].meaning == "median; 3 at most, over 3 batches, untrained"
+
+
+def test_a_probe_of_noise_gives_no_advice_on_training(probe):
+    made = probe()
+    readings = read(replace(made, config=made.config | {"task": "noise"}))
+    assert "gradient norm" in readings
+    assert not {"clipping threshold", "remedy"} & set(readings)
+    assert "bptt run" not in "".join(map(str, readings.values()))
 
 
 def test_a_probe_of_a_trained_network_is_not_called_untrained(probe):

@@ -71,6 +71,8 @@ OTHERS = [
     ({"cell.nonlinearity": "relu"}, {}, {}),
     ({"model.num_layers": 2}, {}, {}),
     ({"truncation": 5}, {}, {}),
+    ({"task": "noise"}, {}, {}),
+    ({"task": "noise"}, {}, {"kind": "probe"}),
     ({"remedy": "omega"}, {}, {}),
     ({"clip": "value"}, {}, {}),
     ({}, {"solved": 1}, {}),

@@ -282,7 +282,7 @@ class Bare(Cell):
         (
             "_target_: own.Bare\n_partial_: true\n",
             "init=orthogonal",
-            r"^cell=own init=orthogonal .*Bare has no recurrent_",
+            r"^init=orthogonal cell=own: Bare names no recurrent matrix",
         ),
         (
             "_target_: math.sqrt\n_partial_: true\n",

@@ -48,12 +48,12 @@ def alone(monkeypatch):
 
 @pytest.fixture
 def without_figures(monkeypatch):
-    monkeypatch.setattr("experiments.reports.study_report.NAMES", ())
+    monkeypatch.setattr("experiments.reports.study_report.figure_names", lambda folder: ())
 
 
 @pytest.fixture
 def one_figure(monkeypatch, alone):
-    monkeypatch.setattr("experiments.reports.study_report.NAMES", ("training",))
+    monkeypatch.setattr("experiments.reports.study_report.figure_names", lambda folder: ("training",))
 
 
 def text_of(page):

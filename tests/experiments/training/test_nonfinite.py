@@ -138,7 +138,7 @@ def test_a_cell_without_recurrent_matrices_cannot_be_rescued():
     network.cells[0].recurrent_blocks = list
     from experiments.nonfinite import Rescue
 
-    with pytest.raises(ValueError, match="needs a cell with recurrent matrices; RNN names none"):
+    with pytest.raises(ValueError, match="RNN names none; use nonfinite=skip"):
         Rescue().attach(network)
 
 
