@@ -21,7 +21,7 @@ def read_entries(cell: Cell, before: State) -> dict[str, Bool[Tensor, " size"]]:
     like = next(cell.parameters())
     sizes = [one.shape[1] for one in before]
     rows = sum(sizes)
-    spoiled = [one.detach()[:1].repeat(rows, 1) for one in before]
+    spoiled = [one.detach()[:1].nan_to_num().repeat(rows, 1) for one in before]
     for start, one in zip([0, *torch.tensor(sizes).cumsum(0).tolist()], spoiled, strict=False):
         entries = torch.arange(one.shape[1], device=one.device)
         one[start + entries, entries] = torch.nan
