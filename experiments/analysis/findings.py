@@ -32,6 +32,7 @@ from experiments.analysis.single_losses import average_over_losses, gradients_by
 from experiments.analysis.summary import NORMS, can_underflow, reachable, smallest_normal
 from experiments.analysis.update_norms import describe_updates
 from experiments.store.studies import Run
+from experiments.store.unseen import say_unseen
 from experiments.wording import counted
 
 FALSE_ALARM = 0.00135
@@ -53,7 +54,15 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
     of_gradient = [_flow(run), describe_truncation(run), _underflow(run), describe_data(run)]
     of_steps = [say_nonfinite(run), _norms(run, outcome), describe_spikes(run), describe_updates(run)]
     advice = [describe_safe_threshold(run), say_remedy(run, outcome)]
-    sentences = [_ended(run), say_never_finite(run), *of_gradient, _error(run, outcome), *of_steps, *advice]
+    sentences = [
+        _ended(run),
+        say_unseen(run.info),
+        say_never_finite(run),
+        *of_gradient,
+        _error(run, outcome),
+        *of_steps,
+        *advice,
+    ]
     return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
 
 

@@ -159,6 +159,8 @@ class Watch:
                     call.gradients = {name: divide(one, scale) for name, one in call.gradients.items()}
             if is_due and (has_gradient or self._is_clipped):
                 self._record(calls)
+            if is_due and not self._folder.has_begun:
+                self._start(None, 0)
             if has_gradient and self.spikes is not None and (spike := self.spikes.judge(norm_of(norms))) is not None:
                 self._record_spike(spike, calls)
             self._metrics.write(now=is_due)
@@ -222,7 +224,11 @@ class Watch:
             if status == "completed":  # otherwise the last step may have made no update
                 self._after_update()
             self._metrics.close()
-        if self._timesteps and self._metrics.optimizer is not None:
+        if not self.number:
+            self.not_seen["watch.step"] = "it was never called"
+        if not self._folder.has_begun:
+            self._start(None, 0)
+        if self._metrics.optimizer is not None:
             self._folder.update(optimizer=self._metrics.optimizer)
         self._folder.close(status, self.number, error)
         if has_calls and not self.number and status == "completed":
@@ -339,29 +345,31 @@ class Watch:
     def _cut(self, length: int) -> Bounds:
         return cut(length, length if self._windows == "all" else self._windows)
 
-    def _start(self, reading: Reading, readout_steps: int) -> None:
-        """Write run.json, now that the first batch says what the layers are."""
-        self._timesteps = reading.timesteps
+    def _start(self, reading: Reading | None, readout_steps: int) -> None:
+        """Write run.json, now that the first batch says what the layers are, or at the end that none was seen."""
+        self._timesteps = 0 if reading is None else reading.timesteps
+        cell = None if reading is None else reading.cell
         kinds = list(dict.fromkeys(str(kind_of(module)) for module in self._calls.layers.values()))
+        any_tensor = self.parameters[0] if reading is None else reading.direct
         config = {
             "cell": {"name": "+".join(kinds)},
             "task": {"name": "watched"},
-            "model": {"hidden_size": reading.cell.hidden_size, "num_layers": len(self.layers)},
+            "model": {"hidden_size": None if cell is None else cell.hidden_size, "num_layers": len(self.layers)},
             "record": self._recorded,
             "study": {"name": self._study},
-            "batch_size": len(reading.lengths),
+            "batch_size": None if reading is None else len(reading.lengths),
             "steps": self._steps or 0,
-            "dtype": str(reading.direct.dtype).removeprefix("torch."),
-            "device": str(reading.direct.device),
+            "dtype": str(any_tensor.dtype).removeprefix("torch."),
+            "device": str(any_tensor.device),
             **(self._settings or {"run": self.path.name}),
         }
         record = {
             "seed": self._settings.get("seed"),
             "threads": torch.get_num_threads(),
             "parameters": sum(parameter.numel() for parameter in self.parameters),
-            "timesteps": reading.timesteps,
+            "timesteps": self._timesteps,
             "readout_steps": readout_steps,
-            "cell": {"states": list(reading.cell.state_names), "kept_by": dict(reading.cell.kept_by)},
+            "cell": {} if cell is None else {"states": list(cell.state_names), "kept_by": dict(cell.kept_by)},
             "record": self._recorded,
             "watched": self.layers,
             "not_seen": self.not_seen,
@@ -372,7 +380,7 @@ class Watch:
         if name not in self.not_seen:
             self.not_seen[name] = reason
             warnings.warn(f"bptt.watch: {name} is not seen: {reason}", stacklevel=6)
-            if self._timesteps:
+            if self._folder.has_begun:
                 self._folder.update(not_seen=self.not_seen)
 
 
