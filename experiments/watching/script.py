@@ -14,7 +14,7 @@ from torch.optim.optimizer import Optimizer
 
 from experiments.errors import in_a_line
 from experiments.watching.calls import Call, Calls
-from experiments.watching.metrics import grad_norms, norm_of
+from experiments.watching.metrics import grad_norms, norm_of, norms_in_range
 from experiments.watching.scaling import Scaling, divide
 from experiments.watching.seeing import Seeing
 from experiments.watching.watch import Watch
@@ -119,7 +119,10 @@ class ScriptWatch:
         with self._scaling.divided():
             self._norms = grad_norms(parameters)
             is_due = watch is None or watch.is_due
-            is_spike = watch is not None and watch.spikes is not None and watch.spikes.is_spike(norm_of(self._norms))
+            is_spike = False
+            if watch is not None and watch.spikes is not None:
+                self._norms = norms_in_range(self._norms, parameters)
+                is_spike = watch.spikes.is_spike(norm_of(self._norms))
             found = [one for one in parameters if one.grad is not None] if is_due or is_spike else []
             self._gradients = {one: one.grad.clone() for one in found if one.grad is not None}
 

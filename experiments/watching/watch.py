@@ -24,7 +24,7 @@ from experiments.watching.batch_audit import check
 from experiments.watching.calls import FUSED, Call, Calls, NotSeen, not_seen
 from experiments.watching.folder import RunFolder
 from experiments.watching.fused import names_of
-from experiments.watching.metrics import WatchedMetrics, norm_of
+from experiments.watching.metrics import WatchedMetrics, norm_of, norms_in_range
 from experiments.watching.readings import Reading
 from experiments.watching.redone import Redone, redo
 from experiments.watching.scaling import Scaling, divide
@@ -161,8 +161,10 @@ class Watch:
                 self._record(calls)
             if is_due and not self._folder.has_begun:
                 self._start(None, 0)
-            if has_gradient and self.spikes is not None and (spike := self.spikes.judge(norm_of(norms))) is not None:
-                self._record_spike(spike, calls)
+            if has_gradient and self.spikes is not None:
+                self._metrics.replace_norms(norms := norms_in_range(norms, self.parameters))
+                if (spike := self.spikes.judge(norm_of(norms))) is not None:
+                    self._record_spike(spike, calls)
             self._metrics.write(now=is_due)
         self._calls.on, self._calls.keeps = self.is_due or self.spikes is not None, self.is_due
 
