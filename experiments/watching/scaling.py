@@ -2,7 +2,7 @@
 
 import functools
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,7 +40,7 @@ class Scaling:
         self._scales: dict[Tensor, Tensor] = {}  # of each parameter whose gradient is scaled
         self._pending: Tensor | None = None  # of the backward passes since the last division
         self._of_pass: Tensor | None = None
-        self._of_step: Tensor | None = None
+        self._of_step: dict[Tensor, Tensor] = {}
         self._before: list[tuple[int, int]] | None = None
         self._clipped: tuple[Any, Any, int] | None = None
         _LISTENING.add(self)
@@ -54,10 +54,10 @@ class Scaling:
         scale, self._of_pass = self._of_pass, None
         return scale
 
-    def take_step(self) -> Tensor | None:
-        """The scale of the last backward pass that reached a parameter since the last call; None if there is none."""
-        scale, self._of_step = self._of_step, None
-        return scale
+    def take_step(self) -> dict[Tensor, Tensor]:
+        """The scale of each parameter that a scaled backward pass has reached since the last call."""
+        scales, self._of_step = self._of_step, {}
+        return scales
 
     def reached(self, leaves: Iterable[Tensor], scale: Tensor | None) -> None:
         """Add parameters that were not known before the last backward pass, which reached them.
@@ -70,7 +70,7 @@ class Scaling:
         self.parameters = list(dict.fromkeys((*self.parameters, *new)))
         if scale is not None:
             self._scales |= dict.fromkeys(new, scale)
-            self._of_step = scale
+            self._of_step |= dict.fromkeys(new, scale)
 
     @contextmanager
     def divided(self) -> Iterator[None]:
@@ -100,9 +100,8 @@ class Scaling:
     def _pass_ends(self, scale: Tensor) -> None:
         before, self._before = self._before, None
         changed = [one for one, was in zip(self.parameters, before or (), strict=False) if _state(one) != was]
-        if changed:
-            self._scales |= dict.fromkeys(changed, scale)
-            self._of_step = scale
+        self._scales |= dict.fromkeys(changed, scale)
+        self._of_step |= dict.fromkeys(changed, scale)
 
     def _divides(self, optimizer: Optimizer) -> None:
         self._pending = None
@@ -127,6 +126,18 @@ class Scaling:
         one = next((one for one in parameters if one in ours and one.grad is not None), None)
         if one is not None and one.grad is not None:
             self._clipped = (one, weakref.ref(one.grad), one.grad._version)
+
+
+def scale_of(module: nn.Module, scales: Mapping[Tensor, Tensor]) -> Tensor | None:
+    """The scale of the gradient that has reached a module; None if it is not scaled.
+
+    Args:
+        module: The module. If none of its parameters is trained, the scale is taken to be that of any other one.
+        scales: What `Scaling.take_step` returns.
+    """
+    trained: list[Tensor] = [one for one in module.parameters() if one.requires_grad]
+    trained = trained or list(scales)
+    return next((scales[one] for one in trained if one in scales), None)
 
 
 def divide(gradient: Tensor, scale: Tensor) -> Tensor:

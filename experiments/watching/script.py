@@ -115,7 +115,7 @@ class ScriptWatch:
         self._loss = one if self._loss is None else self._loss + one
         if watch is None:
             self._scaling.reached(leaves_of(starts), scale)
-        parameters = self._scaling.parameters
+        parameters = self._scaling.parameters if watch is None else watch.parameters
         with self._scaling.divided():
             self._norms = grad_norms(parameters)
             is_due = watch is None or watch.is_due
@@ -123,7 +123,7 @@ class ScriptWatch:
             if watch is not None and watch.spikes is not None:
                 self._norms = norms_in_range(self._norms, parameters)
                 is_spike = watch.spikes.is_spike(norm_of(self._norms))
-            found = [one for one in parameters if one.grad is not None] if is_due or is_spike else []
+            found = [one for one in self._scaling.parameters if one.grad is not None] if is_due or is_spike else []
             self._gradients = {one: one.grad.clone() for one in found if one.grad is not None}
 
     @quietly

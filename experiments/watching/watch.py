@@ -27,7 +27,7 @@ from experiments.watching.fused import names_of
 from experiments.watching.metrics import WatchedMetrics, norm_of, norms_in_range
 from experiments.watching.readings import Reading
 from experiments.watching.redone import Redone, redo
-from experiments.watching.scaling import Scaling, divide
+from experiments.watching.scaling import Scaling, divide, scale_of
 from experiments.watching.spikes import COLUMNS, WatchedSpikes, save_spike, trace_spike
 from experiments.watching.trace import OneLayer, WatchedTrace
 from experiments.watching.truncation import WatchedTruncation, losses_of
@@ -111,7 +111,7 @@ class Watch:
         self._saves = spike_batches
         self.parameters = list(model.parameters() if parameters is None else parameters)
         self._scaling = scaling or Scaling(say=lambda line: warnings.warn(f"bptt.watch: {line}", stacklevel=6))
-        self._scaling.parameters = self.parameters
+        self._scaling.parameters = list(dict.fromkeys((*self.parameters, *model.parameters())))
         self._updating: list[tuple[int, int, Reading, dict[str, Measure]]] = []
         self._timesteps = self._readout_steps = 0
         self._is_zeroed = self._is_clipped = False
@@ -154,8 +154,9 @@ class Watch:
             calls = self._calls.take()
             has_gradient = given is not None or self._is_well_placed(calls, is_due)
             norms = self._metrics.add(self.number, loss, given if has_gradient else [torch.tensor(torch.nan)])
-            if (scale := self._scaling.take_step()) is not None:
-                for call in calls:
+            scales = self._scaling.take_step()
+            for call in calls if scales else ():
+                if (scale := scale_of(call.module, scales)) is not None:
                     call.gradients = {name: divide(one, scale) for name, one in call.gradients.items()}
             if is_due and (has_gradient or self._is_clipped):
                 self._record(calls)
