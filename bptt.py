@@ -42,9 +42,9 @@ def watch(
     lags: bool = False,
     truncation: bool = False,
     spikes: bool = False,
-    spike_limit: float = 6.0,
+    spike_limit: float | None = None,
     spike_batches: bool = False,
-    lag_samples: int = 8,
+    lag_samples: int | None = None,
     name: str | None = None,
     steps: int | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -55,6 +55,9 @@ def watch(
         ...
         loss.backward()
         watch.step(loss)  # before clipping and the optimiser's step
+
+    With torch.amp.GradScaler, call `watch.step(loss)` at the same place, before or after `scaler.unscale_(optimizer)`,
+    with the loss before `scaler.scale`. What is recorded is the gradient without the scale.
 
     Every nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell and nn.GRUCell inside the model is watched. The files are
     those of a run of `bptt`, so `bptt plot`, `bptt report`, `bptt status` and `bptt summary` read the folder. The
@@ -75,10 +78,11 @@ def watch(
             timesteps. If the loop detaches states, K is also the number of timesteps in its own pieces.
         spikes: Whether to write spikes.csv: where a gradient norm that leaves its running distribution, or is not
             finite, comes from. The norm of every step is looked at, and the layers' calls are kept until `step`.
-        spike_limit: Standard deviations of the norm's logarithm above which a step is a spike.
+        spike_limit: Standard deviations of the norm's logarithm above which a step is a spike; None means 6. It goes
+            with `spikes=True`.
         spike_batches: Whether to save what the layers read at a spike, and the weights, to spikes/STEP.pt in the run's
-            folder.
-        lag_samples: Number of timesteps whose losses lags.csv takes apart.
+            folder. It goes with `spikes=True`.
+        lag_samples: Number of timesteps whose losses lags.csv takes apart; None means 8. It goes with `lags=True`.
         name: Name of the run; None takes run1, run2, ... in turn.
         steps: Number of steps that the training will take, if you know it, so that `bptt status` shows how far it is.
         settings: Settings of your training, such as {"lr": 0.01, "seed": 3}. Figures compare runs by them.

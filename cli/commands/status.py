@@ -83,6 +83,7 @@ def _status_text(folder: Path, progress: "Sequence[Progress]", console: "Console
     problems += [f"{one.run.label}: damaged: {one.error}" for one in damaged[:MOST_NAMED]]
     if len(damaged) > MOST_NAMED:
         problems.append(f"and {counted(len(damaged) - MOST_NAMED, 'more damaged run')}")
+    problems += [f"{one.run.label}: {one.unseen}" for one in progress if one.unseen and one.status != "failed"]
     outdated = [one for one in progress if one.changed]
     problems += [
         f"{counted(number, 'run')} used another version of {files}"

@@ -36,8 +36,12 @@ def watch(
         bool, typer.Option("--spikes", help="Also write spikes.csv: where outlying gradient norms come from.")
     ] = False,
     spike_limit: Annotated[
-        float, typer.Option(help="Standard deviations of the norm's logarithm above which a step is a spike.")
-    ] = 6.0,
+        float | None,
+        typer.Option(
+            help="Standard deviations of the norm's logarithm above which a step is a spike.  [default: 6]",
+            show_default=False,
+        ),
+    ] = None,
     spike_batches: Annotated[
         bool, typer.Option("--spike-batches", help="Save what the layers read at each spike, and the weights.")
     ] = False,
@@ -61,8 +65,10 @@ def watch(
     study = study or (name.rpartition(".")[2] if is_module else Path(name).stem)
     if not study.strip(". ") or "/" in study:
         raise UsageError(f"study={study!r}: must be the name of a folder; pass --study NAME")
-    if not 0 < spike_limit < float("inf"):
+    if spike_limit is not None and not 0 < spike_limit < float("inf"):
         raise UsageError(f"--spike-limit {spike_limit:g}: must be a number above 0")
+    if spike_limit is not None and not spikes:
+        raise UsageError(f"--spike-limit {spike_limit:g}: does nothing unless --spikes is passed")
     if spike_batches and not spikes:
         raise UsageError("--spike-batches: saves nothing unless --spikes is passed")
     folder = Path(results_dir).absolute() / study

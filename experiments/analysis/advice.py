@@ -230,7 +230,7 @@ def describe_spikes(run: Run) -> str:
     if diverged is None and is_watched(run) and len(origins):
         lost = origins.loc[~np.isfinite(origins["grad_norm"].to_numpy(float)), "step"]
         diverged = None if lost.empty else lost.iloc[0]
-    if diverged is not None and (where := _origin(run, origins, int(diverged))):
+    if diverged is not None and (where := _origin(run, origins, int(diverged)) or " (not traced)" * is_watched(run)):
         words.append(f"the gradient that is not finite at step {diverged}{where}")
     return "; ".join(words)
 
@@ -262,6 +262,8 @@ def _origin(run: Run, origins: pd.DataFrame, step: int) -> str:
         words.append(
             f"{parameter_name(run, row['parameter'])} has {percent(row['parameter_share'])} of its squared norm"
         )
+    elif isinstance(row["parameter"], str):
+        words.append(f"that of {parameter_name(run, row['parameter'])} is not finite")
     if not pd.isna(row["sample"]) and row["sample_share"] >= OUTLIER:
         words.append(
             f"sequence {row['sample']:.0f} of the batch, counted from 0, has {percent(row['sample_share'])} of the "

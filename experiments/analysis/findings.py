@@ -33,6 +33,7 @@ from experiments.analysis.summary import NORMS, can_underflow, reachable, smalle
 from experiments.analysis.update_norms import describe_updates
 from experiments.analysis.watched_runs import is_watched, layer_name, losses_add_up
 from experiments.store.studies import Run
+from experiments.store.unseen import say_unseen
 from experiments.wording import counted, percent
 
 FALSE_ALARM = 0.00135
@@ -54,7 +55,15 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
     of_gradient = [_flow(run), describe_truncation(run), _underflow(run), describe_data(run)]
     of_steps = [say_nonfinite(run), _norms(run, outcome), describe_spikes(run), describe_updates(run)]
     advice = [describe_safe_threshold(run), say_remedy(run, outcome)]
-    sentences = [_ended(run), say_never_finite(run), *of_gradient, _error(run, outcome), *of_steps, *advice]
+    sentences = [
+        _ended(run),
+        say_unseen(run.info),
+        say_never_finite(run),
+        *of_gradient,
+        _error(run, outcome),
+        *of_steps,
+        *advice,
+    ]
     return "; ".join(filter(None, sentences)) or "no gradient and no error was recorded"
 
 

@@ -49,7 +49,7 @@ def write_caption(kind: FigureDescription, grouping: Grouping, panels: Sequence[
     studies = ", ".join(dict.fromkeys(str(run.config["study"]) for run in grouping.runs))
     tasks = sorted({(str(run.config["task"]), int(run.info["timesteps"])) for run in grouping.runs})
     lengths = {task: [length for name, length in tasks if name == task] for task, _ in tasks}
-    task = ", ".join(f"{task} T={_enumerate(those)}" for task, those in lengths.items())
+    task = ", ".join(f"{task} T={_enumerate(those)}" if any(those) else task for task, those in lengths.items())
     has_combinations = len(grouping.line_names) > MOST_LINES and len(grouping.lines) > 1 and not kind.one_panel_per_line
     combinations = f" A line for each combination of {', '.join(grouping.lines)}." if has_combinations else ""
     sentences = dict.fromkeys(sentence for panel in panels for sentence in panel.sentences)

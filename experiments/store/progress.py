@@ -19,6 +19,7 @@ from experiments.store.locks import read_info
 from experiments.store.plans import read_plans
 from experiments.store.status import ENDED, FINISHED, SKIPPED
 from experiments.store.studies import Run, read_runs
+from experiments.store.unseen import say_unseen
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Progress:
         kept: Whether the run had ended before it was followed.
         changed: Files that the run was made from and that have changed since, such as "leaky.py".
         stopped: Why a rule ended the run early, such as "solved"; empty if none did.
+        unseen: Why a watched run has nothing of any layer; empty if it has.
     """
 
     run: FollowedRun
@@ -80,6 +82,7 @@ class Progress:
     kept: bool = False
     changed: str = ""
     stopped: str = ""
+    unseen: str = ""
 
     @property
     def left(self) -> float:
@@ -109,6 +112,7 @@ def progress_of_study(study: Path) -> list[Progress]:
             error=run.info.get("error", ""),
             changed=changed_inputs(run.info) if status in SKIPPED else "",
             stopped=run.info.get("stopped") or "",
+            unseen="" if run.info["timesteps"] else say_unseen(run.info),
         )
         progress.append(progress_of(followed) if status == "running" else ended)
     for folder, what in runs.damaged:

@@ -18,7 +18,7 @@ def check_arguments(
     measures: Mapping[str, Any],
     settings: Mapping[str, Any] | None,
     windows: Any,
-    spike_limit: Any,
+    spike_limit: Any = None,
     **numbers: Any,
 ) -> None:
     """Check the arguments of `bptt.watch`.
@@ -28,8 +28,8 @@ def check_arguments(
         measures: Must be bools.
         settings: Must map words to numbers, words, bools or None.
         windows: Must be a number from 1, or "all".
-        spike_limit: Must be a number above 0.
-        **numbers: Must be whole numbers from 1; steps may be None.
+        spike_limit: Must be a number above 0, and goes with `spikes`; may be None.
+        **numbers: Must be whole numbers from 1; steps and lag_samples may be None. lag_samples goes with `lags`.
 
     Raises:
         TypeError: An argument has a wrong type.
@@ -38,17 +38,22 @@ def check_arguments(
     if not isinstance(model, nn.Module):
         raise TypeError(f"model: must be a torch.nn.Module, but is a {type(model).__name__}")
     for name, value in numbers.items():
-        if name == "steps" and value is None:
+        if name in ("steps", "lag_samples") and value is None:
             continue
         _check_number(name, value, "a whole number from 1")
     if windows != "all":
         _check_number("windows", windows, "a whole number from 1, or 'all'")
-    if isinstance(spike_limit, bool) or not isinstance(spike_limit, int | float):
-        raise TypeError(f"spike_limit={spike_limit!r}: must be a number above 0")
-    if not 0 < spike_limit < math.inf:
-        raise ValueError(f"spike_limit={spike_limit}: must be a number above 0")
+    if spike_limit is not None:
+        if isinstance(spike_limit, bool) or not isinstance(spike_limit, int | float):
+            raise TypeError(f"spike_limit={spike_limit!r}: must be a number above 0")
+        if not 0 < spike_limit < math.inf:
+            raise ValueError(f"spike_limit={spike_limit}: must be a number above 0")
+        if not measures.get("spikes"):
+            raise ValueError(f"spike_limit={spike_limit}: does nothing unless spikes=True")
     if measures["spike_batches"] and not measures.get("spikes"):
         raise ValueError("spike_batches=True: saves nothing unless spikes=True")
+    if numbers.get("lag_samples") is not None and not measures.get("lags"):
+        raise ValueError(f"lag_samples={numbers['lag_samples']}: does nothing unless lags=True")
     for name, value in measures.items():
         if not isinstance(value, bool):
             raise TypeError(f"{name}={value!r}: must be True or False")

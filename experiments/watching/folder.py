@@ -52,6 +52,11 @@ class RunFolder:
         self._record = {**beginning, **record, **provenance()}
         self.update()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is a run.json."""
+        return bool(self._record)
+
     def update(self, **entries: Any) -> None:
         """Write entries of run.json that have changed."""
         self._record |= entries
@@ -74,8 +79,6 @@ class RunFolder:
         with self._stack:
             for table in self._tables.values():
                 table.flush()
-            if not self._record:  # nothing was recorded
-                return
             self._config["steps"] = steps
             self._write_config()
             ended = {"files": describe_files(self.path)} if status == "completed" or error else {}

@@ -1,5 +1,6 @@
 """metrics.csv of a watched loop: loss, gradient norm and clipping of every step."""
 
+import math
 import operator
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import Optimizer
 
 from experiments.store.csv_writer import CsvWriter
+from models.norms import l2_norm
 
 FLUSH_SECONDS = 1.0
 """Longest time for which losses and gradient norms wait on their device."""
@@ -39,6 +41,13 @@ def grad_norms(gradients: list[Tensor]) -> Sequence[Tensor]:
 def norm_of(norms: Sequence[Tensor]) -> float:
     """The norm of a gradient from those of its parts."""
     return float(torch.linalg.vector_norm(torch.stack(list(norms)).double()))
+
+
+def norms_in_range(norms: Sequence[Tensor], parameters: Iterable[Tensor]) -> Sequence[Tensor]:
+    """The norms of the gradients, measured again in float64 if one is not finite: its squares may leave the range."""
+    if math.isfinite(norm_of(norms)):
+        return norms
+    return [l2_norm(one.grad) for one in parameters if one.grad is not None] or norms
 
 
 class WatchedMetrics:
@@ -76,6 +85,10 @@ class WatchedMetrics:
         self._rows.append([number, loss, norms, None, None])
         return norms
 
+    def replace_norms(self, norms: Sequence[Tensor]) -> None:
+        """Give the last step other norms of the parts of its gradient."""
+        self._rows[-1][2] = norms
+
     def about_to_update(self, optimizer: Optimizer) -> None:
         """Add what is left of the gradient before the update of the last step, and the learning rate.
 
@@ -91,7 +104,8 @@ class WatchedMetrics:
             self._is_in_order = False
             return
         row, first = self._rows[-1], optimizer.param_groups[0]
-        row[4] = first.get("lr")
+        lr = first.get("lr")
+        row[4] = lr.clone() if isinstance(lr, Tensor) else lr  # a schedule changes such a tensor in place
         left = gradients_of(self._parameters)
         row[3] = row[2] if self._are_measured(left, measured) else grad_norms(left)
         if self.optimizer is None:
@@ -130,6 +144,8 @@ class WatchedMetrics:
 def _row(number: int, loss: Tensor, norms: Sequence[Tensor], left: Sequence[Tensor] | None, lr: Any) -> tuple[Any, ...]:
     """A row of metrics.csv from step, loss, gradient norm, the norm before the update, and learning rate."""
     norm, clipped, scale = norm_of(norms), None if left is None else norm_of(left), None
+    if clipped is not None and math.isfinite(norm) and not math.isfinite(clipped):
+        clipped = None  # its squares left the range
     if clipped is not None and norm:
         scale = clipped / norm
         if abs(scale - 1) <= ROUNDING:

@@ -14,8 +14,8 @@ from torch.optim.optimizer import Optimizer
 
 from experiments.errors import in_a_line
 from experiments.watching.calls import Call, Calls
-from experiments.watching.metrics import grad_norms, norm_of
-from experiments.watching.scaling import watch_clipping
+from experiments.watching.metrics import grad_norms, gradients_of, norm_of, norms_in_range
+from experiments.watching.scaling import Scaling, divide
 from experiments.watching.seeing import Seeing
 from experiments.watching.watch import Watch
 
@@ -35,9 +35,8 @@ def begin(task: Mapping[str, Any]) -> None:
         task: `every`, `lags`, `truncation`, `spikes`, `spike_limit`, `spike_batches`, `folder` of the study, and
             `told`: the file that tells `bptt watch` the run's folder.
     """
-    is_scaled = watch_clipping(say)
     options = {name: task[name] for name in ("every", "lags", "truncation", "spikes", "spike_limit", "spike_batches")}
-    ScriptWatch(task["folder"], options, Path(task["told"]), is_scaled)
+    ScriptWatch(task["folder"], options, Path(task["told"]))
 
 
 class Models(nn.Module):
@@ -78,24 +77,23 @@ class ScriptWatch:
 
     A step is an update by an optimizer of torch.optim that trains one of the layers, after at least one backward pass.
     Its loss is the sum over its backward passes. The gradients are those right after the last of them, before they are
-    clipped.
+    clipped. What a GradScaler has multiplied is divided. An update that it leaves out is a step, too.
 
     Args:
         folder: Folder of the study.
         options: `every`, `lags`, `truncation`, `spikes`, `spike_limit` and `spike_batches` of `bptt.watch`.
         told: File that gets what `bptt watch` reports.
-        is_scaled: Function that says whether a GradScaler multiplies the gradients.
     """
 
-    def __init__(self, folder: str, options: Mapping[str, Any], told: Path, is_scaled: Callable[[], bool]) -> None:
+    def __init__(self, folder: str, options: Mapping[str, Any], told: Path) -> None:
         self.is_over = False
-        self._folder, self._options, self._told, self._is_scaled = folder, dict(options), told, is_scaled
+        self._folder, self._options, self._told = folder, dict(options), told
+        self._scaling = Scaling(say=say, skipped=self.skipped)
         self._models: dict[nn.Module, Calls] = {}
         self._watch: Watch | None = None
         self._loss: Tensor | float | None = None
         self._norms: Sequence[Tensor] = ()
         self._gradients: dict[Tensor, Tensor] = {}
-        self._leaves: dict[Tensor, None] = {}
         self._seeing = Seeing(self.called, self.went_back, self.about_to_update)
 
     @quietly
@@ -110,40 +108,56 @@ class ScriptWatch:
     def went_back(self, starts: list[Tensor]) -> None:
         """Keep the loss and the gradients of a backward pass."""
         one = float("nan") if any(start.numel() != 1 for start in starts) else sum(start.detach() for start in starts)
+        scale, watch = self._scaling.take_pass(), self._watch
+        if scale is not None:
+            one = divide(torch.as_tensor(one), scale)
         self._loss = one if self._loss is None else self._loss + one
-        watch = self._watch
-        self._leaves |= dict.fromkeys(leaves_of(starts) if watch is None else ())
-        parameters = list(self._leaves) if watch is None else watch.parameters
-        found = {one: one.grad for one in parameters if one.grad is not None}
-        self._norms = grad_norms(list(found.values()))
-        is_due = watch is None or watch.is_due
-        is_spike = watch is not None and watch.spikes is not None and watch.spikes.is_spike(norm_of(self._norms))
-        self._gradients = {one: gradient.clone() for one, gradient in found.items()} if is_due or is_spike else {}
+        if watch is None:
+            self._scaling.reached(leaves_of(starts), scale)
+        parameters = self._scaling.parameters if watch is None else watch.parameters
+        with self._scaling.divided():
+            self._norms = grad_norms(gradients_of(parameters))
+            is_due = watch is None or watch.is_due
+            is_spike = False
+            if watch is not None and watch.spikes is not None:
+                self._norms = norms_in_range(self._norms, parameters)
+                is_spike = watch.spikes.is_spike(norm_of(self._norms))
+            found = [one for one in self._scaling.parameters if one.grad is not None] if is_due or is_spike else []
+            self._gradients = {one: one.grad.clone() for one in found if one.grad is not None}
 
     @quietly
     def about_to_update(self, optimizer: Optimizer) -> None:
         """Count a step."""
+        if self._count(optimizer) and self._watch is not None:
+            self._watch.about_to_update(optimizer)
+
+    @quietly
+    def skipped(self, optimizer: Optimizer) -> None:
+        """Count a step whose update a GradScaler leaves out, as a gradient is not finite."""
+        self._count(optimizer)
+
+    def _count(self, optimizer: Optimizer) -> bool:
+        """Count a step, if there is one."""
         if self._loss is None:
-            return
+            return False
         updated = [one for group in optimizer.param_groups for one in group["params"]]
         layers = [layer for calls in self._models.values() for layer in calls.layers.values()]
         trained = {one for layer in layers for one in layer.parameters()}
         if trained.isdisjoint(updated):
-            return
-        norms: Sequence[Tensor] | None = self._norms
+            return False
+        is_first = self._watch is None
         if self._watch is None:
-            self._watch, norms = self._start(updated), None  # only now is known which parameters are trained
+            self._watch = self._start(updated)  # only now is known which parameters are trained
         now = {one: one.grad for one in self._gradients}
         for one, gradient in self._gradients.items():
             one.grad = gradient
         try:
-            self._watch.step(self._loss, norms)
+            self._watch.step(self._loss, grad_norms(gradients_of(updated)) if is_first else self._norms)
         finally:
             for one, current in now.items():
                 one.grad = current
             self._loss, self._gradients = None, {}
-        if not self._is_scaled():
-            self._watch.about_to_update(optimizer)
+        return True
 
     def _start(self, updated: list[Tensor]) -> Watch:
         self._seeing.all_models_known()
@@ -163,13 +177,14 @@ class ScriptWatch:
             measures={**MEASURES, **{name: self._options[name] for name in ("lags", "truncation", "spikes")}},
             spike_limit=self._options["spike_limit"],
             spike_batches=self._options["spike_batches"],
-            lag_samples=8,
+            lag_samples=None,
             name=None,
             steps=None,
             settings=None,
             seen=seen,
             parameters=updated,
             sees_updates=False,
+            scaling=self._scaling,
         )
         self._tell(watch.path)
         return watch

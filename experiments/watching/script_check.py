@@ -23,7 +23,7 @@ from experiments.errors import in_a_line
 from experiments.watching.audit import Auditor
 from experiments.watching.calls import Calls, not_seen
 from experiments.watching.inputs import Change, changed_inputs
-from experiments.watching.scaling import watch_clipping
+from experiments.watching.scaling import Scaling
 from experiments.watching.seeing import Seeing, has_recurrent_layers
 
 SHORTER = (torch.float32, torch.float16, torch.bfloat16)
@@ -99,7 +99,7 @@ class ScriptCheck:
         self._goes_back: Any = torch.autograd.backward
         Seeing(self.first_call, lambda starts: None, lambda optimizer: self._end_step())
         torch.autograd.backward = self.backward
-        self._is_scaled = watch_clipping(self._clips)
+        self._scaling = Scaling(say=self._clips)
 
     def first_call(self, model: nn.Module) -> None:
         """Prepare the check, or end the script."""
@@ -152,7 +152,7 @@ class ScriptCheck:
                 self._findings = self._auditor.audit_step(starts[0])
             except Exception as error:
                 self._end(error=in_a_line(error))
-            if not self._is_scaled():
+            if not self._scaling.is_used:
                 self._end_step()
             self._tell(findings=self._findings)  # in case that neither clipping nor an update follows
             self._in_double.is_on = False  # GradScaler unscales in float32

@@ -53,6 +53,7 @@ class WatchedSpikes:
 def trace_spike(step: int, spike: Spike, model: nn.Module, readings: Mapping[int, Reading]) -> Row:
     """The row of a spike in spikes.csv.
 
+    If the gradient is not finite, but in no timestep, the row names a parameter whose gradient is not, without a share.
     The layers that are traced together have as many timesteps and sequences as the one with the largest gradient.
 
     Args:
@@ -68,6 +69,8 @@ def trace_spike(step: int, spike: Spike, model: nn.Module, readings: Mapping[int
     gradients = _gradients(model, readings, together)
     trace = WatchedTrace(together, cut(largest.timesteps, largest.timesteps))
     origin = find_origin(trace, gradients, spike.limit)
+    if not math.isfinite(spike.norm) and origin.timestep is None:
+        origin = origin._replace(parameter=_lost_parameter(gradients))
     layer = None if origin.layer is None else list(together)[origin.layer]
     return (step, *spike, *origin._replace(layer=layer))
 
@@ -107,6 +110,16 @@ def _size(reading: Reading) -> float:
     """The norm of the gradient of a layer's parameters; infinite if it is not finite."""
     norm = math.hypot(*(float(l2_norm(one.grad)) for one in reading.cell.parameters() if one.grad is not None))
     return norm if math.isfinite(norm) else math.inf
+
+
+def _lost_parameter(gradients: Mapping[str, Tensor]) -> str | None:
+    """The parameter whose gradient is not finite, if that is not so from some timestep on; None if all are finite.
+
+    Of several, it is the last one outside the layers, which are nearer to the loss.
+    """
+    lost = [name for name, one in gradients.items() if "[" not in name and not bool(one.isfinite().all())]
+    outside = [name for name in lost if not name.startswith("layers.")]
+    return outside[-1] if outside else lost[0] if lost else None
 
 
 def _gradients(model: nn.Module, readings: Mapping[int, Reading], together: Mapping[int, Reading]) -> dict[str, Tensor]:

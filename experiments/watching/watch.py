@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -24,9 +24,10 @@ from experiments.watching.batch_audit import check
 from experiments.watching.calls import FUSED, Call, Calls, NotSeen, not_seen
 from experiments.watching.folder import RunFolder
 from experiments.watching.fused import names_of
-from experiments.watching.metrics import WatchedMetrics, norm_of
+from experiments.watching.metrics import WatchedMetrics, norm_of, norms_in_range
 from experiments.watching.readings import Reading
 from experiments.watching.redone import Redone, redo
+from experiments.watching.scaling import Scaling, divide, scale_of
 from experiments.watching.spikes import COLUMNS, WatchedSpikes, save_spike, trace_spike
 from experiments.watching.trace import OneLayer, WatchedTrace
 from experiments.watching.truncation import WatchedTruncation, losses_of
@@ -36,6 +37,12 @@ from models.trace import cut
 
 SPECTRA_EVERY = 10
 """Interval of the recorded steps with the spectra of the recurrent matrices, which change slowly and take long."""
+
+LAG_SAMPLES = 8
+"""Number of timesteps whose losses lags.csv takes apart, unless the user gives another one."""
+
+SPIKE_LIMIT = 6.0
+"""The z-score above which a step is a spike, unless the user gives another one."""
 
 
 class Watch:
@@ -60,15 +67,16 @@ class Watch:
         every: int,
         windows: int | Literal["all"],
         measures: Mapping[str, bool],
-        lag_samples: int,
+        lag_samples: int | None,
         name: str | None,
         steps: int | None,
         settings: Mapping[str, Any] | None,
-        spike_limit: float = 6.0,
+        spike_limit: float | None = None,
         spike_batches: bool = False,
         seen: Sequence[Call] = (),
         parameters: Sequence[Tensor] | None = None,
         sees_updates: bool = True,
+        scaling: Scaling | None = None,
     ) -> None:
         check_arguments(
             model,
@@ -81,6 +89,7 @@ class Watch:
             steps=steps,
         )
         self._model = model
+        lag_samples, spike_limit = lag_samples or LAG_SAMPLES, spike_limit or SPIKE_LIMIT
         self._calls = Calls(model)
         self._calls.kept += seen  # of the first step, if the model was called before it was watched
         self.not_seen: dict[str, str] = {}
@@ -101,8 +110,11 @@ class Watch:
         self.spikes = WatchedSpikes(spike_limit) if measures.get("spikes") else None
         self._saves = spike_batches
         self.parameters = list(model.parameters() if parameters is None else parameters)
-        self._updating: list[tuple[int, int, Reading]] = []
+        self._scaling = scaling or Scaling(say=lambda line: warnings.warn(f"bptt.watch: {line}", stacklevel=6))
+        self._scaling.parameters = list(dict.fromkeys((*self.parameters, *model.parameters())))
+        self._updating: list[tuple[int, int, Reading, dict[str, Measure]]] = []
         self._timesteps = self._readout_steps = 0
+        self._is_zeroed = self._is_clipped = False
         self._pid = os.getpid()
         study = Path(folder).expanduser()
         try:
@@ -135,16 +147,56 @@ class Watch:
         loss = _one_number(loss)
         is_due = self.is_due
         self.number += 1
+        given = [grad_norm] if isinstance(grad_norm, Tensor) else grad_norm
         if self._updating:
             self._after_update()
-        norms = self._metrics.add(self.number, loss, [grad_norm] if isinstance(grad_norm, Tensor) else grad_norm)
-        calls = self._calls.take()
-        if is_due:
-            self._record(calls)
-        if self.spikes is not None and (spike := self.spikes.judge(norm_of(norms))) is not None:
-            self._record_spike(spike, calls)
-        self._metrics.write(now=is_due)
+        with self._scaling.divided() if given is None else nullcontext():
+            self._take(loss, given, is_due)
         self._calls.on, self._calls.keeps = self.is_due or self.spikes is not None, self.is_due
+
+    def _take(self, loss: Tensor, given: Sequence[Tensor] | None, is_due: bool) -> None:
+        """Measure a step, and record it if it is due, while each gradient is what it would be without GradScaler."""
+        self._is_clipped = given is None and self._scaling.is_clipped
+        calls = self._calls.take()
+        has_gradient = given is not None or self._is_well_placed(calls, is_due)
+        norms = self._metrics.add(self.number, loss, given if has_gradient else [torch.tensor(torch.nan)])
+        scales = self._scaling.take_step()
+        for call in calls if scales else ():
+            if (scale := scale_of(call.module, scales)) is not None:
+                call.gradients = {name: divide(one, scale) for name, one in call.gradients.items()}
+        if is_due and (has_gradient or self._is_clipped):
+            self._record(calls)
+        if is_due and not self._folder.has_begun:
+            self._start(None, 0)
+        if has_gradient and self.spikes is not None:
+            self._metrics.replace_norms(norms := norms_in_range(norms, self.parameters))
+            if (spike := self.spikes.judge(norm_of(norms))) is not None:
+                self._record_spike(spike, calls)
+        self._metrics.write(now=is_due)
+
+    def _is_well_placed(self, calls: Sequence[Call], is_due: bool) -> bool:
+        """Whether the gradients are those of the loss; otherwise, the first step of this kind is named in a warning."""
+        between = "call it between loss.backward() and"
+        if all(one.grad is None for one in self.parameters):
+            wrong = f"no parameter has a gradient at step {self.number}: {between} optimizer.zero_grad()"
+        elif self._is_clipped:
+            wrong = (
+                f"the gradients are already clipped at step {self.number}, so grad_norm stays empty and parameters.csv "
+                f"has no row: {between} the clipping"
+            )
+        else:
+            if is_due:  # reading the gradients takes time
+                reached = any(bool(one.any()) for call in calls for one in call.gradients.values())
+                self._is_zeroed = reached and not any(
+                    bool(one.grad.any()) for one in self.parameters if one.grad is not None
+                )
+            if not self._is_zeroed:
+                return True
+            wrong = f"all gradients are 0 at step {self.number}: {between} optimizer.zero_grad()"
+        if "watch.step" not in self.not_seen:
+            self.not_seen["watch.step"] = wrong
+            warnings.warn(f"watch.step: {wrong}", stacklevel=3)
+        return False
 
     @property
     def is_due(self) -> bool:
@@ -153,7 +205,8 @@ class Watch:
 
     def about_to_update(self, optimizer: Optimizer, *_: Any) -> None:
         """Measure what is left of the gradient before an optimizer's update. Each optimizer of torch calls it."""
-        self._metrics.about_to_update(optimizer)
+        with self._scaling.divided():
+            self._metrics.about_to_update(optimizer)
 
     def check(self, batch: Any, loss_function: Callable[[nn.Module, Any], Tensor]) -> Audit:
         """Audit the gradient of one batch, as `bptt.check` does with the watched model."""
@@ -172,12 +225,17 @@ class Watch:
         atexit.unregister(self._at_exit)
         has_calls = bool(self._calls.kept)
         self._calls.close()
+        self._scaling.close()
         if self._seeing is not None:
             self._seeing.remove()
         if status == "completed":  # otherwise the last step may have made no update
             self._after_update()
         self._metrics.close()
-        if self._timesteps and self._metrics.optimizer is not None:
+        if not self.number:
+            self.not_seen["watch.step"] = "it was never called"
+        if not self._folder.has_begun:
+            self._start(None, 0)
+        if self._metrics.optimizer is not None:
             self._folder.update(optimizer=self._metrics.optimizer)
         self._folder.close(status, self.number, error)
         if has_calls and not self.number and status == "completed":
@@ -268,18 +326,21 @@ class Watch:
             self._folder.update(timesteps=self._timesteps)
         trace = WatchedTrace({0: reading}, self._cut(reading.timesteps))
         network: Any = OneLayer(reading, readout_steps)
-        for name, measure in self._measures[number].items():
+        measures = dict(self._measures[number])
+        if self._is_clipped:
+            measures.pop("parameters", None)
+        for name, measure in measures.items():
             self._append(number, name, measure, measure.before_update(self.number, network, trace))
-        self._updating.append((self.number, number, reading))
+        self._updating.append((self.number, number, reading, measures))
 
     @torch.no_grad()
     def _after_update(self) -> None:
         """Let the measures see the weights after the update of the last recorded step."""
         updated, self._updating = self._updating, []
-        for step, number, reading in updated:
+        for step, number, reading, measures in updated:
             network: Any = OneLayer(reading)
             try:
-                for name, measure in self._measures[number].items():
+                for name, measure in measures.items():
                     self._append(number, name, measure, measure.after_update(step, network))
             except Exception as error:  # the user's training goes on
                 self._name_as_not_seen(self.layers[number], in_a_line(error))
@@ -294,33 +355,35 @@ class Watch:
     def _cut(self, length: int) -> Bounds:
         return cut(length, length if self._windows == "all" else self._windows)
 
-    def _start(self, reading: Reading, readout_steps: int) -> None:
-        """Write run.json, now that the first batch says what the layers are."""
-        self._timesteps = reading.timesteps
+    def _start(self, reading: Reading | None, readout_steps: int) -> None:
+        """Write run.json, now that the first batch says what the layers are, or at the end that none was seen."""
+        self._timesteps = 0 if reading is None else reading.timesteps
+        cell = None if reading is None else reading.cell
         kinds = list(dict.fromkeys(str(kind_of(module)) for module in self._calls.layers.values()))
+        any_tensor = self.parameters[0] if reading is None else reading.direct
         config = {
             "cell": {"name": "+".join(kinds)},
             "task": {"name": "watched"},
-            "model": {"hidden_size": reading.cell.hidden_size, "num_layers": len(self.layers)},
+            "model": {"hidden_size": None if cell is None else cell.hidden_size, "num_layers": len(self.layers)},
             "record": self._recorded,
             "study": {"name": self._study},
-            "batch_size": len(reading.lengths),
+            "batch_size": None if reading is None else len(reading.lengths),
             "steps": self._steps or 0,
-            "dtype": str(reading.direct.dtype).removeprefix("torch."),
-            "device": str(reading.direct.device),
+            "dtype": str(any_tensor.dtype).removeprefix("torch."),
+            "device": str(any_tensor.device),
             **(self._settings or {"run": self.path.name}),
         }
         record = {
             "seed": self._settings.get("seed"),
             "threads": torch.get_num_threads(),
             "parameters": sum(parameter.numel() for parameter in self.parameters),
-            "timesteps": reading.timesteps,
+            "timesteps": self._timesteps,
             "readout_steps": readout_steps,
-            "cell": {"states": list(reading.cell.state_names), "kept_by": dict(reading.cell.kept_by)},
+            "cell": {} if cell is None else {"states": list(cell.state_names), "kept_by": dict(cell.kept_by)},
             "record": self._recorded,
             "watched": self.layers,
             "parameter_names": user_names(self._model, self._calls.layers),
-            "lags_possible": reading.of_losses is not None,
+            "lags_possible": reading is not None and reading.of_losses is not None,
             "not_seen": self.not_seen,
         }
         self._folder.start(config, record)
@@ -329,7 +392,7 @@ class Watch:
         if name not in self.not_seen:
             self.not_seen[name] = reason
             warnings.warn(f"bptt.watch: {name} is not seen: {reason}", stacklevel=6)
-            if self._timesteps:
+            if self._folder.has_begun:
                 self._folder.update(not_seen=self.not_seen)
 
 

@@ -17,7 +17,7 @@ def watch(tmp_path):
 
     def start(model, **options):
         measures = {name: options.pop(name, name not in NOT_BY_DEFAULT) for name in CHOICES}
-        defaults = {"every": 1, "windows": "all", "lag_samples": 8, "name": None, "steps": None, "settings": None}
+        defaults = {"every": 1, "windows": "all", "lag_samples": None, "name": None, "steps": None, "settings": None}
         opened.append(Watch(model, tmp_path / "study", measures=measures, **{**defaults, **options}))
         return opened[-1]
 

@@ -328,6 +328,8 @@ def test_clipping_between_the_step_and_the_update_is_measured(watch, table):
     ("options", "error"),
     [
         ({"spike_limit": 0}, "spike_limit=0: must be a number above 0"),
+        ({"spike_limit": 6.0}, "spike_limit=6.0: does nothing unless spikes=True"),
+        ({"lag_samples": 8}, "lag_samples=8: does nothing unless lags=True"),
         ({"spike_batches": True}, "spike_batches=True: saves nothing unless spikes=True"),
         ({"truncation": 8}, "truncation=8: must be True or False"),
     ],

@@ -1,11 +1,14 @@
 """What cannot be seen is named in one warning, and what is refused says why; a training goes on."""
 
 import json
+import warnings
 
 import pytest
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+from tests.experiments.watching.test_watch import run_bptt
 
 
 def step(watched, layer, x, **options):
@@ -110,3 +113,57 @@ def test_how_a_script_ends(tmp_path, python, end, status, code):
     assert (info["status"], done.returncode) == (status, code)
     assert info.get("error") == ("ValueError: no" if status == "failed" else None)
     assert len((tmp_path / "study/runs/run1/gradients.csv").read_text().splitlines()) == 5
+
+
+def test_a_training_of_which_nothing_is_seen_is_a_run_that_says_why(watch, monkeypatch, capsys):
+    """Two runs of one study: under autocast, and without a call of watch.step."""
+    layer = nn.GRU(2, 3).to(torch.float32)
+    watched = watch(layer)
+    with pytest.warns(UserWarning, match="autocast"), torch.autocast("cpu", torch.bfloat16):
+        step(watched, layer, torch.randn(4, 2, 2, dtype=torch.float32))
+    never = watch(layer)
+    for one in (watched, never):
+        one.close()
+    study = watched.path.parents[1]
+    for words in (["status", study], ["report", study], ["plot", study]):
+        code, printed = run_bptt(monkeypatch, capsys, *words)
+        assert code == 0
+        assert "damaged" not in printed
+        if words[0] == "status":
+            said = " ".join(printed.split())
+            assert "run1: no layer was seen (GRU: it is called under torch.autocast" in said
+            assert "run2: no layer was seen (watch.step: it was never called)" in said
+    assert "no layer was seen (GRU: it is called" in (study / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("zero_grad", "watch.step: no parameter has a gradient at step 1: call it between loss.backward"),
+        ("zeros", "watch.step: all gradients are 0 at step 1: call it between loss.backward"),
+        ("clip", "watch.step: the gradients are already clipped at step 1"),
+        ("clip_value", "watch.step: the gradients are already clipped at step 1"),
+    ],
+)
+def test_a_step_at_the_wrong_place_is_named_once_and_has_no_norm(watch, table, wrong, message):
+    layer = nn.GRU(2, 3)
+    watched = watch(layer, spikes=True)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            loss = layer(torch.randn(4, 2, 2))[0].sum()
+            loss.backward()
+            if wrong == "clip":
+                nn.utils.clip_grad_norm_(layer.parameters(), 0.1)
+            elif wrong == "clip_value":
+                nn.utils.clip_grad_value_(layer.parameters(), 0.1)
+            else:
+                optimizer.zero_grad(set_to_none=wrong == "zero_grad")
+            watched.step(loss)
+            optimizer.step()
+            optimizer.zero_grad()
+    assert [str(one.message).startswith(message) for one in caught] == [True]
+    assert table(watched, "metrics")["grad_norm"].isna().tolist() == [True] * 3
+    assert {"spikes.csv", "parameters.csv"}.isdisjoint(one.name for one in watched.path.glob("*"))
+    assert (watched.path / "gradients.csv").exists() == wrong.startswith("clip")  # which is right all the same

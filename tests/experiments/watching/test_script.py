@@ -138,10 +138,17 @@ def test_truncation_spikes_and_clipping_of_a_script(tmp_path, bptt):
     assert set(pd.read_csv(run / "lags.csv")["loss_timestep"]) == set(range(1, 7))
 
 
-def test_spike_batches_without_spikes(tmp_path, bptt):
-    watched = bptt("watch", "--spike-batches", "--", PLAIN)
+@pytest.mark.parametrize(
+    ("option", "error"),
+    [
+        (("--spike-batches",), "--spike-batches: saves nothing unless --spikes is passed"),
+        (("--spike-limit", 6), "--spike-limit 6: does nothing unless --spikes is passed"),
+    ],
+)
+def test_options_of_spikes_without_spikes(tmp_path, bptt, option, error):
+    watched = bptt("watch", *option, "--", PLAIN)
     assert (watched.returncode, watched.stderr.count("\n")) == (2, 1)
-    assert "--spike-batches: saves nothing unless --spikes is passed" in watched.stderr
+    assert error in watched.stderr
 
 
 SCALED = """
@@ -167,4 +174,7 @@ def test_clipping_before_unscaling_is_named_once(tmp_path, bptt, unscale, named)
     assert watched.returncode == 0, watched.stderr
     assert watched.stderr.count("the script clips gradients that GradScaler has multiplied by 1024") == named
     (run,) = runs(tmp_path / "results" / "train")
-    assert pd.read_csv(run / "metrics.csv")["clip_scale"].isna().all()  # the division is no clipping
+    metrics = pd.read_csv(run / "metrics.csv")
+    clipped_to = 1 / 1024 if named else 1.0
+    assert metrics["clipped_grad_norm"].tolist() == pytest.approx([clipped_to] * 2, rel=1e-4)
+    assert metrics["grad_norm"].between(1, 100).all()  # without the scale
