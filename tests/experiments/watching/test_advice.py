@@ -89,6 +89,20 @@ def test_truncation_is_that_of_autograd_cut_by_hand(watch, table, kind, options,
     assert ("the loop cuts the gradient 2 timesteps before the end of 8" in said) == (bool(own) and losses == 1)
 
 
+@pytest.mark.parametrize("kind", [nn.GRU, nn.RNNCell])
+def test_a_detached_state_is_not_called_a_vanishing_gradient(watch, kind):
+    """Also without truncation=True: the loop's own cut says why nothing comes back from beyond it."""
+    model = InPieces(kind)
+    watched = watch(model)
+    loss = model(torch.randn(TIME, BATCH, INPUT), (3, 6))[-1].square().mean()
+    loss.backward()
+    watched.step(loss)
+    said = finding(watched)
+    assert "the loop cuts the gradient 2 timesteps before the end of 8" in said
+    assert "vanishes" not in said
+    assert "were 0 or below" not in said
+
+
 class TwoModules(nn.Module):
     """Two recurrent modules whose states are detached before the timesteps `cuts`, and a read-out of the sum of both.
 
