@@ -10,6 +10,7 @@ from torch import nn
 import bptt
 from experiments.analysis.findings import describe_run
 from experiments.analysis.summary import write_summary
+from experiments.analysis.watched_runs import timesteps_of
 from experiments.store.studies import read_runs
 from experiments.wording import percent
 
@@ -297,6 +298,8 @@ def test_of_steps_that_are_not_finite_the_first_is_traced(watch, table):
     assert rows["step"].tolist() == [2, 5]
     assert rows["sample"].tolist() == [1, 1]
     assert "the gradient that is not finite at step 2" in finding(watched)
+    (run,) = read_runs(watched.path.parents[1])
+    assert [timesteps_of(run, number) for number in (0, 1)] == [6, 4]
 
 
 def test_nothing_of_it_changes_the_training(watch):
