@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from experiments.analysis.update_norms import update_norms
-from experiments.analysis.watched_runs import is_watched, layer_name, parameter_name
+from experiments.analysis.watched_runs import is_watched, layer_name, parameter_name, timesteps_of
 from experiments.spike_detector import find_spikes
 from experiments.store.studies import Run
 from experiments.wording import counted, percent
@@ -252,9 +252,9 @@ def _origin(run: Run, origins: pd.DataFrame, step: int) -> str:
     if rows.empty:
         return ""
     row = rows.iloc[0]
-    length = run.info["timesteps"]
     words = []
     if not pd.isna(row["timestep"]):
+        length = timesteps_of(run, int(row["layer"]))
         where = f"{row['timestep']:.0f} of {length}, in {layer_name(run, int(row['layer']))}, state {row['state']}"
         leaves = "leaves it at" if math.isfinite(row["grad_norm"]) else "is not finite from"
         words.append(f"going back from the end, it {leaves} timestep {where}")

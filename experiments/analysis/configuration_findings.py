@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from experiments.analysis.advice import say_watched_clipping
 from experiments.analysis.advice_over_runs import (
     say_cut_of_all,
     say_data_of_all,
@@ -34,7 +35,7 @@ from experiments.analysis.judged_states import Flows, configurations, flows_of_s
 from experiments.analysis.nonfinite_findings import say_nonfinite_of_all
 from experiments.analysis.single_losses import average_over_losses, has_several_losses
 from experiments.analysis.summary import FLOW, NORMS, reachable, summarize_runs
-from experiments.analysis.watched_runs import losses_add_up
+from experiments.analysis.watched_runs import is_watched, losses_add_up
 from experiments.store.combined_tables import read_combined_table
 from experiments.store.config_keys import compared_keys, format_value
 from experiments.store.studies import Run
@@ -133,7 +134,11 @@ def _gradient_flow(runs: Sequence[Run], summary: pd.DataFrame, flows: Flows, ave
     completed = (summary["status"] == "completed").all() and not any(run.info.get("stopped") for run in runs)
     ended = len(steps) == 1 and completed
     last = f"at step {next(iter(steps))}" if ended else "at the last recorded step"
-    before = _flow_at("before training", "_at_init", runs, flows, averaged)
+    first = "before training"
+    if all(map(is_watched, runs)):  # such a loop may train a network further, and its last step need not be recorded
+        recorded = {int(run.table("gradients")["step"].max()) for run in runs if len(run.table("gradients"))}
+        first, last = "at step 1", f"at step {recorded.pop()}" if len(recorded) == 1 else "at the last recorded step"
+    before = _flow_at(first, "_at_init", runs, flows, averaged)
     after = "" if steps == {1} else _flow_at(last, "", runs, flows, averaged)
     return "; ".join(filter(None, [before, after]))
 
@@ -223,6 +228,7 @@ def _norms_of_all(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     typical = {**norms.median(), "max_grad_norm": norms["max_grad_norm"].max()}
     share = spread(norms["clipped_fraction"].to_numpy(), "{:.0%}")
     cut = cut_by(runs[0], f"{share} of the steps{say_scale_of_all(runs)}")
+    cut = cut or (say_watched_clipping(runs[0]) if len(runs) == 1 else "")
     in_any = " in any run" if len(norms) > 1 else ""
     words = f"{norm_with_penalty(runs[0])} over all steps: {quantiles(typical)}{in_any}"
     return f"{words}; {cut}" if cut else words

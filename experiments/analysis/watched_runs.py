@@ -1,5 +1,7 @@
 """What findings say of a watched run in the user's own words: its layers and parameters, and what its watch records."""
 
+import pandas as pd
+
 from experiments.store.studies import Run
 
 
@@ -12,6 +14,13 @@ def layer_name(run: Run, number: int) -> str:
     """Name a layer, such as 'layer 0', or 'layer encoder' where the user's model has a name for it."""
     names = run.info.get("watched") or []
     return f"layer {names[number] if number < len(names) else number}"
+
+
+def timesteps_of(run: Run, number: int) -> int:
+    """Number of timesteps of a layer; those of a watched model may differ, as in an encoder and a decoder."""
+    gradients = run.table("gradients") if is_watched(run) else pd.DataFrame()
+    rows = gradients[gradients["layer"] == number] if len(gradients) else gradients
+    return int(rows["timestep"].max()) if len(rows) else int(run.info["timesteps"])
 
 
 def parameter_name(run: Run, name: str) -> str:

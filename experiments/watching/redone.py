@@ -36,6 +36,17 @@ class Redone:
         return any("detached" in of_call for of_sequence in self.links for of_call in of_sequence)
 
     @property
+    def after_last_cut(self) -> int | None:
+        """The number of timesteps after the last detached state; None without one, or with several sequences."""
+        if len(self.sequences) > 1 or not self.is_cut:
+            return None
+        calls, links = self.sequences[0], self.links[0]
+        last = max(number for number, of_call in enumerate(links) if "detached" in of_call)
+        if len(calls) < len(links):  # a loop over cells, in which each call is a timestep
+            return len(links) - last
+        return sum(of_call[0].timesteps for of_call in calls[last:])
+
+    @property
     def is_given_a_state(self) -> bool:
         """Whether a sequence begins with a state other than 0 outside autograd's graph, as that of a step before."""
         return any(

@@ -30,8 +30,8 @@ class WatchedTruncation:
     def __init__(self) -> None:
         self._measure = Truncation()
 
-    def rows(self, step: int, modules: Modules, windows: Callable[[int], Bounds]) -> tuple[list[Row], int | None]:
-        """The rows of a recorded step, and the number of timesteps after the loop's last cut; None if it cuts nothing.
+    def rows(self, step: int, modules: Modules, windows: Callable[[int], Bounds]) -> list[Row]:
+        """The rows of a recorded step.
 
         Args:
             step: Number of the step.
@@ -52,7 +52,7 @@ class WatchedTruncation:
         losses = max(losses_of(module.layers[-1]) for _, module in modules.values())
         is_cut = any(module.is_cut for _, module in modules.values())
         if losses == 1 and not is_cut:  # what a cut leaves out is then the sum of the parts before it
-            return self._rows_of(step, WatchedTrace(readings, bounds), losses), None
+            return self._rows_of(step, WatchedTrace(readings, bounds), losses)
         chains = {}
         for stack in stacks:
             redone = [modules[name] for name in stack]
@@ -75,12 +75,12 @@ class WatchedTruncation:
 
         losses = max(chain.losses for chain in chains.values())
         if not is_cut:
-            return self._rows_of(step, WatchedTrace(readings, bounds, again), losses), None
+            return self._rows_of(step, WatchedTrace(readings, bounds, again), losses)
         cut, whole = WatchedTrace(readings, bounds), again(None)
         uncut = {number: replace(one, contributions=_of_layer(number, whole)) for number, one in readings.items()}
         rows = self._rows_of(step, WatchedTrace(uncut, bounds, again), losses)
         apart = [last - first for first, last in pairwise([0, *own, bounds[-1][1]])]
-        return [*rows, *self._own_row(step, cut, whole, max(apart))], apart[-1]
+        return [*rows, *self._own_row(step, cut, whole, max(apart))]
 
     def _rows_of(self, step: int, trace: WatchedTrace, losses: int) -> list[Row]:
         network: Any = _Layers(losses)

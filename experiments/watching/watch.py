@@ -265,15 +265,15 @@ class Watch:
                 for number, reading in enumerate(module.layers, first):
                     self._measure(number, reading, losses_of(module.layers[-1]))
         self._updating = [one for one in self._updating if one[0] == self.number]
+        if redone and (last := next(iter(redone.values()))[1].after_last_cut) is not None:
+            self._folder.configure(truncation=last)
         if self._truncation is not None:
             with self._naming("truncation.csv"):
                 others = [module for name, module in self._calls.layers.items() if name not in redone]
                 if any(one.grad is not None for module in others for one in module.parameters()):
                     raise NotSeen("it needs all layers, and some are not seen")
-                rows, last = self._truncation.rows(self.number, redone, self._cut)
+                rows = self._truncation.rows(self.number, redone, self._cut)
                 self._folder.table("truncation", self._truncation.columns).append(rows)
-                if last is not None:
-                    self._folder.configure(truncation=last)
                 if any(module.is_given_a_state for _, module in redone.values()):
                     self._folder.update(given_state=True)
 

@@ -10,6 +10,7 @@ from torch import nn
 import bptt
 from experiments.analysis.findings import describe_run
 from experiments.analysis.summary import write_summary
+from experiments.analysis.watched_runs import timesteps_of
 from experiments.store.studies import read_runs
 from experiments.wording import percent
 
@@ -87,6 +88,20 @@ def test_truncation_is_that_of_autograd_cut_by_hand(watch, table, kind, options,
     assert f"at step 1, {smallest}" in said
     assert (f"own cuts, at most 3 timesteps apart, change it by {percent(own_distance)}" in said) == bool(own)
     assert ("the loop cuts the gradient 2 timesteps before the end of 8" in said) == (bool(own) and losses == 1)
+
+
+@pytest.mark.parametrize("kind", [nn.GRU, nn.RNNCell])
+def test_a_detached_state_is_not_called_a_vanishing_gradient(watch, kind):
+    """Also without truncation=True: the loop's own cut says why nothing comes back from beyond it."""
+    model = InPieces(kind)
+    watched = watch(model)
+    loss = model(torch.randn(TIME, BATCH, INPUT), (3, 6))[-1].square().mean()
+    loss.backward()
+    watched.step(loss)
+    said = finding(watched)
+    assert "the loop cuts the gradient 2 timesteps before the end of 8" in said
+    assert "vanishes" not in said
+    assert "were 0 or below" not in said
 
 
 class TwoModules(nn.Module):
@@ -283,6 +298,8 @@ def test_of_steps_that_are_not_finite_the_first_is_traced(watch, table):
     assert rows["step"].tolist() == [2, 5]
     assert rows["sample"].tolist() == [1, 1]
     assert "the gradient that is not finite at step 2" in finding(watched)
+    (run,) = read_runs(watched.path.parents[1])
+    assert [timesteps_of(run, number) for number in (0, 1)] == [6, 4]
 
 
 def test_nothing_of_it_changes_the_training(watch):

@@ -1,6 +1,7 @@
 """What a watched loop leaves behind: its files, and a training that is bitwise the same."""
 
 import json
+import re
 import sys
 
 import matplotlib as mpl
@@ -9,6 +10,8 @@ import torch
 from torch import nn
 
 from cli.main import app
+from experiments.analysis.configuration_findings import describe_configurations
+from experiments.analysis.summary import summarize_runs
 from experiments.drawing.style import settings
 from experiments.plotting.figure_drawer import FigureDrawer
 from experiments.plotting.view import View
@@ -79,7 +82,10 @@ def test_the_commands_read_the_folder(watch, table, monkeypatch, capsys):
 def test_figures_of_a_watched_run_name_its_last_recorded_step_and_its_layer(watch, table):
     _, watched = train(15, lambda model: watch(model, every=10))
     table(watched)
-    drawer = FigureDrawer(read_runs(watched.path.parents[1]), View())
+    runs = read_runs(watched.path.parents[1])
+    (together,) = describe_configurations(runs, *summarize_runs(runs)).values()
+    assert re.match(r"at step 1, the gradient .*in layer rnn\[0\] .*; at step 11, the gradient ", together)
+    drawer = FigureDrawer(runs, View())
     with mpl.rc_context(settings()):
         for name in ("gradient_flow", "contributions", "gates"):
             figure = drawer.draw(name).figure
