@@ -94,7 +94,8 @@ def make_up(study, folder, doctor=None):
 
 @cache
 def planned(study):
-    return plan([f"study={study}"]).configs
+    """The runs of a study at its small scale."""
+    return plan([f"study={study}", "scale=small"]).configs
 
 
 def write_run(folder, seed, texts):
