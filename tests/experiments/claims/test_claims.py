@@ -50,8 +50,8 @@ def study_of(claim):
     return next(study for study, claims in STUDIES.items() if claim in claims)
 
 
-def held_against(claim, study, ids, null_draws=0):
-    (one,) = evaluate_claims(study, ids, [read_claim(claim)], null_draws)
+def held_against(claim, study, ids):
+    (one,) = evaluate_claims(study, ids, [read_claim(claim)], null_draws=0)
     return one
 
 
@@ -62,14 +62,40 @@ def published(tmp_path_factory):
     return cache(lambda study: make_up(study, folder))
 
 
+def together(study, ids, null_draws=0):
+    """All claims of a study, evaluated on these runs, by their names."""
+    claims = [read_claim(claim) for claim in STUDIES[study.name]]
+    return {one.claim.name: one for one in evaluate_claims(study, ids, claims, null_draws)}
+
+
+@pytest.fixture(scope="module")
+def evaluated(published):
+    """Evaluates a claim on its study as published, and on draws of its null."""
+    of_study = cache(lambda study: together(*published(study), null_draws=5))
+    return lambda claim: of_study(study_of(claim))[claim]
+
+
+@pytest.fixture(scope="module")
+def of_two_seeds(published):
+    """Evaluates a claim on the runs of two seeds."""
+
+    @cache
+    def of_study(study):
+        folder, seeds = published(study)
+        few = sorted(set(seeds.values()))[:2]
+        return together(folder, [run for run, seed in seeds.items() if seed in few])
+
+    return lambda claim: of_study(study_of(claim))[claim]
+
+
 def test_every_claim_has_a_study_and_every_study_its_claims():
     assert set(NAMES) == {claim for claims in STUDIES.values() for claim in claims} == set(DOCTORED)
     assert len(STUDIES) == 7
 
 
 @pytest.mark.parametrize("claim", DOCTORED)
-def test_a_claim_holds_where_the_data_are_as_published(claim, published):
-    one = held_against(claim, *published(study_of(claim)))
+def test_a_claim_holds_where_the_data_are_as_published(claim, evaluated):
+    one = evaluated(claim)
     assert one.verdict == "holds", one.quantities
 
 
@@ -104,9 +130,9 @@ def test_a_claim_names_the_observation_that_would_refute_it(claim):
 
 
 @pytest.mark.parametrize("claim", NAMES)
-def test_a_claim_holds_on_no_draw_of_its_null(claim, published):
+def test_a_claim_holds_on_no_draw_of_its_null(claim, evaluated):
     """The null takes out of the published data what the claim is about, by the claim's own NULL."""
-    one = held_against(claim, *published(study_of(claim)), null_draws=5)
+    one = evaluated(claim)
     assert one.nulls, "a claim of ours needs a NULL"
     assert [(null.holds, null.draws) for null in one.nulls] == [(0, 5)] * len(one.nulls), one.fault
 
@@ -135,10 +161,8 @@ def test_runs_older_than_the_gradient_along_c_leave_its_quantities_undecided(tmp
 
 
 @pytest.mark.parametrize("claim", [name for name in DOCTORED if name not in EXACT])
-def test_with_few_seeds_nothing_is_decided(claim, published):
-    study, seeds = published(study_of(claim))
-    few = sorted(set(seeds.values()))[:2]
-    one = held_against(claim, study, [run for run, seed in seeds.items() if seed in few])
+def test_with_few_seeds_nothing_is_decided(claim, of_two_seeds):
+    one = of_two_seeds(claim)
     assert one.runs
     assert one.verdict == "undecided", one.quantities
 
@@ -149,9 +173,9 @@ def test_without_runs_nothing_is_decided(published):
     assert (one.verdict, one.quantities, one.runs) == ("undecided", [], [])
 
 
-def figure_of(claim, published):
+def figure_of(claim, evaluated):
     with mpl.rc_context(settings()):
-        figure = claims_page._figure(held_against(claim, *published(study_of(claim))))
+        figure = claims_page._figure(evaluated(claim))
     assert figure is not None
     return figure
 
@@ -160,18 +184,18 @@ def labels(ax):
     return {line.get_label() for line in ax.get_lines() if not line.get_label().startswith("_")}
 
 
-def test_the_figure_of_a_claim_shows_what_it_is_about(published):
+def test_the_figure_of_a_claim_shows_what_it_is_about(evaluated):
     """Jumps are of the loss; growth rises; size is against length; two cells are compared."""
-    assert figure_of("training_jumps", published).axes[0].get_ylabel() == "training loss"
+    assert figure_of("training_jumps", evaluated).axes[0].get_ylabel() == "training loss"
 
-    (before,) = figure_of("gradient_grows", published).axes
+    (before,) = figure_of("gradient_grows", evaluated).axes
     (line,) = (line for line in before.get_lines() if line.get_label() == "2")
     assert (line.get_ydata()[1:] > line.get_ydata()[:-1]).all()
 
-    (size,) = figure_of("size_stays", published).axes
+    (size,) = figure_of("size_stays", evaluated).axes
     assert (size.get_xlabel(), size.get_ylabel()) == ("task.length", "parameters")
-    (time,) = figure_of("time_grows_linearly", published).axes
+    (time,) = figure_of("time_grows_linearly", evaluated).axes
     assert "step" in time.get_ylabel()
 
-    lines = {label for ax in figure_of("lstm_learns_longer", published).axes for label in labels(ax)}
+    lines = {label for ax in figure_of("lstm_learns_longer", evaluated).axes for label in labels(ax)}
     assert {label.split(",")[0] for label in lines} == {"rnn", "lstm", "chance"}

@@ -15,6 +15,9 @@ SIZES = {"rnn": 4000, "lstm": 16000, "gru": 12000}
 WEIGHTS = 8.0
 """Norm of all weights before training."""
 
+ANY_SEED = "SEED"
+"""Stands for the seed in the texts that runs have in common."""
+
 
 def facts_of(config):
     """What a run of this configuration shows if everything is as published."""
@@ -78,27 +81,31 @@ def make_up(study, folder, doctor=None):
         Folder of the study, and the seed of each planned run by its id.
     """
     configs = [config.model_copy(update={"results_dir": str(folder)}) for config in planned(study)]
-    tables = {}  # runs that differ only in their seeds have the same
+    texts = {}  # runs that differ only in their seeds have the same
     for config in configs:
         facts = facts_of(config)
         facts |= doctor(config, facts) if doctor else {}
         like = config.model_dump_json(exclude={"seed"}), str(facts)
-        if like not in tables:
-            tables[like] = tables_of(config, facts)
-        write_run(config.run_folder, config, facts, tables[like])
+        if like not in texts:
+            texts[like] = texts_of(config, facts)
+        write_run(config.run_folder, config.seed, texts[like])
     return configs[0].study_folder, {config.run_id: config.seed for config in configs}
 
 
 @cache
 def planned(study):
-    return plan([f"study={study}"]).configs
+    """The runs of a study at its small scale."""
+    return plan([f"study={study}", "scale=small"]).configs
 
 
-def write_run(folder, config, facts, tables):
+def write_run(folder, seed, texts):
     (folder / ".hydra").mkdir(parents=True)
-    (folder / ".hydra" / "config.yaml").write_text(
-        yaml.dump(config.model_dump(), Dumper=yaml.CSafeDumper, sort_keys=False)
-    )
+    for name, text in texts.items():
+        (folder / name).write_text(text.replace(ANY_SEED, str(seed)))
+
+
+def texts_of(config, facts):
+    """The files of a run by their names, with ANY_SEED for its seed."""
     length = config.task["length"]
     per_step = 1e-3 * facts["ms_per_timestep"] * length ** facts["power"] * config.batch_size ** facts["batch_power"]
     seconds = 0.05 + config.steps * (per_step + 0.002)
@@ -109,9 +116,10 @@ def write_run(folder, config, facts, tables):
         "seconds": seconds, "processor_seconds": seconds,
         "theory": {"state": "h", "gain": facts["theory"], "bound": None} if facts["theory"] else None,
     }  # fmt: skip
-    (folder / "run.json").write_text(json.dumps(info))
-    for name, text in tables.items():
-        (folder / f"{name}.csv").write_text(text)
+    values = config.model_dump() | {"seed": ANY_SEED}
+    configuration = yaml.dump(values, Dumper=yaml.CSafeDumper, sort_keys=False)
+    tables = {f"{name}.csv": text for name, text in tables_of(config, facts).items()}
+    return {".hydra/config.yaml": configuration, "run.json": json.dumps(info), **tables}
 
 
 def tables_of(config, facts):
