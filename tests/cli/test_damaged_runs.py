@@ -114,7 +114,7 @@ def test_every_output_names_leaves_out_and_counts_a_damaged_run(bptt, study, vic
 
 
 def test_a_report_names_leaves_out_and_counts_a_damaged_run(bptt, study, victim, monkeypatch):
-    monkeypatch.setattr(experiments.reports.study_report, "NAMES", ())  # figures
+    monkeypatch.setattr(experiments.reports.study_report, "figure_names", lambda _: ())
     insert_blank_line(victim)
     assert f"results/s/runs/{victim.name}: {DAMAGES[insert_blank_line]}" in bptt("report", "s").stderr
     page = (study / "report.html").read_text()
