@@ -148,7 +148,7 @@ def test_figures_look_in_the_dark_as_on_paper(open_page, make_run, tmp_path, mon
     for study, cells in (("first", ("rnn", "lstm")), ("second", ("rnn", "lstm", "gru"))):
         for cell in cells:
             make_run(f"cell={cell}", *SMALL, "steps=6", f"study={study}")
-    monkeypatch.setattr(experiments.reports.study_report, "NAMES", FEW)
+    monkeypatch.setattr(experiments.reports.study_report, "figure_names", lambda _: FEW)
     monkeypatch.setattr(experiments.reports.study_report, "Renderer", ALONE)
     report = write_report([tmp_path / "results" / study for study in ("first", "second")])
     light, dark = (open_page(report, color_scheme=scheme) for scheme in ("light", "dark"))
@@ -205,7 +205,7 @@ def wide_report(tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(experiments.reports.study_report, "read_studies", many)
-        patched.setattr(experiments.reports.study_report, "NAMES", FEW)
+        patched.setattr(experiments.reports.study_report, "figure_names", lambda _: FEW)
         patched.setattr(experiments.reports.study_report, "Renderer", ALONE)
         return write_report([results / "wide"])
 
