@@ -3,9 +3,11 @@
 import os
 import select
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from cli.redrawn_text import RedrawnText
 from experiments.sweeps.process_signals import close_signal_pipe, open_signal_pipe
@@ -16,6 +18,9 @@ INTERRUPTED = 130
 STOPPING_MESSAGE = "bptt: stopping after the current computation; press Ctrl-C again to stop at once"
 INTERRUPTED_MESSAGE = "bptt: interrupted; results written so far are kept"
 
+SECONDS_TO_REPEAT = 0.05
+"""Time after which an interrupt is raised again that a callback has swallowed."""
+
 SECONDS_TO_STOP = 0.3
 """Time in which an interrupted command normally ends; one that takes longer is inside a long computation."""
 
@@ -25,7 +30,8 @@ def answer_interrupts() -> Iterator[None]:
     """Answer interrupts while a command runs.
 
     If the command does not end soon after the first interrupt, a message says that it is stopping. The second interrupt
-    ends the process at once.
+    ends the process at once. An interrupt that another error has taken the place of, as in a `finally` of a library, is
+    raised in place of that error.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -33,12 +39,37 @@ def answer_interrupts() -> Iterator[None]:
     signals = open_signal_pipe()
     thread = threading.Thread(target=_answer_signals, args=(signals,), daemon=True)
     thread.start()
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: _repeat_interrupt(unraisable) or hook(unraisable)
     try:
         yield
+    except Exception as error:
+        if _follows_interrupt(error):
+            raise KeyboardInterrupt from None
+        raise
     finally:
+        sys.unraisablehook = hook
         close_signal_pipe()
         thread.join()
         os.close(signals)
+
+
+def _follows_interrupt(error: BaseException | None) -> bool:
+    """Whether an error was raised while an interrupt was handled."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _repeat_interrupt(unraisable: Any) -> bool:
+    """Raise an interrupt again that came during a callback, such as one of the import system: Python drops it there."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        return False
+    main = threading.main_thread().ident
+    again = threading.Timer(SECONDS_TO_REPEAT, signal.pthread_kill, (main, signal.SIGINT))
+    again.daemon = True
+    again.start()
+    return True
 
 
 def _answer_signals(signals: int) -> None:

@@ -74,7 +74,7 @@ def test_processes_end_when_the_sweep_ends_while_they_start(sweep, processes, op
     (os.killpg if signum == signal.SIGINT else os.kill)(one.pid, signum)
     code, said = one.end(20)
     until(lambda: not one.processes(), seconds=5)
-    assert code == (130 if signum == signal.SIGINT else -9)
+    assert code == (130 if signum == signal.SIGINT else -9), said
     assert "Traceback" not in said
     if signum == signal.SIGINT:
         assert set(said.splitlines()) <= {STOPPING_MESSAGE, INTERRUPTED_MESSAGE}
