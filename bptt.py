@@ -60,7 +60,7 @@ def watch(
     with the loss before `scaler.scale`. What is recorded is the gradient without the scale.
 
     Every nn.RNN, nn.LSTM, nn.GRU, nn.RNNCell, nn.LSTMCell and nn.GRUCell inside the model is watched. The files are
-    those of a run of `bptt`, so `bptt plot`, `bptt report`, `bptt status` and `bptt summary` read the folder. The
+    those of a run of `bptt`, so `bptt plot`, `bptt report` and `bptt status` read the folder. The
     training does not change: the weights stay bitwise the same.
 
     Args:

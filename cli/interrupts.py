@@ -54,11 +54,16 @@ def answer_interrupts() -> Iterator[None]:
         os.close(signals)
 
 
-def _follows_interrupt(error: BaseException | None) -> bool:
+def _follows_interrupt(error: BaseException) -> bool:
     """Whether an error was raised while an interrupt was handled."""
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and one not in seen:  # an error that is raised again may be its own context
+            seen.append(one)
+            waiting += [one.__cause__, one.__context__]
+    return any(isinstance(one, KeyboardInterrupt) for one in seen)
 
 
 def _repeat_interrupt(unraisable: Any) -> bool:

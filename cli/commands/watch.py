@@ -145,4 +145,5 @@ def _report(folder: Path, script: str, found: dict[str, Any]) -> None:
         layers = ", ".join(found["called"])
         print_wrapped(f"bptt watch: {script} called {layers}, but no step of torch.optim that updates it was recorded")
     else:
-        print_wrapped(f"bptt watch: {script} trained no recurrent layer: no nn.RNN, nn.LSTM, nn.GRU or cell of theirs")
+        kinds = "no nn.RNN, nn.LSTM, nn.GRU or cell of theirs was called with gradients on"
+        print_wrapped(f"bptt watch: {script} trained no recurrent layer: {kinds}")

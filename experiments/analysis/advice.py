@@ -231,7 +231,7 @@ def describe_spikes(run: Run) -> str:
         lost = origins.loc[~np.isfinite(origins["grad_norm"].to_numpy(float)), "step"]
         diverged = None if lost.empty else lost.iloc[0]
     if diverged is not None and (where := _origin(run, origins, int(diverged)) or " (not traced)" * is_watched(run)):
-        words.append(f"the gradient that is not finite at step {diverged}{where}")
+        words.append(f"the gradient is not finite at step {diverged}{where}")
     return "; ".join(words)
 
 

@@ -230,5 +230,8 @@ def _norms_of_all(runs: Sequence[Run], summary: pd.DataFrame) -> str:
     cut = cut_by(runs[0], f"{share} of the steps{say_scale_of_all(runs)}")
     cut = cut or (say_watched_clipping(runs[0]) if len(runs) == 1 else "")
     in_any = " in any run" if len(norms) > 1 else ""
-    words = f"{norm_with_penalty(runs[0])} over all steps: {quantiles(typical)}{in_any}"
+    finite = [np.isfinite(run.table("metrics")["grad_norm"].to_numpy(float)) for run in runs]
+    known, steps = sum(one.sum() for one in finite), sum(map(len, finite))
+    over = "all steps" if known == steps else f"the {known} of {steps} steps with a finite norm"
+    words = f"{norm_with_penalty(runs[0])} over {over}: {quantiles(typical)}{in_any}"
     return f"{words}; {cut}" if cut else words

@@ -26,9 +26,9 @@ def gradients_of(parameters: Iterable[Tensor]) -> list[Tensor]:
 
 
 def grad_norms(gradients: list[Tensor]) -> Sequence[Tensor]:
-    """The norm of a gradient, or those of its parts, without waiting for their device."""
+    """The norm of a gradient, or those of its parts, without waiting for their device; empty if there is none."""
     if not gradients:
-        return [torch.tensor(torch.nan)]
+        return []
     if any(one.requires_grad for one in gradients):
         gradients = [one.detach() for one in gradients]
     if any(one.is_sparse for one in gradients):
@@ -39,7 +39,9 @@ def grad_norms(gradients: list[Tensor]) -> Sequence[Tensor]:
 
 
 def norm_of(norms: Sequence[Tensor]) -> float:
-    """The norm of a gradient from those of its parts."""
+    """The norm of a gradient from those of its parts; nan if there are none."""
+    if not norms:
+        return math.nan
     return float(torch.linalg.vector_norm(torch.stack(list(norms)).double()))
 
 
@@ -77,7 +79,8 @@ class WatchedMetrics:
         Args:
             number: Number of the step.
             loss: Its loss.
-            norms: The norms, if they were measured earlier, as before clipping; None measures them.
+            norms: The norms, if they were measured earlier, as before clipping; empty if they cannot be measured; None
+                measures them.
         """
         self._measured = gradients_of(self._parameters) if norms is None else []
         self._versions = [one._version for one in self._measured]
@@ -143,8 +146,8 @@ class WatchedMetrics:
 
 def _row(number: int, loss: Tensor, norms: Sequence[Tensor], left: Sequence[Tensor] | None, lr: Any) -> tuple[Any, ...]:
     """A row of metrics.csv from step, loss, gradient norm, the norm before the update, and learning rate."""
-    norm, clipped, scale = norm_of(norms), None if left is None else norm_of(left), None
-    if clipped is not None and math.isfinite(norm) and not math.isfinite(clipped):
+    norm, clipped, scale = norm_of(norms) if norms else None, norm_of(left) if left else None, None
+    if norm is not None and clipped is not None and math.isfinite(norm) and not math.isfinite(clipped):
         clipped = None  # its squares left the range
     if clipped is not None and norm:
         scale = clipped / norm

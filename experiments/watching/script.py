@@ -119,7 +119,7 @@ class ScriptWatch:
             self._norms = grad_norms(gradients_of(parameters))
             is_due = watch is None or watch.is_due
             is_spike = False
-            if watch is not None and watch.spikes is not None:
+            if watch is not None and watch.spikes is not None and self._norms:
                 self._norms = norms_in_range(self._norms, parameters)
                 is_spike = watch.spikes.is_spike(norm_of(self._norms))
             found = [one for one in self._scaling.parameters if one.grad is not None] if is_due or is_spike else []

@@ -144,7 +144,9 @@ class ScriptCheck:
         if self._findings is not None:
             self._goes_back(tensors, *args, **kwargs)
         elif self._auditor is None:
-            self._end(error="the first backward pass comes before the first call of a recurrent layer")
+            self._end(
+                error="the first backward pass reaches no recurrent layer: none was called before it with gradients on"
+            )
         elif len(starts) != 1 or starts[0].numel() != 1:
             self._end(error="the first backward pass starts at more than one number")
         else:

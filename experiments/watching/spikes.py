@@ -50,7 +50,18 @@ class WatchedSpikes:
         return self._detector.is_spike(norm) and (math.isfinite(norm) or self._was_finite)
 
 
-def trace_spike(step: int, spike: Spike, model: nn.Module, readings: Mapping[int, Reading]) -> Row:
+def named_parameters(model: nn.Module, trained: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The parameters that a norm is taken of, by name: those of the model, and others that the optimizer updates."""
+    named: dict[str, Tensor] = dict(model.named_parameters())
+    known = set(named.values())
+    for number, one in enumerate(trained):
+        if one not in known:
+            size = " x ".join(map(str, one.shape))
+            named[f"parameter {number} of the optimizer ({size or 1})"] = one
+    return named
+
+
+def trace_spike(step: int, spike: Spike, parameters: Mapping[str, Tensor], readings: Mapping[int, Reading]) -> Row:
     """The row of a spike in spikes.csv.
 
     If the gradient is not finite, but in no timestep, the row names a parameter whose gradient is not, without a share.
@@ -59,14 +70,14 @@ def trace_spike(step: int, spike: Spike, model: nn.Module, readings: Mapping[int
     Args:
         step: Number of the step.
         spike: The spike.
-        model: Model, with its gradients.
+        parameters: See `named_parameters`.
         readings: What each layer read, by its number, as far as they were seen. Its windows are single timesteps.
     """
     if not readings:
         return (step, *spike, *(None,) * 7)
     largest = max(readings.values(), key=_size)
     together = {number: one for number, one in readings.items() if _shape(one) == _shape(largest)}
-    gradients = _gradients(model, readings, together)
+    gradients = _gradients(parameters, readings, together)
     trace = WatchedTrace(together, cut(largest.timesteps, largest.timesteps))
     origin = find_origin(trace, gradients, spike.limit)
     if not math.isfinite(spike.norm) and origin.timestep is None:
@@ -122,12 +133,12 @@ def _lost_parameter(gradients: Mapping[str, Tensor]) -> str | None:
     return outside[-1] if outside else lost[0] if lost else None
 
 
-def _gradients(model: nn.Module, readings: Mapping[int, Reading], together: Mapping[int, Reading]) -> dict[str, Tensor]:
+def _gradients(
+    parameters: Mapping[str, Tensor], readings: Mapping[int, Reading], together: Mapping[int, Reading]
+) -> dict[str, Tensor]:
     """The gradients of `find_origin`: those of the layers that are traced together, and of what is in no layer."""
     in_layers = {one for reading in readings.values() for one in reading.cell.parameters()}
-    gradients = {
-        name: one.grad for name, one in model.named_parameters() if one.grad is not None and one not in in_layers
-    }
+    gradients = {name: one.grad for name, one in parameters.items() if one.grad is not None and one not in in_layers}
     for number, reading in together.items():
         network: Any = OneLayer(reading)
         gradients |= {

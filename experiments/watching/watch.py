@@ -28,7 +28,7 @@ from experiments.watching.metrics import WatchedMetrics, norm_of, norms_in_range
 from experiments.watching.readings import Reading
 from experiments.watching.redone import Redone, redo
 from experiments.watching.scaling import Scaling, divide, scale_of
-from experiments.watching.spikes import COLUMNS, WatchedSpikes, save_spike, trace_spike
+from experiments.watching.spikes import COLUMNS, WatchedSpikes, named_parameters, save_spike, trace_spike
 from experiments.watching.trace import OneLayer, WatchedTrace
 from experiments.watching.truncation import WatchedTruncation, losses_of
 from experiments.watching.weights import kind_of, user_names
@@ -43,6 +43,10 @@ LAG_SAMPLES = 8
 
 SPIKE_LIMIT = 6.0
 """The z-score above which a step is a spike, unless the user gives another one."""
+
+
+LAGS_NEED = "it needs an nn.RNN, nn.LSTM or nn.GRU that is called once a step, not bidirectional and not packed"
+"""Why lags.csv has no rows of a layer."""
 
 
 class Watch:
@@ -158,8 +162,8 @@ class Watch:
         """Measure a step, and record it if it is due, while each gradient is what it would be without GradScaler."""
         self._is_clipped = given is None and self._scaling.is_clipped
         calls = self._calls.take()
-        has_gradient = given is not None or self._is_well_placed(calls, is_due)
-        norms = self._metrics.add(self.number, loss, given if has_gradient else [torch.tensor(torch.nan)])
+        has_gradient = self._is_well_placed(calls, is_due) if given is None else bool(given)
+        norms = self._metrics.add(self.number, loss, given if has_gradient else [])
         scales = self._scaling.take_step()
         for call in calls if scales else ():
             if (scale := scale_of(call.module, scales)) is not None:
@@ -283,7 +287,7 @@ class Watch:
         redone = self._redo(calls, lambda length: cut(length, length))
         readings = {number: one for first, module in redone.values() for number, one in enumerate(module.layers, first)}
         with self._naming("spikes.csv"):
-            row = trace_spike(self.number, spike, self._model, readings)
+            row = trace_spike(self.number, spike, named_parameters(self._model, self.parameters), readings)
             self._folder.table("spikes", COLUMNS).append([row])
             if self._saves:
                 names = {module: name for name, module in self._calls.layers.items()}
@@ -327,6 +331,8 @@ class Watch:
         trace = WatchedTrace({0: reading}, self._cut(reading.timesteps))
         network: Any = OneLayer(reading, readout_steps)
         measures = dict(self._measures[number])
+        if "lags" in measures and reading.of_losses is None:
+            self._name_as_not_seen("lags.csv", LAGS_NEED)
         if self._is_clipped:
             measures.pop("parameters", None)
         for name, measure in measures.items():

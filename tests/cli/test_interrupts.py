@@ -51,10 +51,12 @@ def test_an_interrupt_ends_the_command_wherever_it_comes(command, capfd, monkeyp
 
 def test_an_error_without_an_interrupt_stays_an_error(capfd):
     def wrong():
+        """As Hydra's errors and ours do, each is the cause or the context of the other."""
+        usage = UsageError("cell: no such cell")
         try:
-            raise KeyError("cell")
-        except KeyError as error:
-            raise UsageError("cell: no such cell") from error
+            raise KeyError("cell") from usage
+        except KeyError:
+            raise usage from None
 
     with pytest.raises(typer.Exit) as ended:
         one_line_errors(wrong)()

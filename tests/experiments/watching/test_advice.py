@@ -283,6 +283,34 @@ def test_an_outlier_is_traced_to_its_timestep_sample_layer_and_gate(watch, table
     assert apart in said
 
 
+def test_a_spike_counts_what_the_optimizer_updates_outside_the_model(watch, table):
+    """As in a script that calls its layers one by one, without a module around them."""
+    rnn, head = nn.GRU(INPUT, HIDDEN), nn.Linear(HIDDEN, 1)
+    nn.init.constant_(head.weight, 1e-6)  # so that next to nothing of the gradient is in the layer
+    x, target = torch.randn(TIME, BATCH, INPUT), torch.full((TIME, BATCH), 1e6)
+    watched = watch(rnn, spikes=True, every=1000)
+    watched.parameters += head.parameters()
+    for step in range(1, 61):
+        head.zero_grad()
+        rnn.zero_grad()
+        loss = (head(rnn(x)[0])[..., 0] - target * (step == 60) - torch.randn(())).square().mean()
+        loss.backward()
+        watched.step(loss)
+    (row,) = table(watched, "spikes").itertuples()
+    whole = sum(one.grad.square().sum() for one in watched.parameters)
+    assert row.parameter == "parameter 5 of the optimizer (1)"
+    assert row.parameter_share == pytest.approx(float(head.bias.grad.square().sum() / whole), rel=1e-5)
+
+
+def test_lags_that_are_not_recorded_are_named(watch):
+    layer = nn.GRU(INPUT, HIDDEN, bidirectional=True)
+    watched = watch(layer, lags=True)
+    loss = layer(torch.randn(TIME, BATCH, INPUT))[0].sum()
+    loss.backward()
+    with pytest.warns(UserWarning, match=r"lags.csv is not seen: it needs an nn.RNN, nn.LSTM or nn.GRU that is called"):
+        watched.step(loss)
+
+
 def test_of_steps_that_are_not_finite_the_first_is_traced(watch, table):
     model = nn.ModuleDict({"encoder": nn.GRU(2, 3), "decoder": nn.LSTM(3, 3)})  # of different lengths
     watched = watch(model, spikes=True, every=1000)
@@ -297,7 +325,7 @@ def test_of_steps_that_are_not_finite_the_first_is_traced(watch, table):
     rows = table(watched, "spikes")
     assert rows["step"].tolist() == [2, 5]
     assert rows["sample"].tolist() == [1, 1]
-    assert "the gradient that is not finite at step 2" in finding(watched)
+    assert "the gradient is not finite at step 2" in finding(watched)
     (run,) = read_runs(watched.path.parents[1])
     assert [timesteps_of(run, number) for number in (0, 1)] == [6, 4]
 

@@ -165,5 +165,6 @@ def test_a_step_at_the_wrong_place_is_named_once_and_has_no_norm(watch, table, w
             optimizer.zero_grad()
     assert [str(one.message).startswith(message) for one in caught] == [True]
     assert table(watched, "metrics")["grad_norm"].isna().tolist() == [True] * 3
+    assert "nan" not in (watched.path / "metrics.csv").read_text(), "nan would be drawn as not finite"
     assert {"spikes.csv", "parameters.csv"}.isdisjoint(one.name for one in watched.path.glob("*"))
     assert (watched.path / "gradients.csv").exists() == wrong.startswith("clip")  # which is right all the same
