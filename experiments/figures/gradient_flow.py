@@ -34,9 +34,14 @@ def select_rows(data: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     For a run with a loss at several timesteps that recorded single ones, the rows are those of `average_over_losses`.
     """
     lags = data["lags"]
-    return {
-        "gradients": with_single_losses(with_law(data["gradients"]), lags[lags["layer"] == 0] if len(lags) else lags)
-    }
+    rows = with_single_losses(with_law(data["gradients"]), lags[lags["layer"] == 0] if len(lags) else lags)
+    others: Any = [other_states(rows)] * len(rows)  # of the whole figure: a panel draws some of the rows
+    return {"gradients": rows.assign(other_states=others)}
+
+
+def other_states(rows: pd.DataFrame) -> tuple[str, ...]:
+    """The names of the states other than h, which set their line styles."""
+    return tuple(sorted(str(state) for state in rows["state"].unique() if state != "h"))
 
 
 def draw(data: dict[str, pd.DataFrame], panel: Panel, *, which: Literal["min", "max"] = "max", title: str = "") -> None:
@@ -61,7 +66,7 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel, *, which: Literal["min", "
             "loss's own at lag 0, times the mean norm at lag 0. At large lags it is a mean over fewer, because few "
             "losses have as many timesteps before them."
         )
-    others = sorted(str(state) for state in frame["state"].unique() if state != "h")
+    others = frame["other_states"].iloc[0] if "other_states" in frame else other_states(frame)
     looks: dict[str, dict[str, Any]] = {"h": {}}
     for i, state in enumerate(others):
         looks[state] = {"linestyle": OTHER_STATES[min(i, len(OTHER_STATES) - 1)], "markerfacecolor": "white"}
@@ -78,8 +83,9 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel, *, which: Literal["min", "
     for state in others:
         panel.add_to_legend(f"state {state}", linestyle=looks[state]["linestyle"])
     if others:
-        names = f"the state {others[0]}" if len(others) == 1 else f"the states {' and '.join(others)}"
-        panel.explain(f"Dashed{'' if panel.crowded else ', hollow'}: {names}; solid: the hidden state h.")
+        dashes, noun = ("Dashed", "state") if len(others) == 1 else ("Broken lines", "states")
+        names = " and ".join([", ".join(others[:-1]), others[-1]] if others[1:] else others)
+        panel.explain(f"{dashes}{'' if panel.crowded else ', hollow'}: the {noun} {names}; solid: the hidden state h.")
     panel.explain_several_losses(of_sum, f"the gradient{' of a run without lags.csv' if both else ''}")
 
 

@@ -115,6 +115,17 @@ class TestGradientFlow:
         assert "Dashed, hollow: the state s; solid: the hidden state h." in text
         assert list(panel.other_entries) == ["state s"]
 
+    def test_a_state_has_one_line_style_in_all_panels(self):
+        table = gradients(lambda lag: 1, states=("h", "c", "s", "z"))
+        rows = table.assign(other_states=[gradient_flow.other_states(table)] * len(table))
+        looks = {}
+        for states in (("h", "z"), ("h", "c", "z")):
+            panel, text = drawn(gradient_flow.draw, gradients=rows[rows["state"].isin(states)], which="min")
+            assert "Broken lines, hollow: the states c, s and z; solid: the hidden state h." in text
+            lines = panel.ax.get_lines()
+            looks[states] = (lines[len(states) - 1].get_linestyle(), [str(one) for one in panel.other_entries])
+        assert looks["h", "z"] == looks["h", "c", "z"]
+
     def test_zeros_and_infinities_are_explained_where_they_are(self):
         texts = [
             drawn(gradient_flow.draw, gradients=gradients(norm, lags=range(3)), which="min")[1]
