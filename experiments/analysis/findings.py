@@ -50,7 +50,7 @@ def describe_run(run: Run, outcome: Mapping[str, Any]) -> str:
         run: The run.
         outcome: Row of the run in summary.csv.
     """
-    if run.info["status"] == "failed":
+    if run.info["status"] == "failed" and not is_watched(run):
         return f"failed: {run.info['error']}"
     of_gradient = [_flow(run), describe_truncation(run), _underflow(run), describe_data(run)]
     of_steps = [say_nonfinite(run), _norms(run, outcome), describe_spikes(run), describe_updates(run)]
@@ -76,12 +76,13 @@ def _ended(run: Run) -> str:
             stopped = f"hopeless, no error below {run.config['stop.below']:g} of chance by step {run.config['stop.by']}"
         return f"stopped at step {run.info['stopped_at_step']} of {run.config['steps']}: {stopped}" if stopped else ""
     metrics = run.table("metrics")
+    error = f": {run.info['error']}" if status == "failed" else ""
     if metrics.empty:
-        return f"{status} before the first step"
+        return f"{status} before the first step{error}"
     last = metrics.iloc[-1]
     if status == "diverged":
         return f"diverged at step {last['step']:.0f}: loss {last['loss']:.3g}, gradient norm {last['grad_norm']:.3g}"
-    return f"{status} after step {last['step']:.0f}"
+    return f"{status} after step {last['step']:.0f}{error}"
 
 
 def _flow(run: Run) -> str:

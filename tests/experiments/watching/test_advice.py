@@ -302,6 +302,15 @@ def test_a_spike_counts_what_the_optimizer_updates_outside_the_model(watch, tabl
     assert row.parameter_share == pytest.approx(float(head.bias.grad.square().sum() / whole), rel=1e-5)
 
 
+def test_a_training_that_failed_still_says_what_was_recorded(watch):
+    watched = watch(rnn := nn.GRU(INPUT, HIDDEN))
+    loss = rnn(torch.randn(TIME, BATCH, INPUT))[0][-1].sum()
+    loss.backward()
+    watched.step(loss)
+    watched.close("failed", "ValueError: no pump")
+    assert finding(watched).startswith("failed after step 1: ValueError: no pump; at step 1, the gradient ")
+
+
 def test_lags_that_are_not_recorded_are_named(watch):
     layer = nn.GRU(INPUT, HIDDEN, bidirectional=True)
     watched = watch(layer, lags=True)
