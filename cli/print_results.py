@@ -95,11 +95,8 @@ def print_runs(study: Path, run_ids: Sequence[str], *, quiet: bool = False) -> N
     gains = _gains_of_states(rows, by_state) if probes else {}
     shown = rows.assign(**gains) if probes else with_judged_states(runs, rows, by_state)
     if len(rows) <= MOST_ROWS:
-        keys += (
-            ["seed"]
-            if "seed" in differing_keys(runs) or (len(runs) == 1 and runs[0].config.get("seed") is not None)
-            else []
-        )
+        is_alone = len(runs) == 1 and runs[0].config.get("seed") is not None
+        keys += ["seed"] if is_alone or "seed" in differing_keys(runs) else []
         table = shown.sort_values(keys, key=_in_order, kind="stable")
     else:
         table = _medians(shown, keys, [*numbers, *gains])

@@ -10,6 +10,7 @@ from experiments.analysis.single_losses import with_single_losses
 from experiments.drawing.lines import draw_line, mark_extremes, rows_by_line
 from experiments.drawing.panel import NothingToDraw, Panel
 from experiments.drawing.training_steps import at_recorded_step
+from experiments.wording import listed
 
 TABLES = ("gradients",)
 FURTHER_TABLES = ("lags",)
@@ -84,8 +85,8 @@ def draw(data: dict[str, pd.DataFrame], panel: Panel, *, which: Literal["min", "
         panel.add_to_legend(f"state {state}", linestyle=looks[state]["linestyle"])
     if others:
         dashes, noun = ("Dashed", "state") if len(others) == 1 else ("Broken lines", "states")
-        names = " and ".join([", ".join(others[:-1]), others[-1]] if others[1:] else others)
-        panel.explain(f"{dashes}{'' if panel.crowded else ', hollow'}: the {noun} {names}; solid: the hidden state h.")
+        hollow = "" if panel.crowded else ", hollow"
+        panel.explain(f"{dashes}{hollow}: the {noun} {listed(others)}; solid: the hidden state h.")
     panel.explain_several_losses(of_sum, f"the gradient{' of a run without lags.csv' if both else ''}")
 
 

@@ -7,6 +7,7 @@ from experiments.drawing.panel import Panel
 from experiments.figures import FigureDescription
 from experiments.plotting.grouping import MOST_LINES, Grouping
 from experiments.store.studies import Run
+from experiments.wording import listed
 
 MOST_NAMED = 6
 """More lines that have nothing to show than this are not named."""
@@ -29,8 +30,7 @@ def say_left_out(kind: FigureDescription, grouping: Grouping, run_ids: Set[str])
     words += [f"{few} of {len(run_ids) + few} {'other ' if names else ''}runs"] if few else []
     if not words:
         return ""
-    listed = " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-    return f"There is nothing to show of {listed}{f': {kind.if_missing}' if kind.if_missing else ''}."
+    return f"There is nothing to show of {listed(words)}{f': {kind.if_missing}' if kind.if_missing else ''}."
 
 
 def write_caption(kind: FigureDescription, grouping: Grouping, panels: Sequence[Panel], left_out: str = "") -> str:

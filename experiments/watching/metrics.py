@@ -49,7 +49,7 @@ def norms_in_range(norms: Sequence[Tensor], parameters: Iterable[Tensor]) -> Seq
     """The norms of the gradients, measured again in float64 if one is not finite: its squares may leave the range."""
     if math.isfinite(norm_of(norms)):
         return norms
-    return [l2_norm(one.grad) for one in parameters if one.grad is not None] or norms
+    return [l2_norm(one) for one in gradients_of(parameters)] or norms
 
 
 class WatchedMetrics:

@@ -122,8 +122,8 @@ class ScriptWatch:
             if watch is not None and watch.spikes is not None and self._norms:
                 self._norms = norms_in_range(self._norms, parameters)
                 is_spike = watch.spikes.is_spike(norm_of(self._norms))
-            found = [one for one in self._scaling.parameters if one.grad is not None] if is_due or is_spike else []
-            self._gradients = {one: one.grad.clone() for one in found if one.grad is not None}
+            kept = self._scaling.parameters if is_due or is_spike else []
+            self._gradients = {one: gradient.clone() for one in kept if (gradient := one.grad) is not None}
 
     @quietly
     def about_to_update(self, optimizer: Optimizer) -> None:

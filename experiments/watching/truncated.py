@@ -56,19 +56,13 @@ class Chain:
     cuts: Sequence[int]
 
     @property
-    def own(self) -> int | None:
-        """The number of timesteps in the loop's longest piece; None if the loop detaches nothing."""
-        bounds = [0, *self.cuts, len(self.output)]
-        return max(last - first for first, last in pairwise(bounds)) if self.cuts else None
-
-    @property
     def losses(self) -> int:
         """The number of timesteps from the first one that something outside the chain reaches to the last."""
         reached = (self.output.flatten(1) != 0).any(dim=1)
         for layer in self.layers:
             for part in layer.further.values():
                 reached |= (part.flatten(1) != 0).any(dim=1)
-        return len(reached) - reached.tolist().index(True) if reached.any() else len(reached)
+        return count_from_first(reached)
 
     def input_gradient(self) -> Tensor:
         """The gradient of what the lowest layer reads, (time, batch, input), with the loop's own cuts."""
@@ -124,6 +118,12 @@ class Chain:
                 far = (found[name].total() - expected).abs().amax()
                 if not far <= TOLERANCE * torch.finfo(expected.dtype).eps * expected.abs().amax():
                     raise NotSeen("its states are used or changed between its calls, so other cuts cannot be tried")
+
+
+def count_from_first(reached: Tensor) -> int:
+    """The number of timesteps from the first one that is reached to the last; all if none is reached."""
+    found = reached.tolist()
+    return len(found) - found.index(True) if True in found else len(found)
 
 
 def chain_of(calls: Sequence[Sequence[Reading]], links: Sequence[Sequence[Link]]) -> Chain:

@@ -11,6 +11,7 @@ from experiments.watching.calls import NotSeen
 from experiments.watching.readings import Reading
 from experiments.watching.stacks import Modules, chain_of_stack, stacks_of
 from experiments.watching.trace import WatchedTrace
+from experiments.watching.truncated import count_from_first
 from models.contributions import Bounds, Contribution
 from models.truncation import pieces
 
@@ -110,5 +111,4 @@ class _Layers:
 
 def losses_of(reading: Reading) -> int:
     """The number of timesteps from the first one with a direct part to the last."""
-    direct = (reading.direct.flatten(1) != 0).any(dim=1).tolist()
-    return len(direct) - direct.index(True) if True in direct else len(direct)
+    return count_from_first((reading.direct.flatten(1) != 0).any(dim=1))

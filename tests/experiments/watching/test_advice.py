@@ -54,6 +54,17 @@ class InPieces(nn.Module):
         return torch.cat([one.grad.flatten() for one in self.rnn.parameters()])
 
 
+def watch_a_step(watch, model, x, target, losses, own):
+    """Watch one step of a model that detaches its states before the timesteps `own`; everything is seen."""
+    watched = watch(model, truncation=True)
+    model.zero_grad()
+    loss = (model(x, own)[-losses:] - target[-losses:]).square().mean()
+    loss.backward()
+    watched.step(loss)
+    assert not watched.not_seen
+    return watched
+
+
 @pytest.mark.parametrize("losses", [1, TIME])
 @pytest.mark.parametrize(
     ("kind", "options"),
@@ -66,13 +77,8 @@ def test_truncation_is_that_of_autograd_cut_by_hand(watch, table, kind, options,
     whole = model.gradient(x, target, losses, ())
     expected = {k: model.gradient(x, target, losses, range(TIME - k, 0, -k)) for k in range(1, TIME + 1)}
     own_distance = float((model.gradient(x, target, losses, own) - whole).norm() / whole.norm())
-    watched = watch(model, truncation=True)
-    model.zero_grad()
-    loss = (model(x, own)[-losses:] - target[-losses:]).square().mean()
-    loss.backward()
-    watched.step(loss)
+    watched = watch_a_step(watch, model, x, target, losses, own)
     rows = table(watched, "truncation")
-    assert not watched.not_seen
     own_rows = rows[rows["parameter"] == "own_cut"]
     assert own_rows["truncation"].tolist() == ([3] if own else [])
     assert own_rows["distance"].tolist() == pytest.approx([own_distance] if own else [], rel=1e-10)
@@ -148,13 +154,8 @@ def test_truncation_of_two_modules_is_that_of_autograd_cut_by_hand(watch, table,
     model.weight = torch.randn(TIME, 1, 1) if losses > 1 else torch.zeros(TIME, 1, 1)
     x, target = torch.randn(TIME, BATCH, INPUT), torch.randn(TIME, BATCH, 1)
     whole = model.gradient(x, target, losses, ())
-    watched = watch(model, truncation=True)
-    model.zero_grad()
-    loss = (model(x, own)[-losses:] - target[-losses:]).square().mean()
-    loss.backward()
-    watched.step(loss)
+    watched = watch_a_step(watch, model, x, target, losses, own)
     rows = table(watched, "truncation")
-    assert not watched.not_seen
     expected = {k: model.gradient(x, target, losses, range(TIME - k, 0, -k)) for k in range(1, TIME + 1)}
     found = rows[rows["parameter"] == "layers"].set_index("truncation")["distance"]
     assert found.to_dict() == pytest.approx(
